@@ -1,0 +1,1 @@
+//! Names and types that Sunup's users see: ports, labels, annotations, the report.

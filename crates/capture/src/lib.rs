@@ -1,0 +1,1 @@
+//! Traffic capture as a pure plan: settings in, decision for one packet out.

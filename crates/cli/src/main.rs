@@ -1,0 +1,2 @@
+//! The `sunup` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Rules that name a start-up fault, prove it and fix it; and the report.

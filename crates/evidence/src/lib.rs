@@ -1,0 +1,1 @@
+//! Facts about pods, taken from what people already have, and their timelines.

@@ -1,0 +1,1 @@
+//! Reads files, archives and streams into evidence.

@@ -1,0 +1,1 @@
+//! The Cloud Logging query language, evaluated on exported entries.

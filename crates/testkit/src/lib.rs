@@ -1,0 +1,1 @@
+//! Fixtures, goldens and outside parts for Sunup's own tests.

@@ -1,0 +1,1 @@
+//! YAML with spans, and edits that keep a file's comments, order and quoting.

@@ -1,0 +1,1 @@
+//! Pod and settings in, patch and reasons out: the injector, pure.

@@ -1,1 +1,9 @@
 //! Names and types that Sunup's users see: ports, labels, annotations, the report.
+//!
+//! No IO, no Kubernetes client, no runtime: every other crate may depend on this one.
+
+pub mod annotation;
+pub mod container;
+pub mod label;
+pub mod port;
+pub mod report;

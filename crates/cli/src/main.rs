@@ -1,2 +1,27 @@
-//! The `sunup` command.
-fn main() {}
+//! The `sunup` command: reads arguments, puts the other crates together, prints.
+//!
+//! The only place that prints. It holds no judgement of its own: what a line means, which rule
+//! fires and how a file is edited is said by the crates below.
+
+mod cmd;
+mod out;
+mod when;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cmd::Cli::parse();
+    let global = cli.global;
+    match cmd::run(cli.command, &global) {
+        Ok(code) => code,
+        // The reader of our output (`head`, `less`) has seen enough: nothing went wrong.
+        Err(error) if out::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::error(&global, &error);
+            ExitCode::from(cmd::TROUBLE)
+        }
+    }
+}

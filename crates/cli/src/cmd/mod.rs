@@ -1,0 +1,58 @@
+//! The subcommands: one file each, registered in three lines here.
+//!
+//! A new command is a file with a `clap::Args` struct and a `run(args, &Global)`; here it gets
+//! its `mod` line, its variant in [`Command`] and its arm in [`run`].
+
+mod doctor;
+
+use std::process::ExitCode;
+
+/// Exit code for findings (a doctor's, a check's).
+pub(crate) const FINDINGS: u8 = 1;
+/// Exit code for wrong usage, unreadable input and whatever kept a command from doing its job.
+pub(crate) const TROUBLE: u8 = 2;
+
+/// Makes sure that workloads in a service mesh come up.
+#[derive(Debug, clap::Parser)]
+#[command(name = "sunup", version, max_term_width = 100, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command understands.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Global {
+    /// When to colour: on a terminal (NO_COLOR is respected), always or never
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    #[arg(hide_possible_values = true, help_heading = "Output")]
+    pub(crate) color: Color,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[default]
+    Auto,
+    /// Even into a pipe.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Doctor(doctor::Args),
+}
+
+/// Runs one command. An error is printed by `main` and ends in [`TROUBLE`].
+pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Doctor(args) => doctor::run(args, global),
+    }
+}

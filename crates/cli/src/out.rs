@@ -1,0 +1,46 @@
+//! Standard output and standard error: colours where they are wanted, broken pipes told apart.
+
+use std::io::{self, Write as _};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+use crate::cmd::{Color, Global};
+
+impl Global {
+    /// The choice in `anstream`'s words. `Auto` honours `NO_COLOR`, `CLICOLOR_FORCE` and `TERM`.
+    fn choice(self) -> ColorChoice {
+        match self.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        }
+    }
+}
+
+/// Writes styled text to standard output; the styles are dropped where they are not wanted.
+pub(crate) fn print(global: &Global, text: &str) -> io::Result<()> {
+    let mut out = AutoStream::new(io::stdout().lock(), global.choice());
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes styled text to standard error, where a failure to do so is of no use to anybody.
+pub(crate) fn eprint(global: &Global, text: &str) {
+    let mut out = AutoStream::new(io::stderr().lock(), global.choice());
+    let _ = out.write_all(text.as_bytes());
+}
+
+/// Prints an error and its causes in one line.
+pub(crate) fn error(global: &Global, error: &anyhow::Error) {
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    eprint(global, &format!("{red}error{red:#}: {error:#}\n"));
+}
+
+/// Whether the error is that nobody reads our output any more.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

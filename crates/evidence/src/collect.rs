@@ -1,23 +1,47 @@
 //! Folds what readers hand over into one picture. State grows with containers, not with lines.
 
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::line::{ContainerKey, Noticed};
-use crate::object::{Manifest, Object};
+use sunup_api::report::Unreadable;
+
+use crate::line::{ContainerKey, Noticed, Sign};
+use crate::log::{ContainerLog, Sample};
+use crate::object::{Manifest, Meta, Object, Origin, Pod, PodTemplate, Workload};
 use crate::record::{Event, Place};
+use crate::refused::{self, Joined, Joiner, Reading};
 use crate::scope::Scope;
+use crate::snapshot::{EventRun, PodFacts, Snapshot};
 
 /// Takes evidence in any order of files; lines of one file in their order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Collector {
     scope: Scope,
+    /// Pods that the input names, by namespace and name.
+    pods: BTreeMap<(Option<String>, String), PodFacts>,
+    /// Logs and events of which the input does not say whose they are, by file.
+    orphans: BTreeMap<Arc<str>, PodFacts>,
+    joining: HashMap<(Arc<str>, Arc<ContainerKey>), Joining>,
+    snapshot: Snapshot,
 }
+
+/// Lines of one container that may belong to one error.
+struct Joining {
+    joiner: Joiner,
+    recent: VecDeque<(u64, Sample)>,
+    next: u64,
+}
+
+/// Lines that a joiner may still refer to. An error longer than this has named its address by then.
+const RECENT_MAX: usize = 64;
+/// Runs of events kept per pod; a pod that has more says the same thing again.
+const EVENTS_MAX: usize = 256;
 
 impl Collector {
     /// A collector for what was asked for.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
-        Collector { scope }
+        Collector { scope, ..Collector::default() }
     }
 
     /// What was asked for.
@@ -28,26 +52,267 @@ impl Collector {
 
     /// A line that [`crate::line::notice`] kept.
     pub fn line(&mut self, file: &Arc<str>, noticed: Noticed) {
-        let _ = (file, noticed);
+        let sample = Sample::of(file, &noticed);
+        let log = self.log(file, &noticed.container);
+        log.sign(&sample, &noticed);
+        if noticed.signs.has(Sign::Refused) {
+            self.refused(file, &noticed, sample);
+        }
+    }
+
+    fn refused(&mut self, file: &Arc<str>, noticed: &Noticed, sample: Sample) {
+        if let Reading::FalseFriend(kind, refused) = refused::read(&noticed.text) {
+            let log = self.log(file, &noticed.container);
+            match log.friends.get(&kind) {
+                Some((known, _)) if known.at <= sample.at => {}
+                _ => drop(log.friends.insert(kind, (sample, refused))),
+            }
+            return;
+        }
+        let key = (Arc::clone(file), Arc::clone(&noticed.container));
+        let joining = self.joining.entry(key).or_insert_with(|| Joining {
+            joiner: Joiner::new(),
+            recent: VecDeque::new(),
+            next: 0,
+        });
+        let tag = joining.next;
+        joining.next += 1;
+        let at_ns = noticed.at.and_then(|t| i64::try_from(t.as_nanosecond()).ok());
+        if joining.recent.len() == RECENT_MAX {
+            joining.recent.pop_front();
+        }
+        joining.recent.push_back((tag, sample));
+        if let Some(joined) = joining.joiner.push(tag, at_ns, &noticed.text) {
+            let first = joining.sample(&joined);
+            self.log(file, &noticed.container).refused(first, &joined.refused);
+        }
+    }
+
+    fn log(&mut self, file: &Arc<str>, key: &ContainerKey) -> &mut ContainerLog {
+        let facts = match &key.pod {
+            Some(pod) => {
+                let id = (key.namespace.clone(), pod.clone());
+                self.pods.entry(id).or_insert_with_key(|(ns, pod)| PodFacts::named(ns, pod))
+            }
+            None => self.orphans.entry(Arc::clone(file)).or_default(),
+        };
+        if facts.controller.is_none() {
+            facts.controller.clone_from(&key.controller);
+        }
+        if facts.template_hash.is_none() {
+            facts.template_hash.clone_from(&key.template_hash);
+        }
+        if facts.namespace.is_none() {
+            facts.namespace.clone_from(&key.namespace);
+        }
+        let log = facts.logs.entry(key.container.clone().unwrap_or_default()).or_default();
+        if !log.files.contains(file) {
+            log.files.push(Arc::clone(file));
+        }
+        log.previous |= key.previous;
+        log
     }
 
     /// The input holds a log of this container, whether or not a line of it was kept.
     pub fn container_seen(&mut self, file: &Arc<str>, container: &ContainerKey) {
-        let _ = (file, container);
+        if self.scope.admits_object(container.namespace.as_deref(), container.pod.as_deref()) {
+            self.log(file, container);
+        }
     }
 
     /// An event.
     pub fn event(&mut self, event: Event) {
-        let _ = event;
+        if !self.scope.admits_time(event.last.or(event.first)) {
+            return;
+        }
+        let of_pod = event.kind.eq_ignore_ascii_case("pod") || event.kind.is_empty();
+        if !of_pod {
+            self.snapshot.other_event(event);
+            return;
+        }
+        let facts = match (&event.name, &event.place) {
+            (Some(name), _) => {
+                if !self.scope.admits_object(event.namespace.as_deref(), Some(name)) {
+                    return;
+                }
+                let id = (event.namespace.clone(), name.clone());
+                self.pods.entry(id).or_insert_with_key(|(ns, pod)| PodFacts::named(ns, pod))
+            }
+            (None, Some(place)) => self.orphans.entry(Arc::clone(&place.file)).or_default(),
+            (None, None) => return,
+        };
+        if facts.controller.is_none() {
+            facts.controller.clone_from(&event.controller);
+        }
+        push_event(&mut facts.events, event);
     }
 
     /// An object, and where it came from.
     pub fn object(&mut self, object: Object, manifest: Manifest) {
-        let _ = (object, manifest);
+        let s = &mut self.snapshot;
+        match object {
+            Object::Pod(pod) if is_live(&pod) => {
+                let meta = &pod.metadata;
+                if !self.scope.admits_object(meta.namespace.as_deref(), Some(&meta.name)) {
+                    return;
+                }
+                let id = (meta.namespace.clone(), meta.name.clone());
+                let facts =
+                    self.pods.entry(id).or_insert_with_key(|(ns, pod)| PodFacts::named(ns, pod));
+                facts.pod = Some((pod, manifest));
+            }
+            Object::Pod(pod) => s.workloads.push((Box::new(bare_pod(*pod)), manifest)),
+            Object::Workload(workload) => s.workloads.push((workload, manifest)),
+            Object::Service(service) => s.services.push((service, manifest)),
+            Object::Endpoints(endpoints) => s.endpoints.push(endpoints),
+            Object::Node(meta, info) => s.nodes.push((meta.name, info)),
+            Object::Namespace(meta) => s.namespaces.push(*meta),
+            Object::ConfigMap(meta, data) => s.config_maps.push((*meta, data)),
+            Object::Gateway(gateway) => s.gateways.push((gateway, manifest)),
+            Object::Webhooks(webhooks) => s.webhooks.push(*webhooks),
+            Object::IstioOperator(meta, spec) => s.operators.push((*meta, spec, manifest)),
+            Object::Event(event) => self.event(*event),
+            Object::Other(..) => s.others += 1,
+        }
     }
 
     /// A piece of input that could not be read.
     pub fn unreadable(&mut self, place: Place, why: String) {
-        let _ = (place, why);
+        self.snapshot.unreadable.push(Unreadable { source: place.to_string(), why });
+    }
+
+    /// The frozen picture.
+    #[must_use]
+    pub fn finish(mut self) -> Snapshot {
+        self.flush_joiners();
+        self.adopt_orphans();
+        self.merge_namespaces();
+        let mut snapshot = self.snapshot;
+        let mut pods: Vec<PodFacts> =
+            self.pods.into_values().chain(self.orphans.into_values()).collect();
+        for facts in &mut pods {
+            name_the_only_container(facts);
+            facts.logs.values_mut().for_each(ContainerLog::settle);
+            facts.events.iter_mut().for_each(EventRun::settle);
+            facts.events.sort_by(|a, b| a.order().cmp(&b.order()));
+        }
+        snapshot.pods = pods;
+        snapshot.scope = self.scope;
+        snapshot.settle();
+        snapshot
+    }
+
+    fn flush_joiners(&mut self) {
+        let mut joining: Vec<_> = std::mem::take(&mut self.joining).into_iter().collect();
+        joining.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for ((file, key), mut joining) in joining {
+            while let Some(joined) = joining.joiner.flush() {
+                let first = joining.sample(&joined);
+                self.log(&file, &key).refused(first, &joined.refused);
+            }
+        }
+    }
+
+    /// Logs and events that name no pod belong to the only pod of their file, or else to the only
+    /// pod that was handed over at all: people paste an error and the events under it.
+    fn adopt_orphans(&mut self) {
+        let orphans = std::mem::take(&mut self.orphans);
+        let only = match self.pods.len() {
+            1 => self.pods.keys().next().cloned(),
+            _ => None,
+        };
+        for (file, facts) in orphans {
+            let of_file: Vec<_> =
+                self.pods.iter().filter(|(_, p)| p.is_from(&file)).map(|(id, _)| id).collect();
+            let home = match of_file.as_slice() {
+                [id] => Some((*id).clone()),
+                [] => only.clone(),
+                _ => None,
+            };
+            let none_named = self.pods.is_empty();
+            match home.and_then(|id| self.pods.get_mut(&id)) {
+                Some(pod) => pod.absorb(facts),
+                // No pod is named anywhere: everything without a name is one pod's.
+                None if none_named => self.orphans.entry("".into()).or_default().absorb(facts),
+                None => drop(self.orphans.insert(file, facts)),
+            }
+        }
+    }
+
+    /// A log without a namespace belongs to the pod of that name, where only one has it.
+    fn merge_namespaces(&mut self) {
+        let bare: Vec<String> =
+            self.pods.keys().filter(|(ns, _)| ns.is_none()).map(|(_, name)| name.clone()).collect();
+        for name in bare {
+            let homes: Vec<_> =
+                self.pods.keys().filter(|(ns, n)| ns.is_some() && *n == name).cloned().collect();
+            if let [home] = homes.as_slice()
+                && let Some(facts) = self.pods.remove(&(None, name))
+                && let Some(pod) = self.pods.get_mut(home)
+            {
+                pod.absorb(facts);
+            }
+        }
+    }
+}
+
+impl Joining {
+    fn sample(&self, joined: &Joined) -> Sample {
+        let of_tag = self.recent.iter().find(|(tag, _)| *tag >= joined.tag);
+        let (_, sample) = of_tag
+            .or_else(|| self.recent.back())
+            .expect("a joined error consists of lines that were pushed");
+        sample.clone()
+    }
+}
+
+/// Whether a Pod object is one that a cluster has, rather than a manifest for one.
+fn is_live(pod: &Pod) -> bool {
+    let status = &pod.status;
+    pod.metadata.uid.is_some()
+        || status.phase.is_some()
+        || status.start_time.is_some()
+        || !status.container_statuses.is_empty()
+}
+
+fn bare_pod(pod: Pod) -> Workload {
+    Workload {
+        kind: "Pod".to_owned(),
+        api_version: "v1".to_owned(),
+        selector: pod.metadata.labels.clone(),
+        metadata: pod.metadata.clone(),
+        template: PodTemplate {
+            metadata: Meta { name: String::new(), ..pod.metadata },
+            spec: pod.spec,
+        },
+        template_path: Vec::new(),
+    }
+}
+
+/// Of a pod whose log names no container, and which has one application container, it is that one's.
+fn name_the_only_container(facts: &mut PodFacts) {
+    let Some((pod, _)) = &facts.pod else { return };
+    let mut apps = pod.spec.containers.iter().filter(|c| c.name != sunup_api::container::PROXY);
+    if let (Some(app), None) = (apps.next(), apps.next())
+        && let Some(log) = facts.logs.remove("")
+    {
+        facts.logs.entry(app.name.clone()).or_default().absorb(log);
+    }
+}
+
+fn push_event(runs: &mut Vec<EventRun>, event: Event) {
+    let full = runs.len() >= EVENTS_MAX;
+    match runs.iter_mut().find(|r| r.is_of(&event)) {
+        Some(run) => run.add(&event),
+        None if full => {}
+        None => runs.push(EventRun::new(event)),
+    }
+}
+
+impl Manifest {
+    /// Whether the object may be edited where it lies.
+    #[must_use]
+    pub fn is_editable(&self) -> bool {
+        self.origin == Origin::Plain && self.path.is_some()
     }
 }

@@ -4,8 +4,15 @@
 //! line means and folds everything into a frozen picture. It knows no file, no clock and no rule.
 
 pub mod collect;
+pub mod decode;
 pub mod line;
+pub mod log;
 pub mod object;
 pub mod record;
 pub mod refused;
 pub mod scope;
+pub mod shape;
+pub mod snapshot;
+pub mod subject;
+pub mod time;
+pub mod window;

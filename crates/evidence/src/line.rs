@@ -1,10 +1,17 @@
 //! What one log line means to a pod's start.
+//!
+//! Readers ask [`notice`] in parallel; what it keeps is folded in file order by
+//! [`crate::collect::Collector`]. Rules that need another text add a [`Sign`] and its literals.
 
 use std::sync::Arc;
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 use jiff::Timestamp;
+use std::sync::LazyLock;
 
-use crate::record::LogLine;
+use sunup_api::container;
+
+use crate::record::{ContainerRef, LogLine};
 use crate::scope::Scope;
 
 /// A line that means something, owned, ready to be folded in file order.
@@ -18,6 +25,8 @@ pub struct Noticed {
     pub text: Box<str>,
     /// Line of the file, from 1.
     pub line: u64,
+    /// What it says, as far as one line can.
+    pub signs: Signs,
 }
 
 /// Whose log a line is from, owned.
@@ -37,19 +46,179 @@ pub struct ContainerKey {
     pub template_hash: Option<String>,
 }
 
-/// How much of a line is kept, bytes.
+impl From<&ContainerRef<'_>> for ContainerKey {
+    fn from(c: &ContainerRef<'_>) -> Self {
+        let own = |s: &Option<std::borrow::Cow<'_, str>>| s.as_ref().map(|s| s.to_string());
+        ContainerKey {
+            namespace: own(&c.namespace),
+            pod: own(&c.pod),
+            container: own(&c.container),
+            previous: c.previous,
+            controller: c.controller.as_ref().map(|(k, n)| (k.to_string(), n.to_string())),
+            template_hash: own(&c.template_hash),
+        }
+    }
+}
+
+/// How much of a line is kept, bytes. Long enough for a stack trace's telling part.
 pub const TEXT_MAX: usize = 4096;
+
+/// What a line says to somebody who looks for start-up faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sign {
+    /// May be (part of) a refused connection: the recogniser and the joiner decide.
+    Refused,
+    /// The proxy says that it is ready.
+    ProxyReady,
+    /// The proxy says that it is not ready.
+    ProxyNotReady,
+    /// The proxy's agent begins.
+    ProxyStart,
+    /// A listener could not be bound for want of permission.
+    BindDenied,
+    /// A connection was reset or ended early.
+    Reset,
+    /// A connection timed out.
+    Timeout,
+    /// A name could not be resolved.
+    NameFailure,
+}
+
+/// Every sign, with the literals (ASCII, any case) that give it away.
+const SIGNS: &[(Sign, &[&str])] = &[
+    (Sign::ProxyReady, &["envoy proxy is ready"]),
+    (Sign::ProxyNotReady, &["envoy proxy is not ready"]),
+    // pilot-agent prints these once per start, in this order; not every version prints all.
+    (Sign::ProxyStart, &["proxy role: ", "starting proxy agent", "envoy command: ["]),
+    (Sign::BindDenied, &["cannot bind"]),
+    (
+        Sign::Reset,
+        &[
+            "connection reset",
+            "econnreset",
+            "socket hang up",
+            "unexpected eof",
+            "end of file",
+            "server closed the connection",
+            "broken pipe",
+            "delayed connect error",
+            "delayed_connect_error",
+            "upstream connect error",
+            "connection closed by",
+            "closed unexpectedly",
+        ],
+    ),
+    (
+        Sign::Timeout,
+        &["i/o timeout", "etimedout", "timed out", "timeouterror", "deadline exceeded"],
+    ),
+    (
+        Sign::NameFailure,
+        &[
+            "no such host",
+            "name resolution",
+            "eai_again",
+            "enotfound",
+            "could not resolve host",
+            "name or service not known",
+            "unknownhostexception",
+            "nodename nor servname",
+        ],
+    ),
+];
+
+/// A set of [`Sign`]s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Signs(u16);
+
+impl Signs {
+    /// Adds one.
+    pub fn add(&mut self, sign: Sign) {
+        self.0 |= 1 << sign as u16;
+    }
+
+    /// Whether it holds one.
+    #[must_use]
+    pub fn has(self, sign: Sign) -> bool {
+        self.0 & (1 << sign as u16) != 0
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
 
 /// Literals (ASCII, any case), one of which is in every line that [`notice`] could keep. A raw
 /// line with none of them need not be parsed.
+///
+/// Signs that only explain a refusal away (resets, timeouts, name failures) are among them: they
+/// are as rare in a healthy log as refusals are.
+#[must_use]
 pub fn literals() -> Vec<&'static str> {
     let mut all = crate::refused::LITERALS.to_vec();
-    all.extend(["istio-proxy"]);
+    all.extend(SIGNS.iter().flat_map(|(_, l)| *l));
+    // The proxy's own lines, whatever they say: that its log is there is evidence.
+    all.extend([container::PROXY]);
     all
+}
+
+struct Matcher {
+    automaton: AhoCorasick,
+    signs: Vec<Sign>,
+}
+
+static MATCHER: LazyLock<Matcher> = LazyLock::new(|| {
+    let refused = crate::refused::LITERALS.iter().map(|l| (Sign::Refused, *l));
+    let others = SIGNS.iter().flat_map(|(s, ls)| ls.iter().map(|l| (*s, *l)));
+    let (signs, literals): (Vec<_>, Vec<_>) = refused.chain(others).unzip();
+    let automaton = AhoCorasickBuilder::new()
+        .ascii_case_insensitive(true)
+        .build(literals)
+        .expect("a few dozen short literals always build");
+    Matcher { automaton, signs }
+});
+
+/// The signs in a text.
+#[must_use]
+pub fn signs(text: &str) -> Signs {
+    let m = &*MATCHER;
+    let mut found = Signs::default();
+    for hit in m.automaton.find_overlapping_iter(text) {
+        found.add(m.signs[hit.pattern().as_usize()]);
+    }
+    found
 }
 
 /// Says whether a line is worth keeping. Pure and cheap: readers call it in parallel.
 #[must_use]
-pub fn notice(_line: &LogLine<'_>, _scope: &Scope) -> Option<Noticed> {
-    None
+pub fn notice(line: &LogLine<'_>, scope: &Scope) -> Option<Noticed> {
+    if !scope.admits(&line.container, line.at) {
+        return None;
+    }
+    let signs = signs(&line.text);
+    if signs.is_empty() {
+        return None;
+    }
+    Some(Noticed {
+        at: line.at,
+        container: Arc::new(ContainerKey::from(&line.container)),
+        text: cut(&line.text, TEXT_MAX).into(),
+        line: line.line,
+        signs,
+    })
+}
+
+/// The beginning of a text, at most `max` bytes, not within a character.
+#[must_use]
+pub fn cut(text: &str, max: usize) -> &str {
+    if text.len() <= max {
+        return text;
+    }
+    let mut end = max;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

@@ -1,0 +1,246 @@
+//! The frozen picture that rules judge: pods with their logs and events, and the objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sunup_api::report::Unreadable;
+
+use crate::log::ContainerLog;
+use crate::object::{
+    Endpoints, Gateway, Manifest, Map, Meta, NodeInfo, Pod, Service, WebhookConfiguration, Workload,
+};
+use crate::record::{Event, Place};
+use crate::scope::Scope;
+
+/// Everything that was handed over, reduced to what rules read.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// What was asked for.
+    pub scope: Scope,
+    /// Pods, by namespace and name; last those that nothing names.
+    pub pods: Vec<PodFacts>,
+    /// Objects with a pod template.
+    pub workloads: Vec<(Box<Workload>, Manifest)>,
+    /// Services.
+    pub services: Vec<(Box<Service>, Manifest)>,
+    /// Addresses behind Services.
+    pub endpoints: Vec<Endpoints>,
+    /// Nodes by name.
+    pub nodes: Vec<(String, NodeInfo)>,
+    /// Namespaces.
+    pub namespaces: Vec<Meta>,
+    /// ConfigMaps.
+    pub config_maps: Vec<(Meta, Map)>,
+    /// Istio Gateways.
+    pub gateways: Vec<(Box<Gateway>, Manifest)>,
+    /// Mutating webhook configurations.
+    pub webhooks: Vec<WebhookConfiguration>,
+    /// IstioOperators: their spec as it stands.
+    pub operators: Vec<(Meta, Value, Manifest)>,
+    /// Events about anything but pods.
+    pub events: Vec<EventRun>,
+    /// Input that could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Objects that no rule reads.
+    pub others: u64,
+}
+
+/// What is known of one pod.
+#[derive(Debug, Default)]
+pub struct PodFacts {
+    /// Namespace, where anything says it.
+    pub namespace: Option<String>,
+    /// Name; `None` where nothing says whose the log is.
+    pub name: Option<String>,
+    /// The object, where it was handed over.
+    pub pod: Option<(Box<Pod>, Manifest)>,
+    /// Logs by container; under the empty name what names no container.
+    pub logs: BTreeMap<String, ContainerLog>,
+    /// Events, in the order of their first occurrence.
+    pub events: Vec<EventRun>,
+    /// Topmost owner (kind, name) where an export's labels say it.
+    pub controller: Option<(String, String)>,
+    /// The `pod-template-hash` where an export's labels say it.
+    pub template_hash: Option<String>,
+}
+
+/// The same event, over and over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRun {
+    /// What it says.
+    pub event: Event,
+    /// When it was said, in time order.
+    pub occurrences: Vec<Occurrence>,
+}
+
+/// One record of an event; the API counts repetitions in one record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Occurrence {
+    /// First.
+    pub first: Option<Timestamp>,
+    /// Last.
+    pub last: Option<Timestamp>,
+    /// Where.
+    pub place: Option<Place>,
+    /// How often.
+    pub count: u32,
+}
+
+/// Records of one event that are kept.
+const OCCURRENCES_MAX: usize = 64;
+
+impl EventRun {
+    pub(crate) fn new(event: Event) -> Self {
+        let mut run = EventRun { occurrences: Vec::new(), event };
+        let first = run.event.clone();
+        run.add(&first);
+        run
+    }
+
+    pub(crate) fn is_of(&self, other: &Event) -> bool {
+        let e = &self.event;
+        e.container == other.container
+            && e.reason == other.reason
+            && e.message == other.message
+            && e.kind == other.kind
+            && e.name == other.name
+            && e.namespace == other.namespace
+    }
+
+    pub(crate) fn add(&mut self, event: &Event) {
+        let occurrence = Occurrence {
+            first: event.first.or(event.last),
+            last: event.last.or(event.first),
+            place: event.place.clone(),
+            count: event.count.max(1),
+        };
+        let i = self.occurrences.partition_point(|o| o <= &occurrence);
+        self.occurrences.insert(i, occurrence);
+        if self.occurrences.len() > OCCURRENCES_MAX {
+            self.occurrences.remove(OCCURRENCES_MAX / 2);
+        }
+    }
+
+    pub(crate) fn settle(&mut self) {
+        self.occurrences.dedup();
+        if let Some(first) = self.occurrences.first() {
+            self.event.first = first.first;
+            self.event.place.clone_from(&first.place);
+        }
+        self.event.last = self.occurrences.iter().filter_map(|o| o.last).max();
+    }
+
+    pub(crate) fn order(&self) -> impl Ord + use<'_> {
+        (self.event.first, &self.event.place, &self.event.container, &self.event.message)
+    }
+
+    /// Every instant at which it is known to have happened, with its record's place.
+    pub fn instants(&self) -> impl Iterator<Item = (Timestamp, Option<&Place>)> {
+        self.occurrences.iter().flat_map(|o| {
+            let last = if o.last == o.first { None } else { o.last };
+            [o.first, last].into_iter().flatten().map(|t| (t, o.place.as_ref()))
+        })
+    }
+}
+
+impl PodFacts {
+    pub(crate) fn named(namespace: &Option<String>, name: &str) -> Self {
+        PodFacts {
+            namespace: namespace.clone(),
+            name: Some(name.to_owned()),
+            ..PodFacts::default()
+        }
+    }
+
+    pub(crate) fn is_from(&self, file: &Arc<str>) -> bool {
+        self.logs.values().any(|l| l.files.contains(file))
+            || self
+                .events
+                .iter()
+                .flat_map(|r| &r.occurrences)
+                .any(|o| o.place.as_ref().is_some_and(|p| p.file == *file))
+            || self.pod.as_ref().is_some_and(|(_, m)| m.place.file == *file)
+    }
+
+    pub(crate) fn absorb(&mut self, other: PodFacts) {
+        for (container, log) in other.logs {
+            self.logs.entry(container).or_default().absorb(log);
+        }
+        for run in other.events {
+            match self.events.iter_mut().find(|r| {
+                r.event.message == run.event.message && r.event.container == run.event.container
+            }) {
+                Some(known) => {
+                    known.occurrences.extend(run.occurrences);
+                    known.occurrences.sort();
+                }
+                None => self.events.push(run),
+            }
+        }
+        self.pod = self.pod.take().or(other.pod);
+        self.controller = self.controller.take().or(other.controller);
+        self.template_hash = self.template_hash.take().or(other.template_hash);
+        self.namespace = self.namespace.take().or(other.namespace);
+    }
+
+    /// The object's pod, where it was handed over.
+    #[must_use]
+    pub fn object(&self) -> Option<&Pod> {
+        self.pod.as_ref().map(|(p, _)| &**p)
+    }
+
+    /// The log of a container.
+    #[must_use]
+    pub fn log(&self, container: &str) -> Option<&ContainerLog> {
+        self.logs.get(container)
+    }
+
+    /// Events of one container.
+    pub fn events_of<'a>(&'a self, container: &'a str) -> impl Iterator<Item = &'a EventRun> {
+        self.events.iter().filter(move |r| r.event.container.as_deref() == Some(container))
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn other_event(&mut self, event: Event) {
+        match self.events.iter_mut().find(|r| r.is_of(&event)) {
+            Some(run) => run.add(&event),
+            None => self.events.push(EventRun::new(event)),
+        }
+    }
+
+    /// Puts everything in an order that does not depend on the order of the input.
+    pub(crate) fn settle(&mut self) {
+        let key = |p: &PodFacts| (p.name.is_none(), p.namespace.clone(), p.name.clone());
+        self.pods.sort_by_key(key);
+        self.workloads.sort_by(|(a, ma), (b, mb)| {
+            let key = |w: &Workload| {
+                (w.metadata.namespace.clone(), w.kind.clone(), w.metadata.name.clone())
+            };
+            (key(a), &ma.place, ma.item).cmp(&(key(b), &mb.place, mb.item))
+        });
+        self.services.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
+        self.gateways.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
+        self.operators.sort_by(|(.., a), (.., b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
+        self.nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        self.nodes.dedup();
+        self.events.iter_mut().for_each(EventRun::settle);
+        self.events.sort_by(|a, b| a.order().cmp(&b.order()));
+        self.unreadable.sort();
+        self.unreadable.dedup();
+    }
+
+    /// The Services of that name that a namespace sees.
+    pub fn services_named<'a>(
+        &'a self,
+        namespace: Option<&'a str>,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Service> {
+        self.services.iter().map(|(s, _)| &**s).filter(move |s| {
+            let ns = s.metadata.namespace.as_deref();
+            s.metadata.name == name && (ns.is_none() || namespace.is_none() || ns == namespace)
+        })
+    }
+}

@@ -1,0 +1,335 @@
+//! The spans in which a pod's proxy was not ready, one per instance of the proxy.
+//!
+//! A restarted proxy opens a second window in the middle of the pod's life. Every bound comes with
+//! the place that gives it; a bound that nothing gives stays open.
+
+use jiff::{SignedDuration, Timestamp};
+use sunup_api::container;
+
+use crate::log::Sample;
+use crate::object::ContainerStatus;
+use crate::snapshot::PodFacts;
+use crate::time::{Known, SECOND, parse};
+
+/// One run of the proxy's container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// When its container was started.
+    pub start: Option<Known>,
+    /// The last instant at which it is known not to have been ready yet.
+    pub not_ready_at: Option<Known>,
+    /// When it became ready: exact from its log, else an upper bound.
+    pub ready: Option<Known>,
+    /// When it ended.
+    pub end: Option<Known>,
+    /// Why it ended, in the status's word: `OOMKilled`, `Error` …
+    pub end_reason: Option<String>,
+    /// The status says: running, and not ready.
+    pub unready_now: bool,
+}
+
+/// Where an instant lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The proxy was not ready; `usize` is the instance that was awaited.
+    Inside(usize),
+    /// The proxy was ready.
+    After(usize),
+    /// The bounds do not say which.
+    Either(usize),
+    /// Nothing is known of the proxy's readiness.
+    Unknown,
+}
+
+/// The proxy's instances, in the order of time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// At least one, where anything at all is known of the proxy's times.
+    pub instances: Vec<Instance>,
+}
+
+/// Starts that are closer than this are one start, seen by several sources. The kubelet restarts a
+/// crashed container after 10 s at the earliest, but the first restart comes at once.
+const SAME_START: SignedDuration = SignedDuration::from_secs(3);
+/// Failing probes further apart than this do not show that the proxy was unready between them.
+/// Istio's readiness probe has a period of 15 s and a timeout of 3 s.
+const PROBE_CHAIN: SignedDuration = SignedDuration::from_secs(60);
+
+impl Windows {
+    /// The windows of one pod.
+    #[must_use]
+    pub fn of(facts: &PodFacts) -> Windows {
+        let mut instances = starts(facts);
+        if instances.is_empty() {
+            instances.push(Instance::default());
+        }
+        put_ends(facts, &mut instances);
+        put_ready(facts, &mut instances);
+        put_not_ready(facts, &mut instances);
+        put_upper_bounds(facts, &mut instances);
+        if instances.len() == 1 && instances[0] == Instance::default() {
+            instances.clear();
+        }
+        Windows { instances }
+    }
+
+    /// Where an instant lies.
+    #[must_use]
+    pub fn locate(&self, at: Timestamp) -> Place {
+        let began = |i: &Instance| i.start.as_ref().and_then(|s| s.lo).is_none_or(|lo| lo <= at);
+        let Some(i) = self.instances.iter().rposition(began) else {
+            // Before the first start: awaited all the same.
+            return if self.instances.is_empty() { Place::Unknown } else { Place::Inside(0) };
+        };
+        let instance = &self.instances[i];
+        if let Some(end) = &instance.end {
+            if end.hi.is_some_and(|hi| at > hi) {
+                return Place::Inside((i + 1).min(self.instances.len() - 1));
+            }
+            if end.lo.is_some_and(|lo| at > lo) {
+                return Place::Either(i);
+            }
+        }
+        if let Some(ready) = &instance.ready {
+            if ready.lo == ready.hi {
+                let is_ready = ready.hi.is_some_and(|hi| at >= hi);
+                return if is_ready { Place::After(i) } else { Place::Inside(i) };
+            }
+            if ready.hi.is_some_and(|hi| at >= hi) {
+                return Place::After(i);
+            }
+        }
+        let not_yet = instance.not_ready_at.as_ref().and_then(|k| k.lo);
+        if not_yet.is_some_and(|t| at <= t) {
+            return Place::Inside(i);
+        }
+        // The container was started after that instant, for certain.
+        if instance.start.as_ref().and_then(|s| s.lo).is_some_and(|lo| at < lo) {
+            return Place::Inside(i);
+        }
+        if instance.ready.is_some() || not_yet.is_some() {
+            return Place::Either(i);
+        }
+        if instance.start.is_some() { Place::Either(i) } else { Place::Unknown }
+    }
+
+    /// The earliest instant from which on a given instance is known to be ready.
+    #[must_use]
+    pub fn ready_by(&self, instance: usize) -> Option<Timestamp> {
+        self.instances.get(instance)?.ready.as_ref()?.hi
+    }
+}
+
+fn status(facts: &PodFacts) -> Option<&ContainerStatus> {
+    facts.object()?.status.container(container::PROXY)
+}
+
+fn object_source(facts: &PodFacts) -> String {
+    match &facts.pod {
+        Some((_, manifest)) => manifest.place.to_string(),
+        None => "pod status".to_owned(),
+    }
+}
+
+/// Starts by every source, joined where they are the same start.
+fn starts(facts: &PodFacts) -> Vec<Instance> {
+    let mut found: Vec<Known> = Vec::new();
+    if let Some(status) = status(facts) {
+        let source = object_source(facts);
+        for state in [&status.last_state, &status.state] {
+            let running = state.running.as_ref().and_then(|r| r.started_at.as_deref());
+            let ended = state.terminated.as_ref().and_then(|t| t.started_at.as_deref());
+            if let Some(at) = parse(running.or(ended)) {
+                found.push(Known::second(at, format!("{source} (status of istio-proxy)")));
+            }
+        }
+    }
+    for run in facts.events_of(container::PROXY) {
+        let e = &run.event;
+        if e.reason == "Started" || e.message.starts_with("Started container") {
+            for (at, place) in run.instants() {
+                found.push(Known::second(at, shown(place)));
+            }
+        }
+    }
+    if let Some(log) = facts.log(container::PROXY) {
+        let marks = log.starts.iter().filter_map(|s| Some(Known::exact(s.at?, &s.place)));
+        found.extend(marks);
+    }
+    found.sort_by_key(|k| k.lo);
+    let mut instances: Vec<Instance> = Vec::new();
+    for start in found {
+        let known = instances.last_mut().and_then(|i| i.start.as_mut());
+        match known {
+            Some(known) if start.lo <= known.lo.map(|lo| lo + SECOND + SAME_START) => {
+                // The earliest is the container's start; a later one can only narrow it.
+                known.hi = known.hi.min(start.hi);
+            }
+            _ => instances.push(Instance { start: Some(start), ..Instance::default() }),
+        }
+    }
+    instances
+}
+
+fn shown(place: Option<&crate::record::Place>) -> String {
+    place.map_or_else(|| "pod event".to_owned(), ToString::to_string)
+}
+
+/// The instance that ran at an instant: the last one started by then.
+fn running_at(instances: &[Instance], at: Timestamp) -> usize {
+    let began = |i: &Instance| i.start.as_ref().and_then(|s| s.lo).is_none_or(|lo| lo <= at);
+    instances.iter().rposition(began).unwrap_or(0)
+}
+
+fn put_ends(facts: &PodFacts, instances: &mut [Instance]) {
+    let mut ends: Vec<(Timestamp, String, Option<String>)> = Vec::new();
+    if let Some(status) = status(facts) {
+        let source = format!("{} (status of istio-proxy)", object_source(facts));
+        for state in [&status.last_state, &status.state] {
+            if let Some(ended) = &state.terminated
+                && let Some(at) = parse(ended.finished_at.as_deref())
+            {
+                ends.push((at, source.clone(), ended.reason.clone()));
+            }
+        }
+    }
+    for (at, source, reason) in ends {
+        let i = running_at(instances, at);
+        let known = Known::second(at, source);
+        instances[i].end = Some(known);
+        instances[i].end_reason = reason;
+    }
+    // Where nothing says when an instance ended, it was before the next one began.
+    for i in 1..instances.len() {
+        let next = instances[i].start.clone();
+        let before = &mut instances[i - 1];
+        if before.end.is_none()
+            && let Some(next) = next
+            && let Some(hi) = next.hi
+        {
+            before.end = Some(Known::not_after(hi, next.source));
+        }
+    }
+}
+
+fn put_ready(facts: &PodFacts, instances: &mut [Instance]) {
+    let Some(log) = facts.log(container::PROXY) else { return };
+    for mark in log.ready.iter() {
+        let Some(at) = mark.at else { continue };
+        let i = running_at(instances, at);
+        if instances[i].ready.is_none() {
+            instances[i].ready = Some(Known::exact(at, &mark.place));
+        }
+    }
+}
+
+/// The last instant of each instance at which it was still not ready.
+fn put_not_ready(facts: &PodFacts, instances: &mut [Instance]) {
+    let mut seen: Vec<Known> = Vec::new();
+    if let Some(log) = facts.log(container::PROXY) {
+        let of_mark = |m: &Sample| Some(Known::exact(m.at?, &m.place));
+        seen.extend(log.not_ready.iter().filter_map(of_mark));
+    }
+    let killing = facts
+        .events_of(container::PROXY)
+        .filter(|r| r.event.reason == "Killing")
+        .filter_map(|r| r.event.first)
+        .min();
+    let mut chains: Vec<(Known, Option<Timestamp>)> = Vec::new();
+    for run in facts.events_of(container::PROXY).filter(|r| is_failed_probe(&r.event.message)) {
+        for o in &run.occurrences {
+            let (Some(first), Some(last)) = (o.first, o.last) else { continue };
+            let steps = i32::try_from(o.count.saturating_sub(1)).unwrap_or(i32::MAX).max(1);
+            let dense = last.duration_since(first) / steps <= PROBE_CHAIN;
+            let source = shown(o.place.as_ref());
+            chains.push((Known::second(first, &source), None));
+            if last != first {
+                // A record that counts failures days apart says nothing of the time between.
+                chains.push((Known::second(last, &source), dense.then_some(first)));
+            }
+        }
+    }
+    chains.sort_by_key(|(k, _)| k.lo);
+    let log_seen = !seen.is_empty();
+    let mut joined: Vec<(Known, Option<Timestamp>)> =
+        seen.into_iter().map(|k| (k, None)).chain(chains).collect();
+    joined.sort_by_key(|(k, _)| k.lo);
+    for (known, since) in joined {
+        let Some(at) = known.lo else { continue };
+        if killing.is_some_and(|k| at >= k) {
+            continue;
+        }
+        let i = running_at(instances, at);
+        let instance = &mut instances[i];
+        // Ready already: it failed later, by draining or by overload.
+        if instance.ready.as_ref().and_then(|r| r.hi).is_some_and(|r| at >= r) {
+            continue;
+        }
+        let previous = instance.not_ready_at.as_ref().and_then(|k| k.lo);
+        let begun = instance.start.as_ref().and_then(|s| s.lo);
+        let chained = match previous.or(begun) {
+            _ if log_seen && known.precision == sunup_api::report::Precision::Exact => true,
+            _ if since.is_some_and(|s| Some(s) <= previous.or(begun).map(|p| p + PROBE_CHAIN)) => {
+                true
+            }
+            Some(before) => at <= before + PROBE_CHAIN,
+            None => true,
+        };
+        if chained {
+            instance.not_ready_at = Some(known);
+        }
+    }
+}
+
+/// Texts of the kubelet for a failed readiness or startup probe, over the versions.
+fn is_failed_probe(message: &str) -> bool {
+    message.starts_with("Readiness probe failed")
+        || message.starts_with("Startup probe failed")
+        || message.starts_with("Readiness probe errored")
+        || message.starts_with("Startup probe errored")
+}
+
+/// What shows that an instance was ready by some instant, where its log does not say when.
+fn put_upper_bounds(facts: &PodFacts, instances: &mut [Instance]) {
+    let Some(pod) = facts.object() else { return };
+    let Some(proxy) = pod.status.container(container::PROXY) else { return };
+    let source = object_source(facts);
+    let last = instances.len() - 1;
+    let native = pod.spec.init_containers.iter().any(|c| c.name == container::PROXY);
+    if instances[last].ready.is_none() {
+        if proxy.ready {
+            let condition =
+                pod.status.conditions.iter().find(|c| {
+                    (c.kind == "ContainersReady" || c.kind == "Ready") && c.status == "True"
+                });
+            if let Some(at) = condition.and_then(|c| parse(c.last_transition_time.as_deref())) {
+                instances[last].ready =
+                    Some(Known::not_after(at + SECOND, format!("{source} (condition Ready)")));
+            }
+        } else if proxy.state.running.is_some() {
+            instances[last].unready_now = true;
+        }
+    }
+    // A native sidecar's startup probe has passed before the next container is started.
+    if native && instances[0].ready.is_none() {
+        let after_proxy = pod.status.container_statuses.iter();
+        let earliest = after_proxy.filter_map(earliest_start).min();
+        if let Some(at) = earliest {
+            let source = format!("{source} (the application was started)");
+            instances[0].ready = Some(Known::not_after(at + SECOND, source));
+        }
+    }
+}
+
+/// When a container was first started, as far as its status still says it.
+#[must_use]
+pub fn earliest_start(status: &ContainerStatus) -> Option<Timestamp> {
+    [&status.last_state, &status.state]
+        .into_iter()
+        .filter_map(|s| {
+            let running = s.running.as_ref().and_then(|r| r.started_at.as_deref());
+            let ended = s.terminated.as_ref().and_then(|t| t.started_at.as_deref());
+            parse(running.or(ended))
+        })
+        .min()
+}

@@ -176,6 +176,12 @@ impl Collector {
         }
     }
 
+    /// A Helm (Go) template that is no YAML before it is rendered. Not a fault of the input, and
+    /// not judged; a fix for what it makes is printed, not written.
+    pub fn template(&mut self, place: Place) {
+        self.snapshot.templates.push(place);
+    }
+
     /// A piece of input that could not be read.
     pub fn unreadable(&mut self, place: Place, why: String) {
         self.snapshot.unreadable.push(Unreadable { source: place.to_string(), why });

@@ -15,4 +15,5 @@ pub mod shape;
 pub mod snapshot;
 pub mod subject;
 pub mod time;
+pub mod timeline;
 pub mod window;

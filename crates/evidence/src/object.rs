@@ -28,6 +28,9 @@ pub struct Manifest {
     pub item: Option<usize>,
     /// What kind of source it is.
     pub origin: Origin,
+    /// The whole file's text, shared by its documents, for [`Origin::Plain`],
+    /// [`Origin::Template`] and [`Origin::Kustomize`] files: a fix is shown as a diff of it.
+    pub text: Option<Arc<str>>,
 }
 
 /// What kind of source an object was read from.
@@ -38,6 +41,9 @@ pub enum Origin {
     /// Printed by a cluster (`kubectl get -o …`: uid, resourceVersion or status): evidence, never
     /// edited.
     Export,
+    /// A Helm (Go) template whose first action stands on this line, and which could be read as
+    /// YAML all the same. One that can't goes to `Collector::template`.
+    Template(u64),
     /// Rendered by Helm (`# Source: chart/templates/…` or `managed-by: Helm`): the values are the
     /// source.
     HelmRendered,
@@ -579,7 +585,7 @@ pub enum Object {
 }
 
 /// `null` is the same as absent, as the API server sees it.
-fn nullable<'de, D, T>(d: D) -> Result<T, D::Error>
+pub(crate) fn nullable<'de, D, T>(d: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Default + Deserialize<'de>,
@@ -593,7 +599,7 @@ fn text<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<String>, D::Err
     Ok(Option::<Value>::deserialize(d)?.and_then(plain_text))
 }
 
-fn text_map<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Map, D::Error> {
+pub(crate) fn text_map<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Map, D::Error> {
     let map = Option::<BTreeMap<String, Value>>::deserialize(d)?.unwrap_or_default();
     Ok(map.into_iter().filter_map(|(k, v)| plain_text(v).map(|v| (k, v))).collect())
 }

@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub unreadable: Vec<Unreadable>,
     /// Objects that no rule reads.
     pub others: u64,
+    /// Helm templates that can't be read before they are rendered.
+    pub templates: Vec<Place>,
 }
 
 /// What is known of one pod.
@@ -228,6 +230,7 @@ impl Snapshot {
         self.nodes.dedup();
         self.events.iter_mut().for_each(EventRun::settle);
         self.events.sort_by(|a, b| a.order().cmp(&b.order()));
+        self.templates.sort();
         self.unreadable.sort();
         self.unreadable.dedup();
     }

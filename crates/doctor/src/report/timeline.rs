@@ -1,0 +1,441 @@
+//! A finding's timeline drawn: the proxy's not-ready window to scale with the errors in it, then
+//! every point with its offset, its clock time and its source.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sunup_api::report::{Finding, Precision, TimelineEntry};
+
+use super::Look;
+use super::paint::{DIM, GREEN, PLAIN, RED, Signs, YELLOW, clean, fit, paint, signs, width, wrap};
+
+/// Points listed when not everything is asked for.
+const POINTS_MAX: usize = 8;
+/// Columns of the names before the drawing.
+const LANE_NAME_MAX: usize = 18;
+
+/// What a point means for the drawing. Read off its words, so that any report, not only one made
+/// in this process, can be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// From here on a connection needs a proxy that is not ready.
+    Opens,
+    /// The proxy is seen not to be ready.
+    NotReady,
+    /// The proxy is ready.
+    Ready,
+    /// Something failed.
+    Error,
+    Other,
+}
+
+fn kind(what: &str) -> Kind {
+    let what = what.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| what.contains(word));
+    let failed = has(&[
+        "refus",
+        "error",
+        "fail",
+        "denied",
+        "cannot",
+        "timed out",
+        "reset",
+        "crash",
+        "killed",
+        "blocked",
+        "rejected",
+        "exited with",
+    ]);
+    let proxy = has(&["proxy", "sidecar", "envoy", "gateway"]);
+    if has(&["not ready", "unready"]) || (has(&["probe"]) && failed) {
+        Kind::NotReady
+    } else if has(&["in force"]) {
+        Kind::Opens
+    } else if failed {
+        Kind::Error
+    } else if proxy && has(&["ready"]) {
+        Kind::Ready
+    } else if has(&["capture", "redirect"]) || (proxy && has(&["started", "created", "starts"])) {
+        Kind::Opens
+    } else {
+        Kind::Other
+    }
+}
+
+/// A point whose time is known.
+#[derive(Debug, Clone, Copy)]
+struct Point<'a> {
+    entry: &'a TimelineEntry,
+    kind: Kind,
+    at: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+/// The span in which the proxy was not ready.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    from: Timestamp,
+    /// When it is last known not to be ready.
+    to: Timestamp,
+    /// When it is first known to be ready; `None` where nothing says so.
+    ready: Option<Timestamp>,
+}
+
+/// The drawing, as lines; nothing where there is no timeline.
+pub(super) fn timeline(finding: &Finding, look: &Look) -> Vec<String> {
+    let points: Vec<Point<'_>> = finding
+        .timeline
+        .iter()
+        .map(|entry| Point {
+            entry,
+            kind: kind(&entry.what),
+            at: entry.at.as_deref().and_then(|at| at.parse().ok()),
+            until: entry.until.as_deref().and_then(|until| until.parse().ok()),
+        })
+        .collect();
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let window = window(&points);
+    let zero = window.map(|w| w.from).or_else(|| points.iter().find_map(|p| p.at));
+    let mut lines = title(finding, zero, look);
+    if let Some(window) = window {
+        lines.extend(strip(finding, &points, window, look));
+    }
+    lines.extend(list(&points, window, zero, look));
+    lines
+}
+
+fn title(finding: &Finding, zero: Option<Timestamp>, look: &Look) -> Vec<String> {
+    let pod = match finding.subject.pods.as_slice() {
+        [] => String::new(),
+        [one] => format!("pod {one}"),
+        [first, rest @ ..] => format!("pod {first} and {} more", rest.len()),
+    };
+    let day = zero.map(|at| format!("{} UTC", at.strftime("%Y-%m-%d")));
+    let parts: Vec<String> =
+        [pod, day.unwrap_or_default()].into_iter().filter(|part| !part.is_empty()).collect();
+    let room = look.width.saturating_sub(2);
+    wrap(&clean(&parts.join(", ")), room).iter().map(|line| paint(DIM, line)).collect()
+}
+
+fn window(points: &[Point<'_>]) -> Option<Window> {
+    let times = |kind: Kind| points.iter().filter(move |p| p.kind == kind).filter_map(|p| p.at);
+    let not_ready = times(Kind::NotReady);
+    let from = times(Kind::Opens).min().or_else(|| {
+        // Nothing says when it began: the earliest that is known of it.
+        not_ready.clone().chain(times(Kind::Error)).min()
+    })?;
+    let ready = points
+        .iter()
+        .filter(|p| p.kind == Kind::Ready && p.at.is_some_and(|at| at >= from))
+        .filter_map(|p| Some((p.at?, p.until.or(p.at)?)))
+        .min();
+    let last_seen = not_ready.filter(|&at| at >= from && ready.is_none_or(|r| at <= r.0)).max();
+    let window = match ready {
+        Some((at, until)) => {
+            Window { from, to: last_seen.map_or(at, |t| t.max(at)), ready: Some(until) }
+        }
+        None => {
+            let to = last_seen.or_else(|| times(Kind::Error).filter(|&at| at >= from).max())?;
+            Window { from, to, ready: None }
+        }
+    };
+    (window.to > window.from).then_some(window)
+}
+
+/// The two lanes and their scale.
+fn strip(finding: &Finding, points: &[Point<'_>], window: Window, look: &Look) -> Vec<String> {
+    let signs = signs(look.ascii);
+    let errors: Vec<Timestamp> =
+        points.iter().filter(|p| p.kind == Kind::Error).filter_map(|p| p.at).collect();
+    let end = window.ready.unwrap_or(window.to);
+    let span = end.duration_since(window.from).as_secs_f64();
+    // What lies far outside of the window would squash it: the list still has it.
+    let near = |at: f64| (-0.5 * span..=1.5 * span).contains(&at);
+    let offset = |at: Timestamp| at.duration_since(window.from).as_secs_f64();
+    let seen: Vec<f64> = errors.iter().map(|&at| offset(at)).filter(|&at| near(at)).collect();
+    if seen.is_empty() {
+        return Vec::new();
+    }
+    let lo = seen.iter().copied().fold(0.0, f64::min);
+    let tail = if window.ready.is_some() { span * 1.15 } else { span };
+    let hi = seen.iter().copied().fold(tail, f64::max);
+
+    let app = finding.subject.container.as_deref().map_or_else(|| "errors".to_owned(), clean);
+    let app = fit(&app, LANE_NAME_MAX, signs.cut);
+    let names = width(&app).max("proxy".len());
+    let columns = look.width.saturating_sub(names + 5).clamp(20, 100);
+    let scale = Scale { lo, hi, columns };
+
+    let proxy = proxy_lane(window, &scale, signs);
+    let mut lane = vec![false; columns];
+    for at in seen {
+        lane[scale.column(at)] = true;
+    }
+    let ticks: String = lane
+        .iter()
+        .map(|&hit| if hit { paint(RED.bold(), signs.error) } else { " ".into() })
+        .collect();
+    vec![
+        String::new(),
+        format!("{:<names$}  {proxy}", "proxy"),
+        format!("{app}{}  {}", " ".repeat(names - width(&app)), ticks.trim_end()),
+        format!("{:<names$}  {}", "", paint(DIM, scale.axis(signs))),
+        String::new(),
+    ]
+}
+
+fn proxy_lane(window: Window, scale: &Scale, signs: &Signs) -> String {
+    let offset = |at: Timestamp| at.duration_since(window.from).as_secs_f64();
+    let from = scale.column(0.0);
+    let to = scale.column(offset(window.to)).max(from + 1);
+    let blank = " ".repeat(from);
+    let Some(ready) = window.ready else {
+        let body = fill(" not ready ", to - from, signs.not_ready);
+        return format!("{blank}{}{}", paint(YELLOW, body), paint(YELLOW, signs.onward));
+    };
+    let ready = scale.column(offset(ready)).max(to);
+    let body = fill(" not ready ", to - from, signs.not_ready);
+    let unsure = "?".repeat(ready - to);
+    let rest = fill(" ready ", scale.columns.saturating_sub(ready + 1), signs.ready);
+    format!(
+        "{blank}{}{}{}",
+        paint(YELLOW, body),
+        paint(DIM, unsure),
+        paint(GREEN, format_args!("{rest}{}", signs.onward))
+    )
+}
+
+/// A bar of `columns` with a word in its middle, where it fits.
+fn fill(word: &str, columns: usize, with: &str) -> String {
+    if columns < word.len() + 4 {
+        return with.repeat(columns);
+    }
+    let left = (columns - word.len()) / 2;
+    format!("{}{word}{}", with.repeat(left), with.repeat(columns - word.len() - left))
+}
+
+/// Seconds after the window's start, on columns.
+struct Scale {
+    lo: f64,
+    hi: f64,
+    columns: usize,
+}
+
+/// Steps that people count in, seconds.
+const STEPS: [f64; 22] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0,
+    120.0, 300.0, 600.0, 1800.0, 3600.0, 21_600.0,
+];
+
+impl Scale {
+    fn column(&self, at: f64) -> usize {
+        let part = (at - self.lo) / (self.hi - self.lo);
+        // In range by construction; clamped for rounding at the ends.
+        ((part * (self.columns - 1) as f64).round().max(0.0) as usize).min(self.columns - 1)
+    }
+
+    fn axis(&self, signs: &Signs) -> String {
+        let steps_max = (self.columns / 10).max(1) as f64;
+        let rough = (self.hi - self.lo) / steps_max;
+        let step = STEPS.into_iter().find(|&s| s >= rough).unwrap_or_else(|| {
+            let day = 86_400.0;
+            (rough / day).ceil() * day
+        });
+        let mut out = String::new();
+        let mut at = (self.lo / step).ceil() * step;
+        while at <= self.hi {
+            let column = self.column(at);
+            let label = format!("{}{}", signs.tick, offset_text(at, step < 1.0));
+            let used = width(&out);
+            if column + width(&label) <= self.columns && (used == 0 || column > used) {
+                out.push_str(&" ".repeat(column - used));
+                out.push_str(&label);
+            }
+            at += step;
+        }
+        out
+    }
+}
+
+/// `+0.55s`, `+43s`, `-1m05s`, `+2h03m`, `+3d04h`; `0s` for none.
+fn offset_text(seconds: f64, fine: bool) -> String {
+    let sign = if seconds < 0.0 { "-" } else { "+" };
+    let size = seconds.abs();
+    if size < 60.0 {
+        let text = match fine {
+            true if size < 0.1 => format!("{size:.3}"),
+            true if size < 10.0 => format!("{size:.2}"),
+            true => format!("{size:.1}"),
+            false => format!("{size:.0}"),
+        };
+        let zero = text.bytes().all(|b| matches!(b, b'0' | b'.'));
+        return if zero { "0s".to_owned() } else { format!("{sign}{text}s") };
+    }
+    let whole = size.round() as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3600, whole / 60);
+    if days > 0 {
+        format!("{sign}{days}d{:02}h", hours % 24)
+    } else if hours > 0 {
+        format!("{sign}{hours}h{:02}m", minutes % 60)
+    } else {
+        format!("{sign}{minutes}m{:02}s", whole % 60)
+    }
+}
+
+fn list(
+    points: &[Point<'_>],
+    window: Option<Window>,
+    zero: Option<Timestamp>,
+    look: &Look,
+) -> Vec<String> {
+    let kept = if look.verbose { (0..points.len()).collect() } else { telling(points) };
+    let days = points.iter().filter_map(|p| p.at).map(|at| at.strftime("%m-%d").to_string());
+    let several_days = days.collect::<std::collections::BTreeSet<_>>().len() > 1;
+    let signs = signs(look.ascii);
+    let rows: Vec<(String, String, &Point<'_>)> = kept
+        .iter()
+        .map(|&i| {
+            let point = &points[i];
+            let offset = point.at.zip(zero).map(|(at, zero)| {
+                let fine = point.entry.precision == Precision::Exact;
+                offset_text(at.duration_since(zero).as_secs_f64(), fine)
+            });
+            (offset.unwrap_or_default(), clock(point, several_days, signs), point)
+        })
+        .collect();
+    let offsets = rows.iter().map(|row| width(&row.0)).max().unwrap_or(0);
+    let clocks = rows.iter().map(|row| width(&row.1)).max().unwrap_or(0);
+    let indent = offsets + 2 + clocks + 4;
+    let room = look.width.saturating_sub(indent + 2).max(20);
+
+    let mut lines = Vec::new();
+    for (offset, clock, point) in &rows {
+        let gutter = gutter(point, window, signs);
+        let style = if point.kind == Kind::Error { RED } else { PLAIN };
+        let what = wrap(&clean(&point.entry.what), room);
+        let source = clean(&point.entry.source);
+        let head = format!(
+            "{offset:>offsets$}  {}{}  {gutter} ",
+            paint(DIM, clock),
+            " ".repeat(clocks - width(clock))
+        );
+        for (i, part) in what.iter().enumerate() {
+            let mut line = if i == 0 { head.clone() } else { " ".repeat(indent) };
+            line.push_str(&paint(style, part));
+            if i + 1 == what.len() {
+                if width(part) + 2 + width(&source) <= room {
+                    let gap = room - width(part) - width(&source);
+                    line.push_str(&format!("{}{}", " ".repeat(gap), paint(DIM, &source)));
+                } else {
+                    lines.push(line);
+                    line = format!("{}{}", " ".repeat(indent), paint(DIM, &source));
+                }
+            }
+            lines.push(line);
+        }
+    }
+    if rows.len() < points.len() {
+        let left_out = super::snippet::more(points.len() - rows.len());
+        lines.push(format!("{}{left_out}", " ".repeat(indent)));
+    }
+    lines
+}
+
+/// The points that tell the story, in order: bounds of the window, first and last error, and what
+/// else there is room for.
+fn telling(points: &[Point<'_>]) -> Vec<usize> {
+    if points.len() <= POINTS_MAX {
+        return (0..points.len()).collect();
+    }
+    let of = |kind: Kind| {
+        let mut at = (0..points.len()).filter(move |&i| points[i].kind == kind);
+        let first = at.next();
+        [first, at.next_back().or(first)]
+    };
+    let mut kept = std::collections::BTreeSet::new();
+    for kind in [Kind::Error, Kind::NotReady, Kind::Opens, Kind::Ready] {
+        kept.extend(of(kind).into_iter().flatten());
+    }
+    for i in 0..points.len() {
+        if kept.len() >= POINTS_MAX {
+            break;
+        }
+        kept.insert(i);
+    }
+    kept.into_iter().take(POINTS_MAX).collect()
+}
+
+fn gutter(point: &Point<'_>, window: Option<Window>, signs: &Signs) -> String {
+    let inside =
+        point.at.zip(window).is_some_and(|(at, w)| at >= w.from && at <= w.ready.unwrap_or(w.to));
+    match point.kind {
+        Kind::Error => paint(RED.bold(), signs.error),
+        Kind::Ready if inside => paint(GREEN, signs.close),
+        Kind::Opens if point.at.is_some() && point.at == window.map(|w| w.from) => {
+            paint(YELLOW, signs.open)
+        }
+        _ if inside => paint(YELLOW, signs.inside),
+        _ => paint(DIM, signs.outside),
+    }
+}
+
+/// The clock time as precisely as it is known.
+fn clock(point: &Point<'_>, with_day: bool, signs: &Signs) -> String {
+    let Some(at) = point.at else { return "time unknown".to_owned() };
+    let show = |at: Timestamp, fine: bool| {
+        let zoned = at.to_zoned(TimeZone::UTC);
+        let day = if with_day { zoned.strftime("%m-%d ").to_string() } else { String::new() };
+        let time = zoned.strftime("%H:%M:%S");
+        let has_part = at.subsec_nanosecond() != 0;
+        let part =
+            if fine && has_part { zoned.strftime("%.3f").to_string() } else { String::new() };
+        format!("{day}{time}{part}")
+    };
+    match point.entry.precision {
+        Precision::Exact => show(at, true),
+        Precision::Second => show(at, false),
+        Precision::NotBefore => format!("{}{}", signs.at_least, show(at, true)),
+        Precision::NotAfter => format!("{}{}", signs.at_most, show(at, true)),
+        Precision::Between => match point.until {
+            Some(until) => format!("{}{}{}", show(at, true), signs.until, show(until, true)),
+            None => show(at, true),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_read_well_at_every_size() {
+        for (seconds, fine, want) in [
+            (0.0, true, "0s"),
+            (0.552, true, "+0.55s"),
+            (0.0521, true, "+0.052s"),
+            (-2.1, true, "-2.10s"),
+            (43.0, false, "+43s"),
+            (65.4, true, "+1m05s"),
+            (7380.0, true, "+2h03m"),
+            (-273_600.0, true, "-3d04h"),
+        ] {
+            assert_eq!(offset_text(seconds, fine), want);
+        }
+    }
+
+    #[test]
+    fn words_of_a_point_say_what_to_draw() {
+        for (what, want) in [
+            ("first refused connection", Kind::Error),
+            ("istio-proxy failing its readiness probe", Kind::NotReady),
+            ("proxy still not ready", Kind::NotReady),
+            ("istio-proxy ready", Kind::Ready),
+            ("proxy container started", Kind::Opens),
+            ("capture in force (istio-init exited)", Kind::Opens),
+            ("app started", Kind::Other),
+        ] {
+            assert_eq!(kind(what), want, "{what}");
+        }
+    }
+}

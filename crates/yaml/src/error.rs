@@ -1,0 +1,90 @@
+//! What can go wrong when reading or editing; knows no text beyond what it is told.
+
+/// Why a document couldn't be read, or why Kubernetes would refuse it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// The document's position in the stream, from 0; broken ones count.
+    pub document: usize,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+    /// The reason, without the place.
+    pub why: String,
+}
+
+impl std::fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.why)
+    }
+}
+
+/// Why an edit was refused. The text is left alone then; retrying doesn't help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The file is a Helm or Go template: what it renders to is not known here.
+    #[error("line {line} holds a template action ({{{{ … }}}}); edit the template or its values")]
+    Template {
+        /// Line of the first action.
+        line: u64,
+    },
+    /// The document to edit can't be read, or has a duplicate key.
+    #[error("the document can't be read: {0}")]
+    Syntax(Box<SyntaxError>),
+    /// There is no document of that number.
+    #[error("there is no document {document} in this file of {count}")]
+    NoSuchDocument {
+        /// The number asked for, from 0.
+        document: usize,
+        /// How many documents there are.
+        count: usize,
+    },
+    /// The value at the path is `*alias`; writing it would change the anchored place too.
+    #[error("{path} is an alias on line {line}: write the value out there before editing it")]
+    ThroughAlias {
+        /// The path of the alias.
+        path: String,
+        /// Line of the alias.
+        line: u64,
+    },
+    /// The path leads into a map that `<<` merges in from elsewhere.
+    #[error("{path} comes from the merge key (<<) on line {line}: write it out there first")]
+    MergedIn {
+        /// The merged-in path.
+        path: String,
+        /// Line of the map that holds the merge key.
+        line: u64,
+    },
+    /// The node is anchored and an alias elsewhere repeats it.
+    #[error("{path} is anchored on line {line} and used elsewhere: the edit would change both")]
+    SharedAnchor {
+        /// The path of the anchored node.
+        path: String,
+        /// Line of the anchored node.
+        line: u64,
+    },
+    /// The path goes on below a scalar, or into the wrong kind of collection.
+    #[error("{path} on line {line} is {found}, not {wanted}")]
+    WrongKind {
+        /// Where the walk stopped.
+        path: String,
+        /// Its line.
+        line: u64,
+        /// What stands there.
+        found: &'static str,
+        /// What the edit needs.
+        wanted: &'static str,
+    },
+    /// The list is shorter than the index.
+    #[error("{path} has only {len} items")]
+    NoSuchItem {
+        /// The list's path.
+        path: String,
+        /// How many items it has.
+        len: usize,
+    },
+    /// The checked result was not what the edits say; a fault here, never in the file.
+    #[error("the edit could not be verified, the text is left alone: {0}")]
+    Verification(String),
+}

@@ -1,0 +1,299 @@
+//! Holds an edited text against what its edits say. Knows nothing of how text is spliced.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use crate::edit::document;
+use crate::error::EditError;
+use crate::model::{self, DocEdit, Op, Segment, get};
+use crate::parse::{Document, Limits, Stream, read_with_comments};
+use crate::tree::{Kind, Tree};
+
+fn fault<T>(why: impl Into<String>) -> Result<T, EditError> {
+    Err(EditError::Verification(why.into()))
+}
+
+/// Checks that `after` is `before` with exactly these edits: it parses as well as before, its
+/// values differ at the named paths only and there as named, every old comment outside of
+/// removed and replaced values is there, every old line is there in the old order except lines
+/// of values that an edit rewrites in place, and line ends are of one kind as before.
+///
+/// # Errors
+/// [`EditError::Verification`] with the first difference; errors of the edits themselves as
+/// [`crate::edit`].
+pub fn verify(
+    before: &str,
+    after: &str,
+    edits: &[DocEdit],
+    limits: &Limits,
+) -> Result<(), EditError> {
+    let (old, old_comments) = read_with_comments(before, limits);
+    let (new, new_comments) = read_with_comments(after, limits);
+    values(&old, &new, edits)?;
+    let touched = touched(before, &old, edits);
+    lines(before, after, &touched)?;
+    comments(before, after, &old_comments, &new_comments, &touched.gone)?;
+    line_ends(before, after)
+}
+
+fn values(old: &Stream, new: &Stream, edits: &[DocEdit]) -> Result<(), EditError> {
+    if old.errors.len() != new.errors.len() {
+        return match new.errors.iter().find(|e| !old.errors.iter().any(|o| o.why == e.why)) {
+            Some(error) => fault(format!("the result has a fault at {error}")),
+            None => fault("the result has other faults than the original"),
+        };
+    }
+    let same_shape = old.documents.len() == new.documents.len();
+    if !same_shape || !old.documents.iter().zip(&new.documents).all(|(o, n)| o.index == n.index) {
+        return fault("the number of documents changed");
+    }
+    let mut want: Vec<Value> = old.documents.iter().map(|d| d.value.clone()).collect();
+    for edit in edits {
+        let index = document(old, edit.document)?.index;
+        let at = old.documents.iter().position(|d| d.index == index).unwrap_or(0);
+        model::apply(&mut want[at], &edit.op)?;
+    }
+    for (want, got) in want.iter().zip(&new.documents) {
+        if let Some(path) = difference(want, &got.value, &mut Vec::new()) {
+            let place = model::show_path(&path);
+            return fault(format!("document {} differs at {place}", got.index));
+        }
+    }
+    Ok(())
+}
+
+/// The first path at which two values differ.
+fn difference(a: &Value, b: &Value, path: &mut Vec<Segment>) -> Option<Vec<Segment>> {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys = a.keys().chain(b.keys().filter(|k| !a.contains_key(*k)));
+            for key in keys {
+                path.push(Segment::from(key.clone()));
+                let (Some(a), Some(b)) = (a.get(key), b.get(key)) else {
+                    return Some(path.clone());
+                };
+                if let Some(found) = difference(a, b, path) {
+                    return Some(found);
+                }
+                path.pop();
+            }
+            None
+        }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            for (i, (a, b)) in x.iter().zip(y).enumerate() {
+                path.push(Segment::Index(i));
+                if let Some(found) = difference(a, b, path) {
+                    return Some(found);
+                }
+                path.pop();
+            }
+            None
+        }
+        _ => (a != b).then(|| path.clone()),
+    }
+}
+
+/// What the edits may rewrite, in bytes of the old text.
+struct Touched {
+    /// Lines of these ranges need not be kept.
+    rewritten: Vec<Range<usize>>,
+    /// Comments of these ranges need not be kept.
+    gone: Vec<Range<usize>>,
+}
+
+fn touched(before: &str, old: &Stream, edits: &[DocEdit]) -> Touched {
+    let mut out = Touched { rewritten: Vec::new(), gone: Vec::new() };
+    for edit in edits {
+        let Some(doc) = old.documents.iter().find(|d| d.index == edit.document) else { continue };
+        let path = edit.op.path();
+        // An earlier edit may have moved the items that a later index counts.
+        let moved = |e: &DocEdit| {
+            let list = match e.op.path().split_last() {
+                Some((Segment::Index(_), list)) if e != edit => list,
+                _ => return None,
+            };
+            (e.document == edit.document && path.starts_with(list)).then_some(list.len())
+        };
+        let path = edits.iter().filter_map(moved).min().map_or(path, |len| &path[..len]);
+        let whole = path.len() == edit.op.path().len();
+        touch(before, doc, path, whole.then_some(&edit.op), &mut out);
+    }
+    out
+}
+
+fn touch(before: &str, doc: &Document, path: &[Segment], op: Option<&Op>, out: &mut Touched) {
+    let tree = &doc.tree;
+    if tree.nodes.is_empty() {
+        return;
+    }
+    let found = (0..=path.len()).rev().find_map(|d| Some((d, tree.find(&path[..d])?)));
+    let Some((depth, (key, node))) = found else { return };
+    let range = entry_range(before, tree, key, node);
+    let line_end = before[range.end..].find('\n').map_or(before.len(), |n| range.end + n);
+    let kind = tree.node(node).kind;
+    let block = matches!(kind, Kind::BlockMap | Kind::BlockSeq);
+    let exists = depth == path.len();
+    match op {
+        Some(Op::Remove { .. }) if exists => {
+            // An entry that shares its line with a dash hands the line to the next entry.
+            let line = before[..range.start].rfind('\n').map_or(0, |n| n + 1);
+            let shares = !before[line..range.start].trim().is_empty();
+            let next = line_end + before[line_end..].len() - before[line_end..].trim_start().len();
+            let stop = if shares { next + 1 } else { range.end };
+            // The last entry of a flow collection takes the comma before it along.
+            let kept = before[..range.start].trim_end();
+            if kept.ends_with(',') {
+                out.rewritten.push(kept.len() - 1..kept.len());
+            }
+            out.rewritten.push(range.start..stop.min(before.len()).max(range.end));
+            out.gone.push(range.start..line_end);
+            if let Some((_, parent)) = path.split_last().and_then(|(_, p)| tree.find(p)) {
+                // The last entry's parent becomes `{}` in its key's line.
+                if tree.children(parent).count() <= 2 {
+                    let parents = &path[..path.len() - 1];
+                    if let Some((key, node)) = tree.find(parents) {
+                        out.rewritten.push(entry_range(before, tree, key, node));
+                    }
+                }
+            }
+        }
+        Some(Op::Set { value, .. }) if exists => {
+            let now = get(&doc.value, path);
+            let mut parts = Vec::new();
+            changed(now, value, path, &mut parts);
+            for part in parts {
+                if part.len() > path.len() {
+                    let part_value = get(value, &part[path.len()..]).cloned();
+                    let op = match part_value {
+                        Some(value) => Op::Set { path: part.clone(), value },
+                        None => Op::Remove { path: part.clone() },
+                    };
+                    touch(before, doc, &part, Some(&op), out);
+                } else {
+                    out.rewritten.push(range.clone());
+                    out.gone.push(range.clone());
+                }
+            }
+        }
+        None => {
+            out.rewritten.push(range.clone());
+            out.gone.push(range.start..line_end);
+        }
+        // New entries of a flow collection follow its last one.
+        _ if !block => {
+            let last = tree.children(node).last().map_or(range.start, |n| tree.lead_of(n));
+            out.rewritten.push(if tree.is_map(node) || tree.is_seq(node) {
+                last..range.end
+            } else {
+                range
+            });
+        }
+        _ => {}
+    }
+    // A block scalar that ends a text without final newline gets a `-` in its header.
+    if let Some(last) = tree.nodes.last()
+        && matches!(last.kind, Kind::Literal | Kind::Folded)
+        && !before.ends_with('\n')
+        && before[last.end as usize..].trim().is_empty()
+    {
+        let start = before[..last.start as usize].trim_end().len();
+        out.rewritten.push(start..last.start as usize);
+    }
+}
+
+/// The paths at which a new value takes an old one's place, entry by entry.
+fn changed(now: Option<&Value>, value: &Value, path: &[Segment], out: &mut Vec<Vec<Segment>>) {
+    match (now, value) {
+        (Some(now), value) if now == value => {}
+        (Some(Value::Object(a)), Value::Object(b)) if !a.is_empty() && !b.is_empty() => {
+            for (key, now) in a {
+                let path = [path, &[Segment::from(key.clone())]].concat();
+                match b.get(key) {
+                    Some(value) => changed(Some(now), value, &path, out),
+                    None => out.push(path),
+                }
+            }
+        }
+        (Some(Value::Array(a)), Value::Array(b)) if !a.is_empty() && !b.is_empty() => {
+            for (i, now) in a.iter().enumerate() {
+                let path = [path, &[Segment::Index(i)]].concat();
+                match b.get(i) {
+                    Some(value) => changed(Some(now), value, &path, out),
+                    None => out.push(path),
+                }
+            }
+        }
+        _ => out.push(path.to_vec()),
+    }
+}
+
+/// From the key's (or item's) first line to the value's end.
+fn entry_range(before: &str, tree: &Tree, key: Option<u32>, node: u32) -> Range<usize> {
+    let value = tree.node(node);
+    let mut start = key.map_or(value.props, |k| tree.node(k).props).min(value.props) as usize;
+    if key.is_none() {
+        // The dash may stand on a line before.
+        start = before[..start].rfind('-').unwrap_or(start).min(start);
+    }
+    let mut end = (value.end as usize).max(start);
+    let last = tree.node(value.next - 1).kind;
+    if matches!(last, Kind::Literal | Kind::Folded) {
+        // Blank lines behind a block scalar may be its content (`|+`).
+        let rest = &before[end..];
+        let blank = &rest[..rest.len() - rest.trim_start().len()];
+        end += blank.rfind('\n').map_or(0, |n| n + 1);
+    }
+    start..end
+}
+
+/// Old lines must be a subsequence of the new ones, rewritten lines aside.
+fn lines(before: &str, after: &str, touched: &Touched) -> Result<(), EditError> {
+    let mut new = after.lines();
+    let mut at = 0;
+    for (number, line) in (1..).zip(before.split_inclusive('\n')) {
+        let range = at..at + line.len();
+        at = range.end;
+        let hit = |r: &Range<usize>| r.start < range.end && r.end.max(r.start + 1) > range.start;
+        if touched.rewritten.iter().any(hit) {
+            continue;
+        }
+        let line = line.trim_end_matches('\n').trim_end_matches('\r');
+        if !new.any(|n| n.trim_end_matches('\r') == line) {
+            return fault(format!("line {number} of the original is lost"));
+        }
+    }
+    Ok(())
+}
+
+fn comments(
+    before: &str,
+    after: &str,
+    old: &[Range<usize>],
+    new: &[Range<usize>],
+    gone: &[Range<usize>],
+) -> Result<(), EditError> {
+    let mut new = new.iter().map(|c| &after[c.clone()]);
+    for comment in old {
+        if gone.iter().any(|g| g.start <= comment.start && comment.end <= g.end) {
+            continue;
+        }
+        let text = &before[comment.clone()];
+        if !new.any(|n| n.trim_end() == text.trim_end()) {
+            return fault(format!("the comment {text:?} is lost"));
+        }
+    }
+    Ok(())
+}
+
+fn line_ends(before: &str, after: &str) -> Result<(), EditError> {
+    let count = |text: &str| (text.matches("\r\n").count(), text.matches('\n').count());
+    let ((crlf, lf), (crlf_after, lf_after)) = (count(before), count(after));
+    if lf > 0 && crlf == lf && crlf_after != lf_after || crlf == 0 && crlf_after > 0 {
+        return fault("line ends of two kinds");
+    }
+    if !before.trim().is_empty() && before.ends_with('\n') != after.ends_with('\n') {
+        return fault("the final newline changed");
+    }
+    Ok(())
+}

@@ -1,0 +1,386 @@
+//! False friends: the words of a refusal that say nothing about this pod's start.
+//!
+//! Works on ASCII-lowercase text. Must not know addresses beyond what it is given.
+
+use std::ops::Range;
+
+use super::telling::{head, tail};
+use super::{FalseFriend, Host, Refused};
+
+/// Ports of the sidecar itself that start-up scripts and hooks poll (RULES.md 1.1).
+const SIDECAR_PORTS: &[u16] = &[15000, 15020, 15021];
+/// Refused on these only ever seen against the pod itself.
+const CAPTURE_PORTS: &[u16] = &[15001, 15004, 15006, 15053, 15090];
+
+/// What the destination says: the sidecar's own readiness poll, or a local server.
+pub(super) fn by_destination(refused: &Refused) -> Option<FalseFriend> {
+    let sidecar = |port: u16| {
+        SIDECAR_PORTS.contains(&port) || (CAPTURE_PORTS.contains(&port) && refused.loopback())
+    };
+    let known = &refused.destinations;
+    if !known.is_empty() && known.iter().all(|d| d.port.is_some_and(sidecar)) {
+        return Some(FalseFriend::WaitLoop);
+    }
+    refused.loopback().then_some(FalseFriend::Loopback)
+}
+
+/// Whether the words at `span` are quoted: code, configuration, a query, a pattern, a metric.
+pub(super) fn quoted(lower: &str, span: &Range<usize>) -> bool {
+    let before = tail(&lower[..span.start], 160);
+    let after = head(&lower[span.end..], 120);
+    source_code(before, after)
+        || query(before, after)
+        || listed(before, after)
+        || counted(after)
+        || setting(before)
+        || advice(before)
+}
+
+/// `except ConnectionRefusedError:`, `err.code === 'ECONNREFUSED'`, `errors.Is(err, …)`.
+fn source_code(before: &str, after: &str) -> bool {
+    let line = before.trim_start();
+    let bare = before.trim_end_matches([' ', '\'', '"', '`', '(', ':', '.']);
+    let bare = strip_path(bare);
+    const LEADS: &[&str] = &[
+        "==",
+        "!=",
+        "case",
+        "except",
+        "rescue",
+        "catch",
+        "errors.is(err, syscall",
+        "raise",
+        "instanceof",
+        "includes",
+        "contains",
+        "indexof",
+        "startswith",
+        "endswith",
+        "import",
+        "matches",
+        "throw new",
+        "errors.is(err",
+        "isinstance(e",
+        "expect(err.code).tobe",
+        "assertraises",
+        "toequal",
+        "haserror",
+        "strings.contains(err.error(), ",
+    ];
+    let ends_word = |lead: &str| {
+        bare.strip_suffix(lead).is_some_and(|head| {
+            !lead.starts_with(|c: char| c.is_alphabetic())
+                || !head.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+        })
+    };
+    if LEADS.iter().any(|lead| ends_word(lead)) {
+        // Ruby's and others' "rescue in connect: Connection refused" keeps its space and colon.
+        return !before.ends_with(": ");
+    }
+    // `at com.example.ConnectionRefused(…)`, `from x import y`, a comment line.
+    line.starts_with("at ") && after.starts_with(['.', '(', '$'])
+        || line.starts_with("# ")
+        || line.starts_with("// ")
+        || line.starts_with("/* ")
+}
+
+/// Drops `syscall.`, `Errno::`, `std::io::ErrorKind::` before a name.
+fn strip_path(bare: &str) -> &str {
+    let keep =
+        bare.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '.' || c == ':');
+    // Only a path that is glued to the name by its last separator.
+    match &bare[keep.len()..] {
+        path if path.contains("errno")
+            || path.contains("syscall")
+            || path.contains("errorkind") =>
+        {
+            keep.trim_end_matches([' ', '(', ','])
+        }
+        _ => bare,
+    }
+}
+
+/// SQL, log filters, regular expressions.
+fn query(before: &str, after: &str) -> bool {
+    const LEADS: &[&str] = &[
+        "like '%",
+        "like \"%",
+        "=~ \"",
+        "=~ '",
+        "=~\"",
+        "!~ \"",
+        "|= \"",
+        "|~ \"",
+        "textpayload:\"",
+        "message:\"",
+        "textpayload=~\"",
+        "grep ",
+        "grep -i ",
+        "grep -e ",
+        "grep -q ",
+        "grep '",
+        "grep \"",
+        "grep -i '",
+        "grep -i \"",
+        "grep -q \"",
+        "pattern: ",
+        "pattern: \"",
+        "regex: ",
+        "regex=\"",
+        "pattern=\"",
+        "regexp: ",
+        "match: \"",
+        "matches '",
+        "matches \"",
+        "filter: \"",
+    ];
+    if LEADS.iter().any(|lead| before.ends_with(lead)) {
+        return true;
+    }
+    before.ends_with(".*")
+        || after.starts_with(".*")
+        || after.starts_with('%')
+        || after.starts_with("\\b")
+        || before.ends_with("\\b")
+        || before.ends_with("(?i)")
+        || before.ends_with('/') && after.starts_with("/i")
+}
+
+/// One of several names in a list, as settings and patterns have them.
+fn listed(before: &str, after: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "econn",
+        "etimedout",
+        "epipe",
+        "enotfound",
+        "eai_",
+        "ehost",
+        "enet",
+        "esocket",
+        "timeout",
+        "timed out",
+        "reset",
+        "broken pipe",
+        "no route",
+        "eof",
+        "unavailable",
+        "connection reset",
+        "connect-failure",
+        "connection timed",
+        "i/o timeout",
+        "5xx",
+        "gateway-error",
+    ];
+    let name = |text: &str| {
+        let text = text.trim_start_matches("syscall.").trim_start_matches("errno::");
+        NAMES.iter().any(|n| text.starts_with(n))
+    };
+    let next = after.trim_start_matches(['\'', '"', '`', ' ']);
+    let quote = after.starts_with(['\'', '"', '`']);
+    let follows = next.strip_prefix(['|', ',']).map(|rest| {
+        // An unquoted comma is punctuation: "connection refused, timed out after 3 tries".
+        (quote || next.starts_with('|') || !rest.starts_with(' '))
+            && name(rest.trim_start_matches([' ', '\'', '"', '`', '|']))
+    });
+    let prior = before.trim_end_matches(['\'', '"', '`', ' ']);
+    let leads = prior.strip_suffix(['|', ',']).map(|rest| {
+        let quoted = before.ends_with(['\'', '"', '`']);
+        let rest = rest.trim_end_matches(['\'', '"', '`', ' ']);
+        let word =
+            &rest[rest.rfind([',', '|', '[', '(', '\'', '"', '`', '=']).map_or(0, |n| n + 1)..];
+        (quoted || prior.ends_with('|') || !before.ends_with(' ')) && name(word.trim_start())
+    });
+    follows == Some(true) || leads == Some(true)
+}
+
+/// A counter: `connection refused: 0`, `connection_refused=12`.
+fn counted(after: &str) -> bool {
+    let value = after.trim_start_matches(['"', '\'', ' ']);
+    let Some(value) = value.strip_prefix([':', '=']) else { return false };
+    let value = value.trim_start_matches(['"', ' ', '=']);
+    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &value[digits..];
+    let number = &value[..digits];
+    digits > 0
+        && number != "111"
+        && !rest.starts_with(|c: char| c == '.' || c == ':' || c == '-' || c.is_alphanumeric())
+}
+
+/// Names of settings right before the words: `retryOn:`, `retry_on_status`, `--retry-…`.
+fn setting(before: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "retryon",
+        "retry_on",
+        "retry-on",
+        "retry on",
+        "retries on",
+        "retryable_errors",
+        "retryableerrors",
+        "retryable errors",
+        "retrycodes",
+        "retry_codes",
+        "retryable codes",
+        "retry if",
+        "retrywhen",
+        "retry-on",
+        "error codes",
+        "errorcodes",
+        "error_codes",
+        "ignored errors",
+        "ignorederrors",
+        "ignore_errors",
+        "retry policy",
+        "retrypolicy",
+    ];
+    let near = tail(before, 60);
+    // The setting and the words must belong together: no other sentence in between.
+    let near = &near[near.rfind(['.', '\n']).map_or(0, |n| n + 1)..];
+    NAMES.iter().any(|n| near.contains(n))
+}
+
+/// Help texts, documentation and comments.
+fn advice(before: &str) -> bool {
+    const LEADS: &[&str] = &[
+        "e.g.",
+        "for example",
+        "such as",
+        "if you see",
+        "if you get",
+        "if you receive",
+        "in case of",
+        "to avoid",
+        "to prevent",
+        "troubleshoot",
+        "usage:",
+        "example:",
+        "errors like",
+        "what does",
+        "how to",
+        "on connection-refused",
+        "when the connection is",
+        "means that the",
+        "may result in",
+        "could cause",
+        "will cause",
+        "can cause",
+    ];
+    let near = tail(before, 80);
+    LEADS.iter().any(|lead| near.contains(lead))
+}
+
+/// A connection that came up in the end, told with its last error.
+pub(super) fn recovered(lower: &str, span: &Range<usize>) -> bool {
+    const SUCCESS: &[&str] = &[
+        "connected after",
+        "connected successfully",
+        "successfully connected",
+        "reconnected",
+        "recovered after",
+        "recovered from connection",
+        "succeeded after",
+        "success after",
+        "connection established after",
+        "connection restored",
+        "connection re-established",
+        "is back",
+        "back online",
+        "healthy again",
+        "available again",
+        "ready after",
+        "resolved:",
+    ];
+    let before = tail(&lower[..span.start], 300);
+    let success = SUCCESS.iter().any(|s| {
+        before.find(s).is_some_and(|n| {
+            let head = before[..n].trim_end();
+            !["not", "never", "can't be", "n't", "dis"].iter().any(|neg| head.ends_with(neg))
+        })
+    });
+    success && !before.contains("recovered from panic")
+}
+
+/// The kubelet's probes, and pilot-agent's on its behalf.
+pub(super) fn probe(lower: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "readiness probe failed",
+        "liveness probe failed",
+        "startup probe failed",
+        "readiness probe errored",
+        "liveness probe errored",
+        "startup probe errored",
+        "probe failed\" probetype",
+        "probe to app failed",
+        "request to probe app failed",
+        "failed to probe",
+        "probetype=",
+    ];
+    WORDS.iter().any(|w| lower.contains(w))
+}
+
+/// The wait hook of Istio's own agent.
+pub(super) fn wait_hook(lower: &str) -> bool {
+    lower.contains("pilot-agent wait") || lower.contains("waiting for envoy proxy to be ready")
+}
+
+/// Numbers of other systems (Windows 10061, macOS and BSD 61, Node's -4078) or other errors.
+pub(super) fn other_number(lower: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "10061",
+        "0x274d",
+        "actively refused",
+        "wsaeconnrefused",
+        "errno 61]",
+        "os error 61)",
+        "(61)",
+        "errno: -61",
+        "errno\":-61",
+        "errno\": -61",
+        "errno: -4078",
+        "errno\":-4078",
+        "errno=61",
+        "errno 61 ",
+        "errno: 61",
+        "exception (61)",
+        "code=61 ",
+        "code: 61",
+        "(113:",
+        "errno 113",
+        "os error 113",
+        "(110:",
+        "errno 110",
+        "os error 110",
+        "connect error: 113",
+        "connect error: 110",
+    ];
+    WORDS.iter().any(|w| lower.contains(w))
+}
+
+/// A Unix socket as the peer: it never leaves the container.
+pub(super) fn unix_socket(lower: &str, span: &Range<usize>) -> bool {
+    let from = span.start.saturating_sub(300);
+    let from = (from..=span.start).find(|i| lower.is_char_boundary(*i)).unwrap_or(span.start);
+    let near = &lower[from..];
+    let near = head(near, 700);
+    let file = near
+        .match_indices(".sock")
+        .any(|(n, w)| !near[n + w.len()..].starts_with(|c: char| c.is_alphanumeric()));
+    file || ["dial unix", "unix:/", "unix domain socket", "unix socket"]
+        .iter()
+        .any(|w| near.contains(w))
+}
+
+/// Whether a host is this pod itself.
+pub(super) fn is_loopback(host: &Host) -> bool {
+    match host {
+        Host::Ip(ip) => ip.to_canonical().is_loopback() || ip.is_unspecified(),
+        Host::Name(name) => {
+            let name = name.as_str();
+            name == "localhost"
+                || name.ends_with(".localhost")
+                || name == "localhost.localdomain"
+                || name == "ip6-localhost"
+                || name == "localhost4"
+                || name == "localhost6"
+        }
+    }
+}

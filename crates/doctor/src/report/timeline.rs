@@ -17,7 +17,8 @@ const LANE_NAME_MAX: usize = 18;
 /// in this process, can be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// From here on a connection needs a proxy that is not ready.
+    /// From here on a connection needs a proxy that is not ready: capture in force, a proxy that
+    /// starts, one that ended.
     Opens,
     /// The proxy is seen not to be ready.
     NotReady,
@@ -48,7 +49,7 @@ fn kind(what: &str) -> Kind {
     let proxy = has(&["proxy", "sidecar", "envoy", "gateway"]);
     if has(&["not ready", "unready"]) || (has(&["probe"]) && failed) {
         Kind::NotReady
-    } else if has(&["in force"]) {
+    } else if has(&["in force"]) || (proxy && has(&["ended"])) {
         Kind::Opens
     } else if failed {
         Kind::Error
@@ -70,6 +71,19 @@ struct Point<'a> {
     until: Option<Timestamp>,
 }
 
+impl<'a> Point<'a> {
+    fn new(entry: &'a TimelineEntry) -> Self {
+        let kind = match (kind(&entry.what), entry.precision) {
+            // "Ready, not before …" says that it was not ready then.
+            (Kind::Ready, Precision::NotBefore) => Kind::NotReady,
+            (kind, _) => kind,
+        };
+        let at = entry.at.as_deref().and_then(|at| at.parse().ok());
+        let until = entry.until.as_deref().and_then(|until| until.parse().ok());
+        Point { entry, kind, at, until }
+    }
+}
+
 /// The span in which the proxy was not ready.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -82,16 +96,7 @@ struct Window {
 
 /// The drawing, as lines; nothing where there is no timeline.
 pub(super) fn timeline(finding: &Finding, look: &Look) -> Vec<String> {
-    let points: Vec<Point<'_>> = finding
-        .timeline
-        .iter()
-        .map(|entry| Point {
-            entry,
-            kind: kind(&entry.what),
-            at: entry.at.as_deref().and_then(|at| at.parse().ok()),
-            until: entry.until.as_deref().and_then(|until| until.parse().ok()),
-        })
-        .collect();
+    let points: Vec<Point<'_>> = finding.timeline.iter().map(Point::new).collect();
     if points.is_empty() {
         return Vec::new();
     }
@@ -118,29 +123,48 @@ fn title(finding: &Finding, zero: Option<Timestamp>, look: &Look) -> Vec<String>
     wrap(&clean(&parts.join(", ")), room).iter().map(|line| paint(DIM, line)).collect()
 }
 
+/// The span in which the proxy was not ready: of several (a proxy that was restarted has a second
+/// one) the first with an error in it.
 fn window(points: &[Point<'_>]) -> Option<Window> {
-    let times = |kind: Kind| points.iter().filter(move |p| p.kind == kind).filter_map(|p| p.at);
-    let not_ready = times(Kind::NotReady);
-    let from = times(Kind::Opens).min().or_else(|| {
-        // Nothing says when it began: the earliest that is known of it.
-        not_ready.clone().chain(times(Kind::Error)).min()
-    })?;
-    let ready = points
-        .iter()
-        .filter(|p| p.kind == Kind::Ready && p.at.is_some_and(|at| at >= from))
-        .filter_map(|p| Some((p.at?, p.until.or(p.at)?)))
-        .min();
-    let last_seen = not_ready.filter(|&at| at >= from && ready.is_none_or(|r| at <= r.0)).max();
-    let window = match ready {
-        Some((at, until)) => {
-            Window { from, to: last_seen.map_or(at, |t| t.max(at)), ready: Some(until) }
+    let mut all: Vec<(Window, usize)> = Vec::new();
+    let mut open: Option<(Window, usize)> = None;
+    let fresh = |at: Timestamp| (Window { from: at, to: at, ready: None }, 0);
+    for point in points {
+        let Some(at) = point.at else { continue };
+        match point.kind {
+            Kind::Opens => {
+                open.get_or_insert_with(|| fresh(at));
+            }
+            Kind::NotReady => {
+                let (window, _) = open.get_or_insert_with(|| fresh(at));
+                window.to = window.to.max(at);
+            }
+            // Where nothing says when a first window began, its first error is the earliest that
+            // is known of it; after a window has closed an error opens none.
+            Kind::Error if open.is_some() || all.is_empty() => {
+                open.get_or_insert_with(|| fresh(at)).1 += 1;
+            }
+            Kind::Ready => {
+                if let Some((mut window, errors)) = open.take() {
+                    if point.entry.precision != Precision::NotAfter {
+                        window.to = window.to.max(at);
+                    }
+                    window.ready = Some(point.until.unwrap_or(at).max(window.to));
+                    all.push((window, errors));
+                }
+            }
+            Kind::Error | Kind::Other => {}
         }
-        None => {
-            let to = last_seen.or_else(|| times(Kind::Error).filter(|&at| at >= from).max())?;
-            Window { from, to, ready: None }
+    }
+    if let Some((mut window, errors)) = open {
+        let last_error = points.iter().filter(|p| p.kind == Kind::Error).filter_map(|p| p.at).max();
+        if window.to == window.from {
+            window.to = last_error.unwrap_or(window.to).max(window.to);
         }
-    };
-    (window.to > window.from).then_some(window)
+        all.push((window, errors));
+    }
+    let chosen = all.iter().find(|(_, errors)| *errors > 0).or(all.first())?.0;
+    (chosen.ready.unwrap_or(chosen.to) > chosen.from).then_some(chosen)
 }
 
 /// The two lanes and their scale.
@@ -433,9 +457,53 @@ mod tests {
             ("istio-proxy ready", Kind::Ready),
             ("proxy container started", Kind::Opens),
             ("capture in force (istio-init exited)", Kind::Opens),
+            ("istio-proxy ended (Error)", Kind::Opens),
             ("app started", Kind::Other),
         ] {
             assert_eq!(kind(what), want, "{what}");
         }
+    }
+
+    fn span(points: &[(u32, &str, Precision)]) -> Option<(u32, u32, Option<u32>)> {
+        let second = |n: u32| format!("2026-11-23T10:00:{n:02}Z");
+        let entries: Vec<TimelineEntry> = points
+            .iter()
+            .map(|&(at, what, precision)| TimelineEntry {
+                at: Some(second(at)),
+                until: None,
+                precision,
+                what: what.into(),
+                source: String::new(),
+            })
+            .collect();
+        let points: Vec<Point<'_>> = entries.iter().map(Point::new).collect();
+        let back = |at: Timestamp| at.strftime("%S").to_string().parse::<u32>().expect("seconds");
+        window(&points).map(|w| (back(w.from), back(w.to), w.ready.map(back)))
+    }
+
+    #[test]
+    fn the_window_is_the_one_with_errors_in_it() {
+        use Precision::{Exact, NotAfter, NotBefore, Second};
+        let first = [(0, "istio-proxy started", Second), (3, "istio-proxy ready", Exact)];
+        assert_eq!(span(&first), Some((0, 3, Some(3))));
+        let restarted = [
+            first[0],
+            first[1],
+            (20, "istio-proxy ended (OOMKilled)", Second),
+            (21, "istio-proxy started again", Second),
+            (22, "first refused connection", Exact),
+            (25, "istio-proxy ready again", Exact),
+        ];
+        assert_eq!(span(&restarted), Some((20, 25, Some(25))));
+        let lower_bound = [
+            first[0],
+            (1, "first refused connection", Exact),
+            (43, "istio-proxy ready (last failed probe)", NotBefore),
+        ];
+        assert_eq!(span(&lower_bound), Some((0, 43, None)));
+        let upper_bound = [lower_bound[0], lower_bound[1], (9, "istio-proxy ready", NotAfter)];
+        assert_eq!(span(&upper_bound), Some((0, 0, Some(9))));
+        assert_eq!(span(&[(5, "container app started", Second)]), None);
+        assert_eq!(span(&[]), None);
     }
 }

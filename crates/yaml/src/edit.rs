@@ -1,6 +1,7 @@
 //! Edits one after the other, each on the text that the one before left, then checked as a
 //! whole. Knows no layout; `ops` does.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -34,24 +35,31 @@ pub fn edit(text: &str, edits: &[DocEdit], limits: &Limits) -> Result<String, Ed
 }
 
 fn one(mut text: String, edit: &DocEdit, limits: &Limits) -> Result<String, EditError> {
-    let parts = {
-        let (stream, _) = read_with_comments(&text, limits);
-        let document = document(&stream, edit.document)?;
-        // What the edit means is settled before any text is written.
-        let mut probe = document.value.clone();
-        model::apply(&mut probe, &edit.op).map_err(|e| ops::placed(e, document, &edit.op))?;
-        let mut parts = Vec::new();
-        split(&edit.op, document, &mut parts);
-        parts
-    };
-    for op in parts {
+    let mut parts: Option<VecDeque<Op>> = None;
+    loop {
         let (stream, comments) = read_with_comments(&text, limits);
         let document = document(&stream, edit.document)?;
+        let parts = match &mut parts {
+            Some(parts) => parts,
+            None => {
+                // What the edit means is settled before any text is written.
+                let mut probe = document.value.clone();
+                model::apply(&mut probe, &edit.op)
+                    .map_err(|e| ops::placed(e, document, &edit.op))?;
+                let mut list = VecDeque::new();
+                split(&edit.op, document, &mut list);
+                parts.insert(list)
+            }
+        };
+        let Some(op) = parts.pop_front() else { return Ok(text) };
         let layout = Layout::new(&text, &document.tree, &comments);
         let splices = ops::plan(&layout, document, &op)?;
+        let last = parts.is_empty();
         text = splice(&text, splices);
+        if last {
+            return Ok(text);
+        }
     }
-    Ok(text)
 }
 
 /// The document to edit, if it has no fault.
@@ -69,7 +77,7 @@ pub(crate) fn document(stream: &Stream, index: usize) -> Result<&Document, EditE
 
 /// Breaks an edit into those that differ from what is there: a map set over a map touches only
 /// the entries that change.
-fn split(op: &Op, document: &Document, out: &mut Vec<Op>) {
+fn split(op: &Op, document: &Document, out: &mut VecDeque<Op>) {
     let now = get(&document.value, op.path());
     match (op, now) {
         (Op::Set { value, .. }, Some(now)) if now == value => {}
@@ -82,7 +90,7 @@ fn split(op: &Op, document: &Document, out: &mut Vec<Op>) {
         }
         (Op::Append { value, .. }, Some(Value::Array(items))) if items.contains(value) => {}
         (Op::Remove { .. }, None) => {}
-        _ => out.push(op.clone()),
+        _ => out.push_back(op.clone()),
     }
 }
 

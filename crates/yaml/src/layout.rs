@@ -180,6 +180,13 @@ impl<'t> Layout<'t> {
         let first = (node.next > at + 1).then_some(at + 1);
         match (node.kind, first) {
             (Kind::BlockMap, Some(key)) => own.min(self.key_lead(at, key)),
+            // The node's own start is its text; the `|-` before it belongs to it as well.
+            (Kind::Literal | Kind::Folded, _) => {
+                let head = &self.text[..self.skip_back(node.start as usize)];
+                let digits = |c: char| c.is_ascii_digit() || c == '-' || c == '+';
+                let bar = head.trim_end_matches(digits);
+                own.min(bar.len() - usize::from(bar.ends_with(['|', '>'])))
+            }
             (Kind::BlockSeq, Some(item)) => own.min(self.dash(item).unwrap_or(own)),
             _ => own,
         }

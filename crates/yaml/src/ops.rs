@@ -16,6 +16,9 @@ use crate::write::{Quote, Style, is_empty};
 /// A piece of the old text and what takes its place.
 pub(crate) type Splice = (Range<usize>, String);
 
+/// What may stand before a value that has a line to itself.
+const BLANK: [char; 3] = [' ', '\t', '\u{feff}'];
+
 type Plan = Result<Vec<Splice>, EditError>;
 
 /// The pieces of text that one edit changes.
@@ -142,30 +145,38 @@ fn guard(tree: &Tree, at: u32, path: impl Fn() -> String) -> Result<(), EditErro
     Ok(())
 }
 
-/// Behind the `---` of the document, else where its first line begins.
+/// Behind the `---` of the document, else where the root's first line begins.
 fn root_slot(layout: &Layout<'_>) -> usize {
-    let lead = layout.lead(0);
-    let mut at = layout.line_start(lead);
+    let text = layout.text;
+    let first = layout.line_start(layout.lead(0));
+    let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut at = first;
     loop {
-        if layout.text[at..].starts_with("---") {
+        let line = text[at..layout.line_end(at)].trim_start();
+        if line.starts_with("---") {
             return at + 3;
         }
-        if at == 0 {
-            return if layout.text.starts_with('\u{feff}') { 3 } else { 0 };
+        if at == 0 || at != first && !line.is_empty() && !line.starts_with('#') {
+            return first.max(bom);
         }
         at = layout.line_start(at - 1);
     }
 }
 
 fn fill_empty_document(layout: &Layout<'_>, document: &Document, value: &Value) -> Plan {
+    let text = layout.text;
+    let at = document.span.start.min(text.len());
+    let own = text[layout.line_start(at)..at].trim_start_matches('\u{feff}');
+    let blank = text.trim_start_matches('\u{feff}').trim().is_empty();
+    let open_end = at == text.len() && !blank && !text.ends_with('\n');
+    let style = Style { open_end, ..layout.style };
     let body = match value {
-        Value::Object(_) | Value::Array(_) if !is_empty(value) => layout.style.body(value, 0),
-        other => layout.style.inline(other, Place::Block, Quote::Plain),
+        Value::Object(_) | Value::Array(_) if !is_empty(value) => style.body(value, 0),
+        other => style.inline(other, Place::Block, Quote::Plain),
     };
-    let at = document.span.start.min(layout.text.len());
-    let eol = layout.style.eol;
-    let head = if at > layout.line_start(at) { eol } else { "" };
-    Ok(vec![(at..at, format!("{head}{body}{eol}"))])
+    let head = if own.is_empty() { "" } else { style.eol };
+    let tail = if open_end { "" } else { style.eol };
+    Ok(vec![(at..at, format!("{head}{body}{tail}"))])
 }
 
 fn odd(what: &str) -> EditError {
@@ -275,6 +286,9 @@ fn replace(layout: &Layout<'_>, spot: Spot, value: &Value) -> Plan {
     if spot.in_flow || layout.style.json {
         return crate::ops_flow::replace(layout, spot, value);
     }
+    if spot.key.is_some_and(|key| layout.colon(key).is_none()) {
+        return Err(odd("a key without a colon"));
+    }
     let tagged = layout.text[node.props as usize..node.start as usize]
         .split([' ', '\t', '\r', '\n'])
         .any(|t| t.starts_with('!'));
@@ -309,14 +323,40 @@ fn replace(layout: &Layout<'_>, spot: Spot, value: &Value) -> Plan {
     if !deeper && !layout.ends_line(here_end) {
         return Err(odd("more text follows in the line"));
     }
+    let from = if tagged { node.props } else { node.start } as usize;
+    let line = layout.line_start(from);
+    let apart = line != layout.line_start(behind) || root;
+    if apart && !deeper && !block && layout.text[line..from].trim_matches(BLANK).is_empty() {
+        // The old value has a line to itself; what stands between it and its key stays.
+        let rest = layout.line_end(end);
+        return match (head.trim_start().to_owned(), below, layout.line_comment(end)) {
+            (head, None, _) => Ok(vec![(from..end, head)]),
+            (head, Some(lines), None) if head.is_empty() => {
+                let start = from - layout.text[line..from].trim_start_matches('\u{feff}').len();
+                Ok(vec![(start..rest, lines)])
+            }
+            (head, Some(lines), _) if !head.is_empty() => {
+                Ok(vec![(from..end, head), (rest..rest, format!("{}{lines}", style.eol))])
+            }
+            _ => Err(odd("a comment behind a value in a line of its own")),
+        };
+    }
+    if root && block {
+        let start = layout.line_start(layout.lead(spot.node)).max(behind);
+        let text = below.map_or_else(
+            || head.trim_start().to_owned(),
+            |lines| match head.trim_start() {
+                "" => lines,
+                head => format!("{head}{}{lines}", style.eol),
+            },
+        );
+        return Ok(vec![(start..layout.line_end(end), text)]);
+    }
     let comment = layout.line_comment(here_end);
     let item = spot.parent.is_some_and(|p| layout.tree.node(p).kind == Kind::BlockSeq);
     match below {
         Some(lines) if head.is_empty() && !deeper && comment.is_none() && item => {
-            out.push((behind..end, format!(" {}", lines.trim_start())));
-        }
-        Some(lines) if head.is_empty() && root && !deeper && gap.is_empty() => {
-            out.push((behind..end, lines));
+            out.push((behind..layout.line_end(end), format!(" {}", lines.trim_start())));
         }
         below => {
             let (from, head) = if here_end > behind { (behind, head) } else { (here_end, head) };

@@ -369,7 +369,11 @@ impl<'t> Builder<'t> {
         };
         let rest = self.text[start..].trim_start_matches([' ', '\t', '\r', '\n']);
         let gap = self.text.len() - start - rest.len();
-        if rest.starts_with(':') { start + gap + 1 } else { start }
+        if rest.starts_with(':') {
+            start + gap + 1
+        } else {
+            self.tree.nodes.last().map_or(start, |key| key.end as usize)
+        }
     }
 
     fn open(

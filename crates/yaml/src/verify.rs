@@ -171,8 +171,10 @@ fn touch(before: &str, doc: &Document, path: &[Segment], op: Option<&Op>, out: &
                     };
                     touch(before, doc, &part, Some(&op), out);
                 } else {
+                    // The comment behind the last entry of a list belongs to that entry.
+                    let end = if block { line_end } else { range.end };
                     out.rewritten.push(range.clone());
-                    out.gone.push(range.clone());
+                    out.gone.push(range.start..end);
                 }
             }
         }
@@ -259,6 +261,9 @@ fn lines(before: &str, after: &str, touched: &Touched) -> Result<(), EditError> 
             continue;
         }
         let line = line.trim_end_matches('\n').trim_end_matches('\r');
+        if line == "\u{feff}" {
+            continue;
+        }
         if !new.any(|n| n.trim_end_matches('\r') == line) {
             return fault(format!("line {number} of the original is lost"));
         }
@@ -292,7 +297,8 @@ fn line_ends(before: &str, after: &str) -> Result<(), EditError> {
     if lf > 0 && crlf == lf && crlf_after != lf_after || crlf == 0 && crlf_after > 0 {
         return fault("line ends of two kinds");
     }
-    if !before.trim().is_empty() && before.ends_with('\n') != after.ends_with('\n') {
+    let blank = before.trim_start_matches('\u{feff}').trim().is_empty();
+    if !blank && before.ends_with('\n') != after.ends_with('\n') {
         return fault("the final newline changed");
     }
     Ok(())

@@ -169,6 +169,17 @@ fn values_change_their_kind() {
 }
 
 #[test]
+fn a_value_in_a_line_of_its_own_is_replaced_there() {
+    case("a:\n  # why\n  x # c\nb: 1\n", &[set("a", "z")], "a:\n  # why\n  z # c\nb: 1\n");
+    case("a:\n  # why\n  x\n", &[set("a", json!({"k": 1}))], "a:\n  # why\n  k: 1\n");
+    case("a:\n    {}\n", &[set("a|k", 1)], "a:\n  k: 1\n");
+    case("# c\n---\n# d\n~ # e\n", &[set("", "z")], "# c\n---\n# d\nz # e\n");
+    case("# c\nnull", &[set("k", "v")], "# c\nk: v");
+    case("--- x\n", &[set("", json!({"k": "v"}))], "---\nk: v\n");
+    case("{}\n", &[set("k", "v")], "{\"k\": \"v\"}\n");
+}
+
+#[test]
 fn removal_takes_only_what_is_named() {
     case(
         "a: 1\n# about b\nb: 2 # two\n# about c\nc: 3\n",

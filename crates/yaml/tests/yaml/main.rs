@@ -1,6 +1,10 @@
 //! Everything about sunup-yaml that needs only its public names.
 
+mod fuzz;
+mod goldens;
 mod hand;
+mod props;
+mod variants;
 
 use serde_json::Value;
 use sunup_yaml::{DocEdit, EditError, Limits, Op, Segment};

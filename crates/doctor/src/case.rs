@@ -1,0 +1,221 @@
+//! One pod as a rule sees it: its facts, its shape, its proxy's windows, its capture.
+
+use std::net::IpAddr;
+
+use sunup_api::report::Subject;
+use sunup_api::{annotation, container};
+use sunup_capture::settings::Injection;
+use sunup_capture::{Decision, Host, Plan, Settings};
+use sunup_evidence::log::Burst;
+use sunup_evidence::object::{Container, Pod, PodTemplate};
+use sunup_evidence::refused::{Destination, Host as Peer};
+use sunup_evidence::shape::{CaptureBy, Shape};
+use sunup_evidence::snapshot::{PodFacts, Snapshot};
+use sunup_evidence::subject;
+use sunup_evidence::window::Windows;
+
+use crate::mesh::Mesh;
+
+/// One pod, with what follows from its facts.
+pub(crate) struct Case<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) mesh: &'a Mesh,
+    pub(crate) facts: &'a PodFacts,
+    pub(crate) shape: Shape,
+    pub(crate) windows: Windows,
+    pub(crate) subject: Subject,
+    pub(crate) capture: Capture,
+}
+
+/// What a pod's capture does, and what of it is assumed.
+pub(crate) struct Capture {
+    pub(crate) plan: Plan,
+    /// What was assumed for want of the pod's own settings; empty where they were handed over.
+    pub(crate) assumed: Option<&'static str>,
+}
+
+/// Where a refusal was going, as capture sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To the proxy.
+    Captured,
+    /// Past it, and why.
+    Direct(String),
+    /// The text names a host only, or nothing: taken for captured, as nearly everything is.
+    Assumed,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, mesh: &'a Mesh, facts: &'a PodFacts) -> Self {
+        let mut shape = Shape::of(facts);
+        let subject = subject::of(facts, snapshot);
+        // The object is missing, but the workload's manifest says what the author asked for.
+        if !shape.from_object
+            && let Some(template) = template_of(snapshot, &subject)
+        {
+            shape.gateway |= sunup_evidence::shape::is_gateway(template);
+            shape.host_network |= template.spec.host_network;
+        }
+        let windows = Windows::of(facts);
+        let capture = Capture::of(facts, mesh, template_of(snapshot, &subject));
+        Case { snapshot, mesh, facts, shape, windows, subject, capture }
+    }
+
+    pub(crate) fn pod(&self) -> Option<&'a Pod> {
+        self.facts.object()
+    }
+
+    /// The pod as it runs, else the template that its manifest has.
+    pub(crate) fn template(&self) -> Option<PodTemplate> {
+        match self.pod() {
+            Some(p) => Some(PodTemplate { metadata: p.metadata.clone(), spec: p.spec.clone() }),
+            None => template_of(self.snapshot, &self.subject).cloned(),
+        }
+    }
+
+    pub(crate) fn container(&self, name: &str) -> Option<&'a Container> {
+        let spec = &self.pod()?.spec;
+        spec.init_containers.iter().chain(&spec.containers).find(|c| c.name == name)
+    }
+
+    /// The uid that a container's processes have, where the object says it.
+    pub(crate) fn uid(&self, name: &str) -> Option<u32> {
+        let pod = self.pod()?;
+        let own = self.container(name)?.security_context.run_as_user;
+        u32::try_from(own.or(pod.spec.security_context.run_as_user)?).ok()
+    }
+
+    /// How capture treats the destinations of a refusal by this container.
+    pub(crate) fn route(&self, burst: &Burst, container: &str) -> Route {
+        let uid = self.uid(container);
+        if uid == Some(container::PROXY_UID) {
+            return Route::Direct(format!(
+                "{container} runs as uid 1337, whose traffic capture lets through"
+            ));
+        }
+        let mut direct = None;
+        for destination in &burst.destinations {
+            match self.decide(destination, uid) {
+                Some(decision) if decision.is_captured() => return Route::Captured,
+                Some(decision) => direct = Some(decision.why),
+                None => {}
+            }
+        }
+        match direct {
+            Some(why) => Route::Direct(why),
+            None => Route::Assumed,
+        }
+    }
+
+    /// `None` where the address is not known: a name that no Service among the inputs bears.
+    fn decide(&self, destination: &Destination, uid: Option<u32>) -> Option<Decision> {
+        let ip = match &destination.host {
+            Peer::Ip(ip) => *ip,
+            Peer::Name(name) => self.resolve(name)?,
+        };
+        Some(self.capture.plan.outbound(ip, destination.port, uid))
+    }
+
+    /// The cluster address of a Service's name, as the pod's resolver would find it.
+    pub(crate) fn resolve(&self, name: &str) -> Option<IpAddr> {
+        let mut parts = name.split('.');
+        let service = parts.next()?;
+        let namespace = match parts.next() {
+            Some(ns) => Some(ns),
+            None => self.subject.namespace.as_deref(),
+        };
+        if parts.next().is_some_and(|svc| svc != "svc") {
+            return None;
+        }
+        let mut found = self.snapshot.services_named(namespace, service);
+        let address = found.find_map(|s| s.spec.cluster_ip.as_deref()?.parse().ok());
+        address
+    }
+
+    /// Containers of the application, in the pod's order; from the object, else from logs.
+    pub(crate) fn applications(&self) -> Vec<&'a str> {
+        match self.pod() {
+            Some(pod) => {
+                let spec = &pod.spec;
+                let natives = spec.init_containers.iter().filter(|c| c.is_native_sidecar());
+                natives.chain(&spec.containers).map(|c| c.name.as_str()).collect()
+            }
+            None => {
+                let init = &self.shape.init_order;
+                self.facts.logs.keys().map(String::as_str).filter(|n| !is_init(n, init)).collect()
+            }
+        }
+    }
+
+    /// Whether the capture is shown by anything, rather than assumed.
+    pub(crate) fn capture_shown(&self) -> bool {
+        self.shape.proxy_seen || self.shape.capture != CaptureBy::Unknown
+    }
+}
+
+/// Names that the usual injectors give their init containers, for logs without the pod's object.
+fn is_init(name: &str, seen: &[String]) -> bool {
+    seen.iter().any(|n| n == name) || name == container::VAULT_AGENT_INIT
+}
+
+/// The template of the workload's manifest, where one was handed over.
+pub(crate) fn template_of<'a>(
+    snapshot: &'a Snapshot,
+    subject: &Subject,
+) -> Option<&'a PodTemplate> {
+    let (workload, _) = snapshot.workloads.iter().find(|(w, _)| describes(w, subject))?;
+    Some(&workload.template)
+}
+
+/// Whether a manifest is the one of a subject.
+pub(crate) fn describes(workload: &sunup_evidence::object::Workload, subject: &Subject) -> bool {
+    let ns = workload.metadata.namespace.as_deref();
+    workload.kind == subject.kind
+        && workload.metadata.name == subject.name
+        && (ns.is_none() || subject.namespace.is_none() || ns == subject.namespace.as_deref())
+}
+
+impl Capture {
+    /// From istio-init's own arguments where the pod was handed over; else from the annotations
+    /// and the mesh's settings; else from Istio's defaults.
+    fn of(facts: &PodFacts, mesh: &Mesh, template: Option<&PodTemplate>) -> Capture {
+        if let Some(settings) = facts.object().and_then(from_init_container) {
+            return Capture { plan: Plan::new(settings), assumed: None };
+        }
+        let meta = facts.object().map(|p| &p.metadata).or(template.map(|t| &t.metadata));
+        let mut injection =
+            Injection::from_annotations(meta.map(|m| m.annotations.clone()).unwrap_or_default());
+        injection.values = mesh.values.clone();
+        injection.mesh_config = mesh.mesh_config.clone();
+        if let Some(own) = injection.annotations.get(annotation::PROXY_CONFIG) {
+            injection.proxy_config = crate::mesh::inner_yaml(own);
+        }
+        let assumed = match (meta.is_some(), mesh.settings_seen) {
+            (_, true) => None,
+            (true, false) => Some(
+                "the mesh's own settings were not handed over: Istio's defaults are assumed beside the pod's annotations",
+            ),
+            (false, false) => Some(
+                "neither the pod nor the mesh's settings were handed over: Istio's defaults (all outbound traffic captured) are assumed",
+            ),
+        };
+        let settings = injection.settings().unwrap_or_else(|_| Settings::mesh_default());
+        Capture { plan: Plan::new(settings), assumed }
+    }
+}
+
+/// istio-init (or, under CNI, istio-validation) carries the settings as its arguments.
+fn from_init_container(pod: &Pod) -> Option<Settings> {
+    let init = pod
+        .spec
+        .init_containers
+        .iter()
+        .find(|c| c.name == container::INIT || c.name == container::VALIDATION)?;
+    let args: Vec<&str> = init.args.iter().map(String::as_str).collect();
+    if args.is_empty() {
+        return None;
+    }
+    let env: Vec<(String, String)> =
+        init.env.iter().filter_map(|e| Some((e.name.clone(), e.value.clone()?))).collect();
+    Settings::from_args(&args, &env, &Host::default()).ok()
+}

@@ -1,0 +1,226 @@
+//! Runs every rule over every workload, merges what they say of one workload's pods, and writes
+//! the report.
+
+use std::collections::BTreeMap;
+
+use sunup_api::report::{Cleared, Finding, Report, Subject, Unknown};
+use sunup_evidence::snapshot::Snapshot;
+use sunup_evidence::timeline;
+
+use crate::case::Case;
+use crate::fault::{Fault, Innocent, Judgements, Open};
+use crate::fix::{self, FileEdit};
+use crate::mesh::Mesh;
+use crate::rules::{app_before_proxy, gateway_privileged_port, init_before_proxy};
+
+/// The report, and the edits that its fixes make to the user's files.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Diagnosis {
+    /// What was found.
+    pub report: Report,
+    /// Edits by finding and fix; the caller applies them.
+    pub edits: Vec<FileEdit>,
+}
+
+/// Evidence that one finding shows; more says the same again.
+const EVIDENCE_MAX: usize = 12;
+
+/// Judges everything. The same evidence gives the same bytes, in whatever order it was read.
+#[must_use]
+pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
+    let mesh = Mesh::of(snapshot);
+    let mut judged = Judgements::default();
+    for facts in &snapshot.pods {
+        let case = Case::new(snapshot, &mesh, facts);
+        if !wanted(&case.subject, snapshot) {
+            continue;
+        }
+        app_before_proxy::judge(&case, &mut judged);
+        init_before_proxy::judge(&case, &mut judged);
+        gateway_privileged_port::judge_log(&case, &mut judged);
+    }
+    gateway_privileged_port::judge_manifests(snapshot, &mesh, &mut judged);
+    say_what_is_missing(snapshot, &mut judged);
+    write(snapshot, judged)
+}
+
+/// `-w KIND/NAME`, now that owners are known.
+fn wanted(subject: &Subject, snapshot: &Snapshot) -> bool {
+    let Some((kind, name)) = &snapshot.scope.workload else { return true };
+    subject.name == *name && subject.kind.eq_ignore_ascii_case(kind)
+        // The owner may not be certain though the name fits.
+        || subject.kind == "Pod" && subject.name.starts_with(name.as_str())
+}
+
+/// A workload that was asked for by name gets an answer even where no rule had anything to judge.
+fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
+    let scope = &snapshot.scope;
+    let (kind, name) = match (&scope.workload, &scope.pod) {
+        (Some((kind, name)), _) => (kind.as_str(), name.as_str()),
+        (None, Some(pod)) => ("Pod", pod.as_str()),
+        (None, None) => return,
+    };
+    if !judged.faults.is_empty() || !judged.cleared.is_empty() || !judged.unknown.is_empty() {
+        return;
+    }
+    let ns = scope.namespace.as_ref().map(|n| format!("-n {n} ")).unwrap_or_default();
+    let has = |f: fn(&sunup_evidence::snapshot::PodFacts) -> bool| snapshot.pods.iter().any(f);
+    let mut missing = Vec::new();
+    if !has(|p| p.pod.is_some()) {
+        missing.push("the pod object".to_owned());
+    }
+    if !has(|p| !p.events.is_empty()) {
+        missing.push("pod events".to_owned());
+    }
+    if !has(|p| !p.logs.is_empty()) {
+        missing.push("container logs".to_owned());
+    }
+    if missing.is_empty() {
+        return;
+    }
+    let subject = Subject {
+        namespace: scope.namespace.clone(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        ..Subject::default()
+    };
+    judged.unknown.push(Open {
+        rule: app_before_proxy::ID,
+        subject,
+        missing,
+        get_it_with: Some(format!(
+            "kubectl {ns}get pods,events -o json; kubectl {ns}logs POD --all-containers --prefix --timestamps"
+        )),
+    });
+}
+
+fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
+    let mut faults = merge(judged.faults);
+    faults.sort_by(|a, b| {
+        (b.severity, b.verdict, a.rule, &a.subject)
+            .cmp(&(a.severity, a.verdict, b.rule, &b.subject))
+    });
+    let mut out = Diagnosis::default();
+    for fault in faults {
+        let number = out.report.findings.len();
+        let mut fixes = Vec::new();
+        for remedy in &fault.remedies {
+            let (fix, edits) = fix::realise(remedy, &fault.subject, snapshot, number);
+            fixes.push(fix);
+            out.edits.extend(edits);
+        }
+        out.report.findings.push(finding(fault, fixes));
+    }
+    let found: Vec<(String, Subject)> =
+        out.report.findings.iter().map(|f| (f.rule.clone(), f.subject.clone())).collect();
+    out.report.cleared = cleared(judged.cleared);
+    out.report.unknown = unknown(judged.unknown, &found);
+    out.report.unreadable.clone_from(&snapshot.unreadable);
+    out
+}
+
+fn finding(fault: Fault, fixes: Vec<sunup_api::report::Fix>) -> Finding {
+    let mut evidence = fault.evidence;
+    evidence.dedup();
+    evidence.truncate(EVIDENCE_MAX);
+    Finding {
+        rule: fault.rule.to_owned(),
+        cause: fault.cause.map(str::to_owned),
+        severity: fault.severity,
+        verdict: fault.verdict,
+        subject: fault.subject,
+        summary: fault.summary,
+        explanation: fault.explanation.join(" "),
+        timeline: timeline::entries(fault.points),
+        evidence,
+        consequences: Vec::new(),
+        fixes,
+    }
+}
+
+type Whose = (&'static str, Option<&'static str>, Subject);
+
+/// A subject without its pods: what pods are merged by.
+fn workload(subject: &Subject) -> Subject {
+    Subject { pods: Vec::new(), ..subject.clone() }
+}
+
+/// One finding for all pods of a workload: the clearest pod tells the story.
+fn merge(faults: Vec<Fault>) -> Vec<Fault> {
+    let mut merged: BTreeMap<Whose, Fault> = BTreeMap::new();
+    for fault in faults {
+        let key = (fault.rule, fault.cause, workload(&fault.subject));
+        match merged.get_mut(&key) {
+            Some(known) => {
+                let mut pods = std::mem::take(&mut known.subject.pods);
+                pods.extend(fault.subject.pods.iter().cloned());
+                pods.sort();
+                pods.dedup();
+                if fault.verdict > known.verdict {
+                    *known = fault;
+                }
+                known.subject.pods = pods;
+            }
+            None => drop(merged.insert(key, fault)),
+        }
+    }
+    merged.into_values().collect()
+}
+
+fn cleared(all: Vec<Innocent>) -> Vec<Cleared> {
+    let mut merged: BTreeMap<(&str, &str, Subject), Cleared> = BTreeMap::new();
+    for one in all {
+        let key = (one.rule, one.look_alike, workload(&one.subject));
+        match merged.get_mut(&key) {
+            Some(known) => {
+                known.subject.pods.extend(one.subject.pods);
+                known.subject.pods.sort();
+                known.subject.pods.dedup();
+            }
+            None => {
+                let cleared = Cleared {
+                    rule: one.rule.to_owned(),
+                    look_alike: one.look_alike.to_owned(),
+                    subject: one.subject,
+                    why: one.why,
+                };
+                merged.insert(key, cleared);
+            }
+        }
+    }
+    merged.into_values().collect()
+}
+
+/// What is open, but for workloads on which the rule has spoken already.
+fn unknown(all: Vec<Open>, found: &[(String, Subject)]) -> Vec<Unknown> {
+    let mut merged: BTreeMap<(&str, Subject), Unknown> = BTreeMap::new();
+    for one in all {
+        let spoken = found.iter().any(|(rule, subject)| {
+            rule == one.rule
+                && subject.kind == one.subject.kind
+                && subject.name == one.subject.name
+                && subject.namespace == one.subject.namespace
+        });
+        if spoken {
+            continue;
+        }
+        let key = (one.rule, workload(&one.subject));
+        match merged.get_mut(&key) {
+            Some(known) => {
+                known.subject.pods.extend(one.subject.pods);
+                known.subject.pods.sort();
+                known.subject.pods.dedup();
+            }
+            None => {
+                let unknown = Unknown {
+                    rule: one.rule.to_owned(),
+                    subject: one.subject,
+                    missing: one.missing,
+                    get_it_with: one.get_it_with,
+                };
+                merged.insert(key, unknown);
+            }
+        }
+    }
+    merged.into_values().collect()
+}

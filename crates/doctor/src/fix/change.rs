@@ -1,0 +1,213 @@
+//! The kinds of change, each as edits of a document and as a patch.
+
+use serde_json::{Map as JsonMap, Value, json};
+use sunup_evidence::object::{Map, Workload};
+use sunup_evidence::snapshot::Snapshot;
+use sunup_yaml::{DocEdit, Op, Segment, append_comma_list, set_embedded};
+
+use super::Target;
+
+/// One change of a pod template, a Service or an IstioOperator.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    /// An annotation of the pod template.
+    Annotation { key: &'static str, value: AnnotationValue },
+    /// An entry of the pod-level `securityContext.sysctls`: one entry a name, values are strings.
+    PodSysctl { name: &'static str, value: &'static str },
+    /// uid and gid of one init container.
+    InitRunAs { container: String, id: u32 },
+    /// `targetPort` of a Service's ports: (index in `spec.ports`, new port).
+    ServiceTargetPorts { service: usize, ports: Vec<(usize, u32)> },
+    /// A range more in an IstioOperator's `spec.values.global.proxy.excludeIPRanges`.
+    OperatorRange { operator: usize, range: String },
+}
+
+/// What becomes of an annotation.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum AnnotationValue {
+    /// This text.
+    Text(String),
+    /// A field of the YAML or JSON inside it.
+    Field(&'static str, Value),
+    /// An item more in its comma list.
+    Item(String),
+    /// Gone.
+    Removed,
+}
+
+impl AnnotationValue {
+    /// The new text beside what stands there; `None` removes it.
+    fn text(&self, existing: Option<&String>) -> Option<String> {
+        let existing = existing.map(String::as_str).filter(|s| !s.trim().is_empty());
+        match self {
+            AnnotationValue::Text(text) => Some(text.clone()),
+            AnnotationValue::Removed => None,
+            AnnotationValue::Item(item) => Some(match existing {
+                Some(list) => append_comma_list(list, item),
+                None => item.clone(),
+            }),
+            AnnotationValue::Field(field, value) => {
+                let fresh = || json!({ *field: value }).to_string();
+                // What can't be parsed is no ProxyConfig: Istio refuses the pod, so replacing it
+                // loses nothing that works.
+                Some(match existing {
+                    Some(text) => {
+                        set_embedded(text, &[field], value.clone()).unwrap_or_else(|_| fresh())
+                    }
+                    None => fresh(),
+                })
+            }
+        }
+    }
+}
+
+/// Where a kind of object has its pod template.
+pub(crate) fn template_path(kind: &str) -> Vec<&'static str> {
+    match kind {
+        "CronJob" => vec!["spec", "jobTemplate", "spec", "template"],
+        "Pod" => vec![],
+        _ => vec!["spec", "template"],
+    }
+}
+
+fn join(prefix: &[Segment], rest: &[&str]) -> Vec<Segment> {
+    prefix.iter().cloned().chain(rest.iter().map(|s| Segment::from(*s))).collect()
+}
+
+/// The changes of a pod template as edits of its document.
+pub(crate) fn edits(
+    changes: &[Change],
+    document: usize,
+    prefix: &[Segment],
+    workload: &Workload,
+) -> Vec<DocEdit> {
+    let existing = &workload.template.metadata.annotations;
+    let mut ops = Vec::new();
+    for change in changes {
+        match change {
+            Change::Annotation { key, value } => {
+                let path = join(prefix, &["metadata", "annotations", key]);
+                ops.push(match value.text(existing.get(*key)) {
+                    Some(text) => Op::Set { path, value: Value::String(text) },
+                    None => Op::Remove { path },
+                });
+            }
+            Change::PodSysctl { name, value } => {
+                let list = join(prefix, &["spec", "securityContext", "sysctls"]);
+                let known = &workload.template.spec.security_context.sysctls;
+                ops.push(match known.iter().position(|s| s.name == *name) {
+                    Some(i) => {
+                        let mut path = list;
+                        path.extend([Segment::from(i), Segment::from("value")]);
+                        Op::Set { path, value: json!(value) }
+                    }
+                    None => Op::Append { path: list, value: json!({"name": name, "value": value}) },
+                });
+            }
+            Change::InitRunAs { container, id } => {
+                let inits = &workload.template.spec.init_containers;
+                let Some(i) = inits.iter().position(|c| c.name == *container) else { continue };
+                for field in ["runAsUser", "runAsGroup"] {
+                    let mut path = join(prefix, &["spec", "initContainers"]);
+                    path.push(Segment::from(i));
+                    path.extend([Segment::from("securityContext"), Segment::from(field)]);
+                    ops.push(Op::Set { path, value: json!(id) });
+                }
+            }
+            Change::ServiceTargetPorts { .. } | Change::OperatorRange { .. } => {}
+        }
+    }
+    ops.into_iter().map(|op| DocEdit { document, op }).collect()
+}
+
+/// The same as a patch of the object.
+pub(crate) fn patch(
+    changes: &[Change],
+    template_path: &[&str],
+    existing: &Map,
+    workload: Option<&Workload>,
+) -> Value {
+    let mut template = JsonMap::new();
+    for change in changes {
+        match change {
+            Change::Annotation { key, value } => {
+                let text = value.text(existing.get(*key)).map_or(Value::Null, Value::String);
+                put(&mut template, &["metadata", "annotations", key], text);
+            }
+            Change::PodSysctl { name, value } => {
+                // The list is atomic: a patch replaces it, so what stands there is repeated.
+                let known = workload.map(|w| &w.template.spec.security_context.sysctls);
+                let mut list: Vec<Value> = known
+                    .into_iter()
+                    .flatten()
+                    .filter(|s| s.name != *name)
+                    .map(|s| json!({"name": s.name, "value": s.value}))
+                    .collect();
+                list.push(json!({"name": name, "value": value}));
+                put(&mut template, &["spec", "securityContext", "sysctls"], Value::Array(list));
+            }
+            Change::InitRunAs { container, id } => {
+                let ids = json!({"runAsUser": id, "runAsGroup": id});
+                let item = json!({"name": container, "securityContext": ids});
+                put(&mut template, &["spec", "initContainers"], Value::Array(vec![item]));
+            }
+            Change::ServiceTargetPorts { .. } | Change::OperatorRange { .. } => {}
+        }
+    }
+    template_path.iter().rev().fold(Value::Object(template), |inner, key| json!({ *key: inner }))
+}
+
+fn put(map: &mut JsonMap<String, Value>, path: &[&str], value: Value) {
+    let Some((first, rest)) = path.split_first() else { return };
+    if rest.is_empty() {
+        map.insert((*first).to_owned(), value);
+        return;
+    }
+    let next = map.entry(*first).or_insert_with(|| Value::Object(JsonMap::new()));
+    if let Value::Object(next) = next {
+        put(next, rest, value);
+    }
+}
+
+/// Changes of a Service or an IstioOperator name their object themselves.
+pub(crate) fn object_target<'a>(changes: &[Change], snapshot: &'a Snapshot) -> Option<Target<'a>> {
+    let mut ops = Vec::new();
+    let mut target = None;
+    for change in changes {
+        match change {
+            Change::ServiceTargetPorts { service, ports } => {
+                let (_, manifest) = snapshot.services.get(*service)?;
+                for (i, port) in ports {
+                    let mut path = item_prefix(manifest);
+                    path.extend(["spec", "ports"].map(Segment::from));
+                    path.extend([Segment::from(*i), Segment::from("targetPort")]);
+                    ops.push(Op::Set { path, value: json!(port) });
+                }
+                target = Some(manifest);
+            }
+            Change::OperatorRange { operator, range } => {
+                let (_, spec, manifest) = snapshot.operators.get(*operator)?;
+                let pointer = "/values/global/proxy/excludeIPRanges";
+                let existing = spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+                let text = AnnotationValue::Item(range.clone()).text(existing.as_ref())?;
+                let path = item_prefix(manifest)
+                    .into_iter()
+                    .chain(
+                        ["spec", "values", "global", "proxy", "excludeIPRanges"].map(Segment::from),
+                    )
+                    .collect();
+                ops.push(Op::Set { path, value: json!(text) });
+                target = Some(manifest);
+            }
+            _ => {}
+        }
+    }
+    let manifest = target?;
+    let edits = ops.into_iter().map(|op| DocEdit { document: manifest.document, op }).collect();
+    Some(Target { manifest, edits })
+}
+
+fn item_prefix(manifest: &sunup_evidence::object::Manifest) -> Vec<Segment> {
+    let item = manifest.item.map(|i| [Segment::from("items"), Segment::from(i)]);
+    item.into_iter().flatten().collect()
+}

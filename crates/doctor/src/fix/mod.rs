@@ -1,0 +1,218 @@
+//! From a remedy to an edit of the user's own file, a patch, or a command that works as printed.
+//!
+//! Pure: the text of a file comes with its manifest, the edited text goes out as a diff and as
+//! edits that the caller applies. What must not be edited (templates, exports, archives) gets the
+//! patch instead.
+
+mod change;
+mod command;
+
+use std::path::PathBuf;
+
+use sunup_api::report::{Fix, Safety, Subject};
+use sunup_evidence::object::{Manifest, Map, Origin, Workload};
+use sunup_evidence::snapshot::Snapshot;
+use sunup_yaml::{DocEdit, Limits, Segment};
+
+pub(crate) use change::{AnnotationValue, Change};
+
+use crate::case::describes;
+
+/// What would remove a fault, not yet tied to a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Remedy {
+    pub(crate) id: &'static str,
+    pub(crate) title: String,
+    pub(crate) safety: Safety,
+    /// What changes; empty for advice.
+    pub(crate) changes: Vec<Change>,
+    /// What to type, for advice.
+    pub(crate) advice: Option<String>,
+    /// The pods' annotations as they run, where no manifest says what stands there already.
+    pub(crate) live_annotations: Map,
+}
+
+impl Remedy {
+    pub(crate) fn new(id: &'static str, title: impl Into<String>, changes: Vec<Change>) -> Self {
+        Remedy {
+            id,
+            title: title.into(),
+            safety: Safety::Safe,
+            changes,
+            advice: None,
+            live_annotations: Map::new(),
+        }
+    }
+
+    pub(crate) fn advice(id: &'static str, title: impl Into<String>, what: String) -> Self {
+        Remedy { safety: Safety::Unsafe, advice: Some(what), ..Remedy::new(id, title, Vec::new()) }
+    }
+
+    pub(crate) fn unsafe_because(mut self, why: &str) -> Self {
+        self.safety = Safety::Unsafe;
+        self.title = format!("{} ({why})", self.title);
+        self
+    }
+
+    pub(crate) fn with_live(mut self, annotations: Option<&Map>) -> Self {
+        self.live_annotations = annotations.cloned().unwrap_or_default();
+        self
+    }
+}
+
+/// Edits of one file that carry out one fix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileEdit {
+    /// The finding's place in the report.
+    pub finding: usize,
+    /// The fix's id.
+    pub fix_id: String,
+    /// Whether `--fix` applies it unasked.
+    pub safety: Safety,
+    /// The file on disk.
+    pub path: PathBuf,
+    /// The file as the report calls it.
+    pub label: String,
+    /// The text that the edits were made for: where the file differs by now, it is left alone.
+    pub before: std::sync::Arc<str>,
+    /// What to change.
+    pub edits: Vec<DocEdit>,
+    /// Whether the file has it already: nothing is left to write.
+    pub already_there: bool,
+}
+
+/// An object in a file, as something to edit.
+struct Target<'a> {
+    manifest: &'a Manifest,
+    edits: Vec<DocEdit>,
+}
+
+/// Ties a remedy to the manifest of its subject, or else to a command for the cluster.
+pub(crate) fn realise(
+    remedy: &Remedy,
+    subject: &Subject,
+    snapshot: &Snapshot,
+    finding: usize,
+) -> (Fix, Vec<FileEdit>) {
+    let mut fix = Fix {
+        id: remedy.id.to_owned(),
+        title: remedy.title.clone(),
+        safety: remedy.safety,
+        target: None,
+        diff: None,
+        patch_type: None,
+        patch: None,
+        command: remedy.advice.clone(),
+    };
+    if remedy.changes.is_empty() {
+        return (fix, Vec::new());
+    }
+    if let Some(target) = change::object_target(&remedy.changes, snapshot) {
+        let edits = into_file(&mut fix, remedy, &target, finding);
+        return (fix, edits);
+    }
+    let workload = workload_of(subject, snapshot);
+    let existing = workload
+        .map(|(w, _)| w.template.metadata.annotations.clone())
+        .unwrap_or_else(|| remedy.live_annotations.clone());
+    let template_path = workload
+        .map_or_else(|| change::template_path(&subject.kind), |(w, _)| w.template_path.clone());
+    let patch = change::patch(&remedy.changes, &template_path, &existing, workload.map(|w| w.0));
+    fix.patch_type = Some(command::patch_type(&subject.kind));
+    fix.patch = Some(patch.clone());
+    fix.target = Some(command::object_name(subject));
+    fix.command = Some(command::patch(subject, &patch));
+    let Some((workload, manifest)) = workload else {
+        return (fix, Vec::new());
+    };
+    let prefix = prefix(manifest, &workload.template_path);
+    let edits = change::edits(&remedy.changes, manifest.document, &prefix, workload);
+    let target = Target { manifest, edits };
+    let edits = into_file(&mut fix, remedy, &target, finding);
+    if fix.diff.is_some() || edits.iter().any(|e| e.already_there) {
+        fix.command = Some(command::apply(subject, &manifest.place.file));
+    }
+    (fix, edits)
+}
+
+/// Where the pod template stands in its document.
+fn prefix(manifest: &Manifest, template_path: &[&str]) -> Vec<Segment> {
+    let item = manifest.item.map(|i| [Segment::from("items"), Segment::from(i)]);
+    item.into_iter().flatten().chain(template_path.iter().map(|s| Segment::from(*s))).collect()
+}
+
+/// The manifest of a subject, the one that may be edited before others.
+pub(crate) fn workload_of<'a>(
+    subject: &Subject,
+    snapshot: &'a Snapshot,
+) -> Option<(&'a Workload, &'a Manifest)> {
+    let all = snapshot.workloads.iter().filter(|(w, _)| describes(w, subject));
+    let rank = |m: &Manifest| match (m.is_editable(), &m.origin) {
+        (true, _) => 0,
+        (_, Origin::Kustomize(_) | Origin::Template(_) | Origin::HelmRendered) => 1,
+        _ => 2,
+    };
+    all.min_by_key(|(_, m)| rank(m)).map(|(w, m)| (&**w, m))
+}
+
+/// Fills in diff and target, or says why the file is left alone.
+fn into_file(fix: &mut Fix, remedy: &Remedy, target: &Target<'_>, finding: usize) -> Vec<FileEdit> {
+    let manifest = target.manifest;
+    let label = manifest.place.file.to_string();
+    let why_not = match &manifest.origin {
+        Origin::Plain => None,
+        Origin::Export => return Vec::new(),
+        Origin::Template(line) => Some(format!(
+            "{label} is a Helm template (line {line}): put the patch into it or its values by hand"
+        )),
+        Origin::HelmRendered => Some(format!(
+            "{label} was rendered by Helm: change the chart's values, or the next rendering undoes it"
+        )),
+        Origin::Kustomize(file) => Some(format!(
+            "{label} is part of the kustomization {file}: add the patch there under `patches`"
+        )),
+        Origin::NotAFile => Some(format!("{label} can't be written to: apply the patch instead")),
+    };
+    if let Some(why) = why_not {
+        fix.title = format!("{} — {why}", fix.title);
+        fix.target = Some(label);
+        return Vec::new();
+    }
+    let (Some(before), Some(path)) = (&manifest.text, &manifest.path) else { return Vec::new() };
+    match sunup_yaml::edit(before, &target.edits, &Limits::default()) {
+        Ok(after) => {
+            fix.target = Some(label.clone());
+            let already_there = after == **before;
+            if already_there {
+                fix.title = format!("{} — {label} has it already: restart the workload", fix.title);
+            } else {
+                fix.diff = Some(unified(before, &after, &label));
+            }
+            vec![FileEdit {
+                finding,
+                fix_id: remedy.id.to_owned(),
+                safety: remedy.safety,
+                path: path.clone(),
+                label,
+                before: before.clone(),
+                edits: target.edits.clone(),
+                already_there,
+            }]
+        }
+        Err(why) => {
+            fix.title = format!("{} — {label} is left alone: {why}", fix.title);
+            fix.target = Some(label);
+            Vec::new()
+        }
+    }
+}
+
+/// A unified diff as `diff -u` and `patch` know it.
+pub(crate) fn unified(before: &str, after: &str, label: &str) -> String {
+    similar::TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .header(&format!("a/{label}"), &format!("b/{label}"))
+        .to_string()
+}
+

@@ -1,0 +1,135 @@
+//! What the inputs say of the mesh itself: settings, versions, who manages it.
+
+use serde_json::Value;
+use sunup_api::{container, label};
+use sunup_evidence::object::PodSpec;
+use sunup_evidence::snapshot::Snapshot;
+
+/// The mesh, as far as the inputs show it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mesh {
+    /// MeshConfig (ConfigMap `istio`, or an IstioOperator's `spec.meshConfig`).
+    pub(crate) mesh_config: Value,
+    /// Helm values (ConfigMap `istio-sidecar-injector`, or an IstioOperator's `spec.values`).
+    pub(crate) values: Value,
+    /// Whether either was handed over.
+    pub(crate) settings_seen: bool,
+    /// The oldest kubelet among the nodes.
+    pub(crate) kubelet: Option<Version>,
+    /// The proxies' version, from their images.
+    pub(crate) istio: Option<Version>,
+    /// A managed control plane (Cloud Service Mesh): no IstioOperator, no Helm values.
+    pub(crate) managed: bool,
+}
+
+/// Major and minor version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Version(pub(crate) u32, pub(crate) u32);
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl Version {
+    /// From `v1.29.3-gke.100`, `1.24.1-distroless`, `4.18.0-305.el8`.
+    pub(crate) fn parse(text: &str) -> Option<Version> {
+        let text = text.trim_start_matches('v');
+        let mut parts = text.split(|c: char| !c.is_ascii_digit());
+        Some(Version(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+}
+
+impl Mesh {
+    pub(crate) fn of(snapshot: &Snapshot) -> Mesh {
+        let mut mesh = Mesh::default();
+        for (meta, data) in &snapshot.config_maps {
+            if meta.name == "istio" || meta.name.starts_with("istio-asm-managed") {
+                if let Some(text) = data.get("mesh") {
+                    mesh.mesh_config = inner_yaml(text);
+                    mesh.settings_seen = true;
+                }
+            } else if meta.name.starts_with("istio-sidecar-injector")
+                && let Some(text) = data.get("values")
+            {
+                mesh.values = inner_yaml(text);
+                mesh.settings_seen = true;
+            }
+        }
+        for (_, spec, _) in &snapshot.operators {
+            for (into, key) in [(&mut mesh.mesh_config, "meshConfig"), (&mut mesh.values, "values")]
+            {
+                if into.is_null()
+                    && let Some(found) = spec.get(key)
+                {
+                    *into = found.clone();
+                    mesh.settings_seen = true;
+                }
+            }
+        }
+        mesh.kubelet =
+            snapshot.nodes.iter().filter_map(|(_, n)| Version::parse(&n.kubelet_version)).min();
+        let pods = snapshot.pods.iter().filter_map(|p| p.object());
+        mesh.istio = pods.filter_map(|p| proxy_version(&p.spec)).min();
+        mesh.managed = is_managed(snapshot);
+        mesh
+    }
+
+    /// Whether a pod annotation can turn a sidecar into a native one, and the kubelets run it.
+    /// `None` where a version is not known.
+    ///
+    /// # Sources
+    /// `sidecar.istio.io/nativeSidecar` since Istio 1.24; init containers with `restartPolicy:
+    /// Always` on by default since Kubernetes 1.29 (KEP-753).
+    pub(crate) fn carries_native_sidecars(&self) -> Option<bool> {
+        match (self.istio, self.kubelet) {
+            (Some(istio), _) if istio < Version(1, 24) => Some(false),
+            (_, Some(kubelet)) if kubelet < Version(1, 29) => Some(false),
+            (Some(_), Some(_)) => Some(true),
+            _ => None,
+        }
+    }
+}
+
+/// The version in a proxy's image: `…/proxyv2:1.24.1-distroless`. CSM's `1.21.5-asm.7` alike.
+pub(crate) fn proxy_version(spec: &PodSpec) -> Option<Version> {
+    let all = spec.init_containers.iter().chain(&spec.containers);
+    let proxy = all.filter(|c| c.name == container::PROXY || c.name == container::INIT);
+    proxy
+        .filter_map(|c| {
+            let image = c.image.split('@').next()?;
+            let (path, tag) = image.rsplit_once(':')?;
+            (!tag.contains('/') && path.contains("proxy")).then(|| Version::parse(tag))?
+        })
+        .min()
+}
+
+/// Channels and revisions of managed Cloud Service Mesh.
+///
+/// # Sources
+/// Cloud Service Mesh, "Managed control plane revisions": `asm-managed`, `asm-managed-rapid`,
+/// `asm-managed-stable`.
+fn is_managed(snapshot: &Snapshot) -> bool {
+    let managed = |v: Option<&String>| v.is_some_and(|v| v.starts_with("asm-managed"));
+    snapshot.namespaces.iter().any(|n| managed(n.labels.get(label::REVISION)))
+        || snapshot.pods.iter().filter_map(|p| p.object()).any(|p| {
+            managed(p.metadata.labels.get(label::REVISION))
+                || p.spec.containers.iter().any(|c| {
+                    c.name == container::PROXY
+                        && c.env("CA_ADDR").is_some_and(|a| a.contains("meshca.googleapis.com"))
+                        && c.env("CLOUDRUN_ADDR").is_some()
+                })
+        })
+        || snapshot
+            .workloads
+            .iter()
+            .any(|(w, _)| managed(w.template.metadata.labels.get(label::REVISION)))
+        || snapshot.webhooks.iter().any(|w| w.metadata.name.contains("asm-managed"))
+}
+
+/// YAML or JSON inside a string; null where it is neither.
+pub(crate) fn inner_yaml(text: &str) -> Value {
+    let stream = sunup_yaml::read_values(text, &sunup_yaml::Limits::default());
+    stream.documents.into_iter().next().map_or(Value::Null, |d| d.value)
+}

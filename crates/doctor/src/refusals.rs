@@ -1,0 +1,165 @@
+//! Sorts a container's refusals by what explains them. Shared by the rules about early traffic.
+
+use jiff::{SignedDuration, Timestamp};
+use sunup_evidence::line::Sign;
+use sunup_evidence::log::{Burst, ContainerLog, Sample};
+use sunup_evidence::refused::{Destination, FalseFriend, Host, Refused, Strength};
+use sunup_evidence::window::Place;
+
+use crate::case::{Case, Route};
+
+/// What explains a row of refusals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Explained {
+    /// The pod itself: a local server was not up.
+    Loopback,
+    /// Past the proxy: the reason.
+    Excluded(String),
+    /// The proxy was not ready (instance), and they ended with that.
+    Window(usize),
+    /// They went on, or began, after the proxy was ready (first such sample).
+    Destination(Sample),
+    /// In the window or just after it: the bounds do not say.
+    Unclear(usize),
+    /// Nothing says when the proxy was ready, or when they were.
+    NoTimes,
+}
+
+/// One row of refusals and what explains it.
+pub(crate) struct Sorted<'a> {
+    pub(crate) burst: &'a Burst,
+    pub(crate) explained: Explained,
+    pub(crate) route: Route,
+    /// The last one that lies in the window, where it is one.
+    pub(crate) last_inside: Option<&'a Sample>,
+}
+
+/// Refusals that begin again later than this after the proxy was ready are another matter.
+const LATER: SignedDuration = SignedDuration::from_mins(10);
+/// Log lines are stamped when the runtime reads them: two containers' lines may be swapped by this.
+const SKEW: SignedDuration = SignedDuration::from_millis(500);
+
+/// Every row of refusals of a container, explained.
+pub(crate) fn sort<'a>(case: &Case<'_>, container: &str, log: &'a ContainerLog) -> Vec<Sorted<'a>> {
+    log.refusals
+        .iter()
+        .filter(|b| !b.form.starts_with("dns"))
+        .map(|burst| {
+            let route = case.route(burst, container);
+            let (explained, last_inside) = explain(case, log, burst, &route);
+            Sorted { burst, explained, route, last_inside }
+        })
+        .collect()
+}
+
+fn explain<'a>(
+    case: &Case<'_>,
+    log: &ContainerLog,
+    burst: &'a Burst,
+    route: &Route,
+) -> (Explained, Option<&'a Sample>) {
+    if burst.loopback() {
+        return (Explained::Loopback, None);
+    }
+    // The proxy itself says that the destination refused: it was there to say so.
+    if burst.form.starts_with("envoy") {
+        return (Explained::Destination(burst.first().clone()), None);
+    }
+    let places: Vec<(&Sample, Place)> =
+        burst.samples.iter().filter_map(|s| Some((s, locate(case, s.at?)))).collect();
+    let inside = places.iter().filter_map(|(s, p)| match p {
+        Place::Inside(i) => Some((*s, *i)),
+        _ => None,
+    });
+    let inside: Vec<_> = inside.collect();
+    // A destination past the proxy gains nothing from a ready proxy.
+    if let Route::Direct(why) = route {
+        return (Explained::Excluded(why.clone()), None);
+    }
+    if let Some((last, instance)) = inside.last() {
+        if let Some(after) = goes_on(case, log, burst, *instance) {
+            return (Explained::Destination(after), None);
+        }
+        return (Explained::Window(inside[0].1), Some(last));
+    }
+    if let Some((sample, _)) = places.iter().find(|(_, p)| matches!(p, Place::After(_))) {
+        let clear = sample.at.is_none_or(|at| !just_after_ready(case, at));
+        if clear {
+            return (Explained::Destination((*sample).clone()), None);
+        }
+        return (Explained::Unclear(0), None);
+    }
+    match places.iter().find_map(|(_, p)| if let Place::Either(i) = p { Some(*i) } else { None }) {
+        Some(i) => (Explained::Unclear(i), None),
+        None => (Explained::NoTimes, None),
+    }
+}
+
+fn locate(case: &Case<'_>, at: Timestamp) -> Place {
+    case.windows.locate(at)
+}
+
+fn just_after_ready(case: &Case<'_>, at: Timestamp) -> bool {
+    match case.windows.locate(at) {
+        Place::After(i) => case.windows.ready_by(i).is_some_and(|ready| at < ready + SKEW),
+        _ => false,
+    }
+}
+
+/// The first sign that the same destination went on failing after the proxy was ready: refusals,
+/// or resets that name it (once the proxy accepts, a refusal by the destination shows as a reset).
+fn goes_on(case: &Case<'_>, log: &ContainerLog, burst: &Burst, instance: usize) -> Option<Sample> {
+    let ready = case.windows.ready_by(instance)?;
+    let soon = |at: Timestamp| at >= ready + SKEW && at <= ready + LATER;
+    let again =
+        log.refusals.iter().filter(|b| same_destination(b, burst)).flat_map(|b| &b.samples).find(
+            |s| s.at.is_some_and(|at| soon(at) && locate(case, at) == Place::After(instance)),
+        );
+    if let Some(sample) = again {
+        return Some(sample.clone());
+    }
+    let resets = log.symptoms.get(&Sign::Reset)?;
+    resets
+        .iter()
+        .find(|s| s.at.is_some_and(soon) && burst.destinations.iter().any(|d| names(&s.text, d)))
+        .cloned()
+}
+
+/// Whether two rows are about the same place: equal, or one of the names of the other's.
+fn same_destination(a: &Burst, b: &Burst) -> bool {
+    a.destinations == b.destinations || a.destinations.iter().any(|d| b.destinations.contains(d))
+}
+
+fn names(text: &str, destination: &Destination) -> bool {
+    let host = match &destination.host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    };
+    text.contains(&host) && destination.port.is_none_or(|port| text.contains(&port.to_string()))
+}
+
+/// `10.0.0.1:6379`, `redis:6379`; several joined with a comma; a word where none is named.
+pub(crate) fn show(destinations: &[Destination]) -> String {
+    let one = |d: &Destination| {
+        let host = match &d.host {
+            Host::Ip(ip) if ip.is_ipv6() && d.port.is_some() => format!("[{ip}]"),
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        };
+        d.port.map_or(host.clone(), |port| format!("{host}:{port}"))
+    };
+    if destinations.is_empty() {
+        return "a destination that the line does not name".to_owned();
+    }
+    destinations.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The refusal at the pod itself that was set aside, if any.
+pub(crate) fn loopback_friend(log: &ContainerLog) -> Option<(&Sample, Option<&Refused>)> {
+    log.friends.get(&FalseFriend::Loopback).map(|(s, r)| (s, r.as_ref()))
+}
+
+/// Whether the words mean ECONNREFUSED and nothing else.
+pub(crate) fn is_strong(burst: &Burst) -> bool {
+    burst.strength == Strength::Strong
+}

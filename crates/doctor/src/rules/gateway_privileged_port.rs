@@ -1,0 +1,491 @@
+//! `gateway-privileged-port`: a gateway's proxy runs as non-root and may not bind a port below
+//! 1024.
+//!
+//! The log line proves it. The manifest alone makes it possible: a gateway that must listen below
+//! 1024, non-root, without the sysctl; unless the container runtime sets the sysctl by itself.
+//!
+//! # Sources
+//! Cloud Service Mesh, "Resolving workload startup issues"; istio/istio issue 48364; RULES.md G1.
+//! containerd 2.0 release notes (`enable_unprivileged_ports` on by default); moby 20.10 release
+//! notes (`net.ipv4.ip_unprivileged_port_start=0` in containers' namespaces).
+
+use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
+use sunup_api::{annotation, container, port};
+use sunup_evidence::log::{BindDenied, ContainerLog, Sample};
+use sunup_evidence::object::{IntOrString, Manifest, NodeInfo, PodTemplate, Service, Workload};
+use sunup_evidence::shape::is_gateway;
+use sunup_evidence::snapshot::{PodFacts, Snapshot};
+use sunup_evidence::subject;
+use sunup_evidence::time::Known;
+use sunup_evidence::timeline::{self, Point};
+
+use crate::case::{Case, describes};
+use crate::fault::{Fault, Judgements, Open, item, namespace_flag};
+use crate::fix::{Change, Remedy};
+use crate::mesh::{Mesh, Version};
+
+pub(crate) const ID: &str = "gateway-privileged-port";
+const SYSCTL: &str = "net.ipv4.ip_unprivileged_port_start";
+
+/// A port below 1024 that a gateway must listen on, and what says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LowPort {
+    port: u32,
+    why: String,
+    source: String,
+    /// (Service, index in `spec.ports`) that leads there.
+    service: Option<(usize, usize)>,
+}
+
+/// Judges one pod by its log.
+pub(crate) fn judge_log(case: &Case<'_>, out: &mut Judgements) {
+    for (name, log) in &case.facts.logs {
+        for denied in log.bind_denied.iter().filter(|d| d.port < port::UNPRIVILEGED_START) {
+            let of_istiod = matches!(name.as_str(), "discovery" | "istiod");
+            match of_istiod.then(|| node_of(&denied.sample.text)).flatten() {
+                Some((pod, namespace)) => {
+                    let facts = PodFacts {
+                        name: Some(pod.to_owned()),
+                        namespace: Some(namespace.to_owned()),
+                        ..PodFacts::default()
+                    };
+                    let subject = subject::of(&facts, case.snapshot);
+                    observed(case, subject, log, denied, out);
+                }
+                None if of_istiod => {}
+                None => observed(case, whose(case), log, denied, out),
+            }
+        }
+    }
+}
+
+/// The pod and namespace in `ADS:LDS: ACK ERROR <pod>.<namespace>-<n> Internal:…`, or in a node id
+/// `router~10.0.0.1~<pod>.<namespace>~…`.
+fn node_of(text: &str) -> Option<(&str, &str)> {
+    let (_, rest) = text.split_once("ACK ERROR ")?;
+    let id = rest.split_whitespace().next()?;
+    let id = if id.contains('~') { id.split('~').nth(2)? } else { id };
+    let (pod, namespace) = id.split_once('.')?;
+    let bare = match namespace.rsplit_once('-') {
+        Some((ns, n)) if !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) => ns,
+        _ => namespace,
+    };
+    Some((pod, bare))
+}
+
+/// A pasted line names no pod: it is the gateway's whose manifest came along, if there is one.
+fn whose(case: &Case<'_>) -> Subject {
+    if case.facts.name.is_some() {
+        return case.subject.clone();
+    }
+    let all = &case.snapshot.workloads;
+    let mut gateways = all.iter().filter(|(w, _)| is_gateway(&w.template));
+    match (gateways.next(), gateways.next()) {
+        (Some((only, _)), None) => subject::of_workload(only),
+        _ => case.subject.clone(),
+    }
+}
+
+fn observed(
+    case: &Case<'_>,
+    mut subject: Subject,
+    log: &ContainerLog,
+    denied: &BindDenied,
+    out: &mut Judgements,
+) {
+    subject.container = Some(container::PROXY.to_owned());
+    let ports: Vec<u16> = {
+        let low = log.bind_denied.iter().map(|d| d.port).filter(|p| *p < 1024);
+        let mut ports: Vec<u16> = low.collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    };
+    if denied.port != ports[0] {
+        // One finding for all ports of a gateway.
+        return;
+    }
+    let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let workload = workload(case.snapshot, &subject);
+    let template =
+        case.pod().map(|p| PodTemplate { metadata: p.metadata.clone(), spec: p.spec.clone() });
+    let template = template.or_else(|| workload.map(|(w, _)| w.template.clone()));
+    let low = workload.map(|(w, _)| low_ports(case.snapshot, w).0).unwrap_or_default();
+    let mut points = timeline::of(case.facts, &case.shape, &case.windows);
+    let mut evidence = Vec::new();
+    for d in log.bind_denied.iter().filter(|d| d.port < 1024) {
+        evidence.push(item(&d.sample));
+        points.extend(point(&d.sample, d.port));
+    }
+    let mut explanation = vec![format!(
+        "The proxy runs as a user other than root, and the kernel lets only root (or a process \
+         with CAP_NET_BIND_SERVICE) bind ports below {}. The listener is rejected, so the gateway \
+         does not become ready.",
+        port::UNPRIVILEGED_START
+    )];
+    if template.as_ref().is_some_and(has_sysctl) {
+        explanation.push(
+            "The object that was handed over has the sysctl by now: the log is older, or the \
+             workload was not restarted since."
+                .to_owned(),
+        );
+    }
+    let (remedies, remarks) = remedies(case.snapshot, case.mesh, template.as_ref(), &low);
+    explanation.extend(remarks);
+    out.faults.push(Fault {
+        rule: ID,
+        cause: None,
+        severity: Severity::Error,
+        verdict: Verdict::Confirmed,
+        subject,
+        summary: format!("the gateway's non-root proxy may not bind port {listed}"),
+        explanation,
+        points,
+        evidence,
+        remedies,
+    });
+}
+
+fn point(sample: &Sample, port: u16) -> Option<Point> {
+    let known = Known::exact(sample.at?, &sample.place);
+    Some(Point::new(known, format!("binding port {port} refused: permission denied")))
+}
+
+fn workload<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<(&'a Workload, &'a Manifest)> {
+    snapshot.workloads.iter().find(|(w, _)| describes(w, subject)).map(|(w, m)| (&**w, m))
+}
+
+/// Judges every gateway among the manifests; pods that run are the deciding datum where there are
+/// some.
+pub(crate) fn judge_manifests(snapshot: &Snapshot, mesh: &Mesh, out: &mut Judgements) {
+    for (workload, manifest) in &snapshot.workloads {
+        // A ReplicaSet of a Deployment repeats what the Deployment says.
+        if !workload.metadata.owner_references.is_empty() || !is_gateway(&workload.template) {
+            continue;
+        }
+        let scope = &snapshot.scope;
+        if !scope.admits_object(workload.metadata.namespace.as_deref(), None)
+            || scope.workload.as_ref().is_some_and(|(_, n)| *n != workload.metadata.name)
+        {
+            continue;
+        }
+        judge_manifest(snapshot, mesh, workload, manifest, out);
+    }
+}
+
+fn judge_manifest(
+    snapshot: &Snapshot,
+    mesh: &Mesh,
+    workload: &Workload,
+    manifest: &Manifest,
+    out: &mut Judgements,
+) {
+    let mut subject = subject::of_workload(workload);
+    subject.container = Some(container::PROXY.to_owned());
+    let known = |s: &Subject| s.kind == subject.kind && s.name == subject.name;
+    if out.faults.iter().any(|f| f.rule == ID && known(&f.subject)) {
+        return;
+    }
+    let template = &workload.template;
+    if may_bind_low(template) {
+        return;
+    }
+    let (low, unresolved) = low_ports(snapshot, workload);
+    if low.is_empty() {
+        if !unresolved.is_empty() {
+            let ns = namespace_flag(&subject);
+            out.unknown.push(Open {
+                rule: ID,
+                subject,
+                missing: vec![format!(
+                    "the Service before the gateway: which port of the pod {} leads to",
+                    unresolved.join(", ")
+                )],
+                get_it_with: Some(format!("kubectl {ns}get service -o yaml")),
+            });
+        }
+        return;
+    }
+    if let Some(why) = runs_all_the_same(snapshot, mesh, workload) {
+        return out.clear(ID, "runtime-allows-low-ports", subject, why);
+    }
+    let listed = low.iter().map(|l| l.port.to_string()).collect::<Vec<_>>().join(", ");
+    let (remedies, remarks) = remedies(snapshot, mesh, Some(template), &low);
+    let mut explanation: Vec<String> = low.iter().map(|l| format!("{}.", l.why)).collect();
+    explanation.push(
+        "Nothing in the manifest lets a non-root proxy bind it. Assumed: an injection template \
+         that does not add the sysctl by itself (Istio before 1.20.3, or with a securityContext \
+         of its own in the values), and a container runtime that leaves the kernel's default \
+         (containerd before 2.0, CRI-O)."
+            .to_owned(),
+    );
+    explanation.extend(remarks);
+    let at = |source: &str, text: &str| EvidenceItem {
+        source: source.to_owned(),
+        at: None,
+        text: text.to_owned(),
+    };
+    let mut evidence: Vec<EvidenceItem> = low.iter().map(|l| at(&l.source, &l.why)).collect();
+    evidence.push(at(
+        &manifest.place.to_string(),
+        &format!("{} {}: no sysctl {SYSCTL}", workload.kind, workload.metadata.name),
+    ));
+    out.faults.push(Fault {
+        rule: ID,
+        cause: None,
+        severity: Severity::Warning,
+        verdict: Verdict::Possible,
+        subject,
+        summary: format!(
+            "the gateway must listen on port {listed}, which its non-root proxy may not bind"
+        ),
+        explanation,
+        points: Vec::new(),
+        evidence,
+        remedies,
+    });
+}
+
+fn has_sysctl(template: &PodTemplate) -> bool {
+    template.spec.security_context.sysctls.iter().any(|s| {
+        s.name == SYSCTL
+            && s.value.as_deref().and_then(|v| v.parse::<u32>().ok()).is_some_and(|v| v <= 80)
+    })
+}
+
+/// Root, the capability by Istio's own annotation, or the sysctl.
+fn may_bind_low(template: &PodTemplate) -> bool {
+    let spec = &template.spec;
+    let proxy = spec.containers.iter().find(|c| c.name == container::PROXY);
+    let uid =
+        proxy.and_then(|c| c.security_context.run_as_user).or(spec.security_context.run_as_user);
+    let annotated = template.metadata.annotations.get(annotation::CAP_NET_BIND_SERVICE);
+    uid == Some(0) || annotated.is_some_and(|v| v == "true") || has_sysctl(template)
+}
+
+/// Ports below 1024 that the gateway must listen on; and what could not be resolved for want of a
+/// Service.
+fn low_ports(snapshot: &Snapshot, workload: &Workload) -> (Vec<LowPort>, Vec<String>) {
+    let labels = &workload.template.metadata.labels;
+    let namespace = workload.metadata.namespace.as_deref();
+    let selects = |selector: &sunup_evidence::object::Map| {
+        !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
+    };
+    let near = |ns: Option<&str>| ns.is_none() || namespace.is_none() || ns == namespace;
+    let mut found: Vec<LowPort> = Vec::new();
+    let mut add = |low: LowPort| {
+        if low.port < u32::from(port::UNPRIVILEGED_START)
+            && !found.iter().any(|f| f.port == low.port)
+        {
+            found.push(low);
+        }
+    };
+    let mut services: Vec<&Service> = Vec::new();
+    for (index, (service, manifest)) in snapshot.services.iter().enumerate() {
+        if !near(service.metadata.namespace.as_deref()) || !selects(&service.spec.selector) {
+            continue;
+        }
+        services.push(service);
+        for (i, p) in service.spec.ports.iter().enumerate() {
+            if p.protocol.as_deref().is_some_and(|p| p != "TCP") {
+                continue;
+            }
+            let Some(target) = target_port(workload, p) else { continue };
+            add(LowPort {
+                port: target,
+                why: format!(
+                    "Service {} sends its port {} to port {target} of the gateway",
+                    service.metadata.name, p.port
+                ),
+                source: manifest.place.to_string(),
+                service: Some((index, i)),
+            });
+        }
+    }
+    let mut unresolved = Vec::new();
+    for (gateway, manifest) in &snapshot.gateways {
+        if !selects(&gateway.selector) {
+            continue;
+        }
+        for number in gateway.ports.iter().filter(|p| **p < 1024) {
+            if services.is_empty() {
+                unresolved.push(format!("port {number} of Gateway {}", gateway.metadata.name));
+                continue;
+            }
+            let target = services.iter().flat_map(|s| &s.spec.ports).find(|p| p.port == *number);
+            // A port that no Service has is bound as it stands.
+            let bound = target.map_or(Some(*number), |p| target_port(workload, p));
+            if let Some(bound) = bound {
+                add(LowPort {
+                    port: bound,
+                    why: format!(
+                        "Gateway {} has a server on port {number}, which is port {bound} of the pod",
+                        gateway.metadata.name
+                    ),
+                    source: manifest.place.to_string(),
+                    service: None,
+                });
+            }
+        }
+    }
+    if services.is_empty() {
+        let proxies =
+            workload.template.spec.containers.iter().filter(|c| c.name == container::PROXY);
+        for p in proxies.flat_map(|c| &c.ports) {
+            add(LowPort {
+                port: p.container_port,
+                why: format!("istio-proxy declares the container port {}", p.container_port),
+                source: workload.metadata.name.clone(),
+                service: None,
+            });
+        }
+    }
+    (found, unresolved)
+}
+
+fn target_port(workload: &Workload, p: &sunup_evidence::object::ServicePort) -> Option<u32> {
+    match &p.target_port {
+        None => Some(p.port),
+        Some(IntOrString::Int(number)) => Some(*number),
+        Some(IntOrString::Name(name)) => name.parse().ok().or_else(|| {
+            let ports = workload.template.spec.containers.iter().flat_map(|c| &c.ports);
+            ports.into_iter().find(|c| c.name.as_deref() == Some(name)).map(|c| c.container_port)
+        }),
+    }
+}
+
+/// Why the gateway binds the port all the same, where something shows that it does.
+fn runs_all_the_same(snapshot: &Snapshot, mesh: &Mesh, workload: &Workload) -> Option<String> {
+    let subject = subject::of_workload(workload);
+    let live: Vec<_> = snapshot
+        .pods
+        .iter()
+        .filter_map(|p| p.object().map(|o| (p, o)))
+        .filter(|(p, _)| {
+            let s = subject::of(p, snapshot);
+            s.kind == subject.kind && s.name == subject.name
+        })
+        .collect();
+    for (_, pod) in &live {
+        let has = pod.spec.security_context.sysctls.iter().any(|s| s.name == SYSCTL);
+        let name = &pod.metadata.name;
+        if has {
+            return Some(format!("the pod {name} as it runs has the sysctl: injection added it"));
+        }
+        if pod.status.container(container::PROXY).is_some_and(|s| s.ready) {
+            return Some(format!("istio-proxy of the pod {name} is ready, so its ports are bound"));
+        }
+    }
+    if workload.template.spec.host_network {
+        return None;
+    }
+    if mesh.istio.is_some_and(|v| v >= Version(1, 21)) {
+        return Some(format!(
+            "the mesh runs Istio {}, whose gateway template adds the sysctl",
+            mesh.istio.expect("just seen")
+        ));
+    }
+    let named: Vec<&str> = live.iter().filter_map(|(_, p)| p.spec.node_name.as_deref()).collect();
+    let mut nodes = snapshot
+        .nodes
+        .iter()
+        .filter(|(name, _)| named.is_empty() || named.contains(&name.as_str()))
+        .peekable();
+    nodes.peek()?;
+    let nodes: Vec<_> = nodes.collect();
+    nodes.iter().all(|(_, n)| allows_low_ports(n)).then(|| {
+        let (name, info) = nodes[0];
+        format!(
+            "node {name} runs {}, which lets every pod bind low ports",
+            info.container_runtime_version
+        )
+    })
+}
+
+/// containerd ≥ 2.0 and Docker ≥ 20.10 set the sysctl to 0 in every pod's namespace; CRI-O does
+/// not.
+fn allows_low_ports(node: &NodeInfo) -> bool {
+    let Some((runtime, version)) = node.container_runtime_version.split_once("://") else {
+        return false;
+    };
+    match (runtime, Version::parse(version)) {
+        ("containerd", Some(v)) => v >= Version(2, 0),
+        ("docker", Some(v)) => v >= Version(20, 10),
+        _ => false,
+    }
+}
+
+fn remedies(
+    snapshot: &Snapshot,
+    mesh: &Mesh,
+    template: Option<&PodTemplate>,
+    low: &[LowPort],
+) -> (Vec<Remedy>, Vec<String>) {
+    let host_network = template.is_some_and(|t| t.spec.host_network);
+    let old_kernel = snapshot
+        .nodes
+        .iter()
+        .find(|(_, n)| Version::parse(&n.kernel_version).is_some_and(|v| v < Version(4, 11)));
+    let old_kubelet = mesh.kubelet.filter(|v| *v < Version(1, 22));
+    let mut remarks = Vec::new();
+    if host_network {
+        remarks.push(
+            "The sysctl is not offered: Kubernetes refuses it to pods in the node's network."
+                .to_owned(),
+        );
+    }
+    if let Some((name, node)) = old_kernel {
+        remarks.push(format!(
+            "The sysctl is not offered: node {name} runs kernel {}, which has it only from 4.11 on.",
+            node.kernel_version
+        ));
+    }
+    if let Some(version) = old_kubelet {
+        remarks.push(format!(
+            "The sysctl is not offered: Kubernetes {version} does not count it among the safe \
+             ones (it does since 1.22)."
+        ));
+    }
+    let mut found = Vec::new();
+    if remarks.is_empty() {
+        let change = Change::PodSysctl { name: SYSCTL, value: "0" };
+        let title = "let the gateway's pod bind all ports";
+        found.push(Remedy::new("gateway-sysctl", title, vec![change]));
+    }
+    found.extend(target_ports(snapshot, low));
+    if found.is_empty() {
+        found.push(Remedy::advice(
+            "gateway-target-port",
+            "let the gateway listen on a high port (80 → 8080, 443 → 8443)",
+            "set targetPort: 8080 and 8443 in the gateway's Service; its own ports stay".to_owned(),
+        ));
+    }
+    (found, remarks)
+}
+
+/// The fixed mapping that Sunup's own gateway uses too.
+fn high(low: u32) -> u32 {
+    match low {
+        80 => 8080,
+        443 => 8443,
+        other => other + 8000,
+    }
+}
+
+fn target_ports(snapshot: &Snapshot, low: &[LowPort]) -> Option<Remedy> {
+    let service = low.iter().find_map(|l| l.service)?.0;
+    let ports: Vec<(usize, u32)> = low
+        .iter()
+        .filter_map(|l| l.service.filter(|(s, _)| *s == service).map(|(_, i)| (i, high(l.port))))
+        .collect();
+    let name = &snapshot.services.get(service)?.0.metadata.name;
+    let shown =
+        low.iter().map(|l| format!("{} → {}", l.port, high(l.port))).collect::<Vec<_>>().join(", ");
+    let title = format!("let the gateway listen on high ports behind Service {name} ({shown})");
+    let remedy = Remedy::new(
+        "gateway-target-port",
+        title,
+        vec![Change::ServiceTargetPorts { service, ports }],
+    );
+    Some(remedy.unsafe_because("whoever connects to the pods' own ports must follow"))
+}

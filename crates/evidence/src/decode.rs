@@ -1,0 +1,623 @@
+//! From JSON (text or value) to [`Object`]s, by `apiVersion` and `kind`.
+//!
+//! Lenient where the API server is: unknown fields are passed over, absent ones and nulls take
+//! their zero value. A field of the wrong type is an error that names the field's path. Knows no
+//! file; lists are taken apart by whoever reads them.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::object::{
+    Endpoints, Gateway, Map, Meta, NodeInfo, Object, PodTemplate, Service, WebhookConfiguration,
+    Workload, nullable,
+};
+use crate::record::Event;
+
+/// Why an object could not be read: which one, which field, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    /// Kind, empty where there is none.
+    pub kind: String,
+    /// Name, empty where there is none.
+    pub name: String,
+    /// Path of the field, such as `spec.containers[0].ports`; empty for the whole object.
+    pub path: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label = [self.kind.as_str(), self.name.as_str()];
+        let label: Vec<&str> = label.into_iter().filter(|s| !s.is_empty()).collect();
+        if !label.is_empty() {
+            write!(f, "{}: ", label.join("/"))?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// What an object says it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TypeMeta {
+    /// `v1`, `apps/v1` …
+    #[serde(deserialize_with = "nullable")]
+    pub api_version: String,
+    /// `Pod`, `PodList` …
+    #[serde(deserialize_with = "nullable")]
+    pub kind: String,
+}
+
+impl TypeMeta {
+    /// The type of the items of a list that don't say it themselves: `PodList` holds `Pod`s.
+    #[must_use]
+    pub fn of_items(&self) -> Option<TypeMeta> {
+        let kind = self.kind.strip_suffix("List").filter(|kind| !kind.is_empty())?;
+        Some(TypeMeta { api_version: self.api_version.clone(), kind: kind.to_owned() })
+    }
+
+    fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+}
+
+impl Object {
+    /// Reads an object from a JSON value.
+    ///
+    /// # Errors
+    /// No `kind`, or a field of the wrong type.
+    pub fn from_value(value: &Value) -> Result<Object, DecodeError> {
+        decode(&value, None)
+    }
+
+    /// Reads an object from JSON text, without building a value first.
+    ///
+    /// # Errors
+    /// No JSON, no `kind`, or a field of the wrong type.
+    pub fn from_json(bytes: &[u8]) -> Result<Object, DecodeError> {
+        decode(&bytes, None)
+    }
+
+    /// As [`Object::from_json`], for items of a typed list, which leave out what they are.
+    ///
+    /// # Errors
+    /// As [`Object::from_json`].
+    pub fn from_json_item(bytes: &[u8], list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
+        decode(&bytes, list)
+    }
+
+    /// As [`Object::from_value`], for items of a typed list, which leave out what they are.
+    ///
+    /// # Errors
+    /// As [`Object::from_value`].
+    pub fn from_value_item(value: &Value, list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
+        decode(&value, list)
+    }
+
+    /// Whether the object was printed by a cluster: it carries what only an API server sets.
+    #[must_use]
+    pub fn is_export(&self) -> bool {
+        let meta = match self {
+            Object::Pod(pod) => {
+                if pod.status != Default::default() {
+                    return true;
+                }
+                &pod.metadata
+            }
+            Object::Workload(workload) => &workload.metadata,
+            Object::Service(service) => &service.metadata,
+            Object::Gateway(gateway) => &gateway.metadata,
+            Object::Webhooks(webhooks) => &webhooks.metadata,
+            Object::Node(meta, _)
+            | Object::Namespace(meta)
+            | Object::ConfigMap(meta, _)
+            | Object::IstioOperator(meta, _)
+            | Object::Other(_, meta) => meta,
+            Object::Endpoints(_) | Object::Event(_) => return true,
+        };
+        meta.uid.is_some() || meta.resource_version.is_some() || meta.creation_timestamp.is_some()
+    }
+
+    /// Whether Helm made it, by its labels.
+    #[must_use]
+    pub fn is_managed_by_helm(&self) -> bool {
+        let meta = match self {
+            Object::Pod(pod) => &pod.metadata,
+            Object::Workload(workload) => &workload.metadata,
+            Object::Service(service) => &service.metadata,
+            Object::ConfigMap(meta, _) | Object::Other(_, meta) => meta,
+            _ => return false,
+        };
+        meta.labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "Helm")
+            || meta.annotations.contains_key("meta.helm.sh/release-name")
+    }
+}
+
+/// Container and whether it is an init container, from `spec.containers{name}`.
+#[must_use]
+pub fn field_path(path: &str) -> (Option<String>, bool) {
+    let container = path
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| !name.is_empty());
+    (container, path.starts_with("spec.initContainers"))
+}
+
+/// JSON as text or as a value: both can be read into a type, with the path of a mistake.
+trait Source {
+    fn get<T: DeserializeOwned>(&self) -> Result<T, (String, String)>;
+}
+
+impl Source for &[u8] {
+    fn get<T: DeserializeOwned>(&self) -> Result<T, (String, String)> {
+        // The plain way first: tracking the path costs, and mistakes are rare.
+        serde_json::from_slice(self).or_else(|_| {
+            let mut parser = serde_json::Deserializer::from_slice(self);
+            serde_path_to_error::deserialize(&mut parser).map_err(located)
+        })
+    }
+}
+
+impl Source for &Value {
+    fn get<T: DeserializeOwned>(&self) -> Result<T, (String, String)> {
+        T::deserialize(*self).or_else(|_| serde_path_to_error::deserialize(*self).map_err(located))
+    }
+}
+
+fn located(error: serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
+    let path = error.path().to_string();
+    let mut why = error.into_inner().to_string();
+    // The place within the item means nothing to the reader; the item's own line is reported.
+    if let Some(at) = why.rfind(" at line ") {
+        why.truncate(at);
+    }
+    (if path == "." { String::new() } else { path }, why)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    #[serde(deserialize_with = "nullable")]
+    metadata: Meta,
+}
+
+fn decode<S: Source>(source: &S, list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
+    let bare = |(path, why)| DecodeError { kind: String::new(), name: String::new(), path, why };
+    let mut of = source.get::<TypeMeta>().map_err(bare)?;
+    if of.kind.is_empty() {
+        match list.and_then(TypeMeta::of_items) {
+            Some(item) => of = item,
+            None => of = guess(source).ok_or_else(|| bare(("kind".into(), "missing".into())))?,
+        }
+    }
+    object(source, &of).map_err(|(path, why)| {
+        let name = source.get::<NameOnly>().unwrap_or_default().metadata.name;
+        DecodeError { kind: of.kind.clone(), name, path, why }
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct NameOnly {
+    metadata: JustName,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct JustName {
+    name: String,
+}
+
+/// Items of a `List` that was cut out of its frame: by the fields that only these kinds have.
+fn guess<S: Source>(source: &S) -> Option<TypeMeta> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shape {
+        involved_object: Option<serde::de::IgnoredAny>,
+        spec: Option<SpecShape>,
+    }
+    #[derive(Deserialize)]
+    struct SpecShape {
+        containers: Option<Vec<serde::de::IgnoredAny>>,
+    }
+    let shape = source.get::<Shape>().ok()?;
+    let kind = if shape.involved_object.is_some() {
+        "Event"
+    } else if shape.spec.is_some_and(|spec| spec.containers.is_some()) {
+        "Pod"
+    } else {
+        return None;
+    };
+    Some(TypeMeta { api_version: "v1".to_owned(), kind: kind.to_owned() })
+}
+
+type Found<T> = Result<T, (String, String)>;
+
+fn object<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+    Ok(match (of.group(), of.kind.as_str()) {
+        ("", "Pod") => Object::Pod(source.get()?),
+        ("", "Service") => Object::Service(Box::new(source.get::<Service>()?)),
+        ("", "Namespace") => Object::Namespace(Box::new(source.get::<Named>()?.metadata)),
+        ("", "ConfigMap") => config_map(source)?,
+        ("", "Node") => node(source)?,
+        ("", "Endpoints") => endpoints(source)?,
+        ("discovery.k8s.io", "EndpointSlice") => endpoint_slice(source)?,
+        ("" | "events.k8s.io", "Event") => {
+            Object::Event(Box::new(source.get::<RawEvent>()?.into_event()))
+        }
+        ("networking.istio.io", "Gateway") => gateway(source)?,
+        (_, "MutatingWebhookConfiguration") => webhooks(source)?,
+        (_, "IstioOperator") => istio_operator(source)?,
+        ("" | "batch", "CronJob") => cron_job(source, of)?,
+        ("", "PodTemplate") => pod_template(source, of)?,
+        ("" | "apps" | "batch" | "extensions", kind) if is_templated(kind) => workload(source, of)?,
+        _ => other(source, of)?,
+    })
+}
+
+fn is_templated(kind: &str) -> bool {
+    matches!(
+        kind,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job"
+    )
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Templated {
+    #[serde(deserialize_with = "nullable")]
+    metadata: Meta,
+    #[serde(deserialize_with = "nullable")]
+    spec: TemplatedSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TemplatedSpec {
+    #[serde(deserialize_with = "nullable")]
+    template: PodTemplate,
+    #[serde(deserialize_with = "nullable")]
+    selector: Value,
+}
+
+fn workload<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+    let read: Templated = source.get()?;
+    let selector = selector(&of.kind, read.spec.selector);
+    Ok(boxed(of, read.metadata, read.spec.template, vec!["spec", "template"], selector))
+}
+
+fn boxed(
+    of: &TypeMeta,
+    metadata: Meta,
+    template: PodTemplate,
+    template_path: Vec<&'static str>,
+    selector: Map,
+) -> Object {
+    let (kind, api_version) = (of.kind.clone(), of.api_version.clone());
+    Object::Workload(Box::new(Workload {
+        kind,
+        api_version,
+        metadata,
+        template,
+        template_path,
+        selector,
+    }))
+}
+
+/// A ReplicationController's selector is the labels themselves.
+fn selector(kind: &str, selector: Value) -> Map {
+    let labels = match selector {
+        Value::Object(mut map) if kind != "ReplicationController" => map.remove("matchLabels"),
+        whole => Some(whole),
+    };
+    let Some(Value::Object(labels)) = labels else { return Map::new() };
+    labels.into_iter().filter_map(|(k, v)| Some((k, v.as_str()?.to_owned()))).collect()
+}
+
+fn cron_job<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct CronJob {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "nullable")]
+        spec: CronJobSpec,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct CronJobSpec {
+        #[serde(deserialize_with = "nullable")]
+        job_template: Templated,
+    }
+    let read: CronJob = source.get()?;
+    let path = vec!["spec", "jobTemplate", "spec", "template"];
+    let job = read.spec.job_template.spec;
+    Ok(boxed(of, read.metadata, job.template, path, selector(&of.kind, job.selector)))
+}
+
+fn pod_template<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+    let named: Named = source.get()?;
+    let read: TemplatedSpec = source.get()?;
+    Ok(boxed(of, named.metadata, read.template, vec!["template"], Map::new()))
+}
+
+/// Anything with `spec.template.spec.containers` makes pods: Argo's Rollout, Knative's Service,
+/// and kinds nobody has thought of yet.
+fn other<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+    #[derive(Deserialize)]
+    struct Shape {
+        spec: Option<Spec>,
+    }
+    #[derive(Deserialize)]
+    struct Spec {
+        template: Option<Template>,
+    }
+    #[derive(Deserialize)]
+    struct Template {
+        spec: Option<TemplateSpec>,
+    }
+    #[derive(Deserialize)]
+    struct TemplateSpec {
+        containers: Option<Vec<serde::de::IgnoredAny>>,
+    }
+    // Another shape under these names is another kind's own business, not a mistake.
+    let templated = source
+        .get::<Shape>()
+        .ok()
+        .and_then(|shape| shape.spec?.template?.spec?.containers)
+        .is_some();
+    if templated {
+        return workload(source, of);
+    }
+    Ok(Object::Other(of.kind.clone(), Box::new(source.get::<Named>()?.metadata)))
+}
+
+fn config_map<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct ConfigMap {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "crate::object::text_map")]
+        data: Map,
+    }
+    let read: ConfigMap = source.get()?;
+    Ok(Object::ConfigMap(Box::new(read.metadata), read.data))
+}
+
+fn node<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Node {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "nullable")]
+        status: Status,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Status {
+        #[serde(deserialize_with = "nullable")]
+        node_info: NodeInfo,
+    }
+    let read: Node = source.get()?;
+    Ok(Object::Node(Box::new(read.metadata), read.status.node_info))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Address {
+    #[serde(deserialize_with = "nullable")]
+    ip: String,
+}
+
+fn endpoints<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct RawEndpoints {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "nullable")]
+        subsets: Vec<Subset>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Subset {
+        #[serde(deserialize_with = "nullable")]
+        addresses: Vec<Address>,
+        #[serde(deserialize_with = "nullable")]
+        not_ready_addresses: Vec<Address>,
+    }
+    let read: RawEndpoints = source.get()?;
+    let all =
+        read.subsets.into_iter().flat_map(|s| s.addresses.into_iter().chain(s.not_ready_addresses));
+    Ok(Object::Endpoints(Endpoints {
+        namespace: read.metadata.namespace,
+        service: read.metadata.name,
+        addresses: all.map(|address| address.ip).collect(),
+    }))
+}
+
+fn endpoint_slice<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Slice {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "nullable")]
+        endpoints: Vec<Endpoint>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Endpoint {
+        #[serde(deserialize_with = "nullable")]
+        addresses: Vec<String>,
+    }
+    let mut read: Slice = source.get()?;
+    let service = read.metadata.labels.remove("kubernetes.io/service-name");
+    Ok(Object::Endpoints(Endpoints {
+        namespace: read.metadata.namespace,
+        service: service.unwrap_or(read.metadata.name),
+        addresses: read.endpoints.into_iter().flat_map(|e| e.addresses).collect(),
+    }))
+}
+
+fn gateway<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct RawGateway {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "nullable")]
+        spec: Spec,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Spec {
+        #[serde(deserialize_with = "crate::object::text_map")]
+        selector: Map,
+        #[serde(deserialize_with = "nullable")]
+        servers: Vec<Server>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Server {
+        #[serde(deserialize_with = "nullable")]
+        port: Port,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Port {
+        number: Option<u32>,
+    }
+    let read: RawGateway = source.get()?;
+    Ok(Object::Gateway(Box::new(Gateway {
+        metadata: read.metadata,
+        selector: read.spec.selector,
+        ports: read.spec.servers.into_iter().filter_map(|s| s.port.number).collect(),
+    })))
+}
+
+fn webhooks<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Configuration {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "nullable")]
+        webhooks: Vec<Webhook>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Webhook {
+        name: String,
+        reinvocation_policy: Option<String>,
+    }
+    let read: Configuration = source.get()?;
+    let (webhooks, reinvocation) =
+        read.webhooks.into_iter().map(|w| (w.name, w.reinvocation_policy)).unzip();
+    Ok(Object::Webhooks(Box::new(WebhookConfiguration {
+        metadata: read.metadata,
+        webhooks,
+        reinvocation,
+    })))
+}
+
+fn istio_operator<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Operator {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        spec: Value,
+    }
+    let read: Operator = source.get()?;
+    Ok(Object::IstioOperator(Box::new(read.metadata), read.spec))
+}
+
+/// An event of `v1` or `events.k8s.io/v1`, which name the same things differently.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawEvent {
+    #[serde(deserialize_with = "nullable")]
+    metadata: Meta,
+    #[serde(alias = "regarding", deserialize_with = "nullable")]
+    involved_object: Reference,
+    #[serde(deserialize_with = "nullable")]
+    reason: String,
+    #[serde(alias = "note", deserialize_with = "nullable")]
+    message: String,
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    kind: String,
+    #[serde(alias = "deprecatedFirstTimestamp")]
+    first_timestamp: Option<String>,
+    #[serde(alias = "deprecatedLastTimestamp")]
+    last_timestamp: Option<String>,
+    event_time: Option<String>,
+    #[serde(alias = "deprecatedCount")]
+    count: Option<i64>,
+    #[serde(deserialize_with = "nullable")]
+    series: Series,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Reference {
+    #[serde(deserialize_with = "nullable")]
+    kind: String,
+    namespace: Option<String>,
+    name: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    field_path: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Series {
+    count: Option<i64>,
+    last_observed_time: Option<String>,
+}
+
+impl RawEvent {
+    fn into_event(self) -> Event {
+        let time =
+            |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<Timestamp>().ok());
+        let (container, init) = field_path(&self.involved_object.field_path);
+        let exact = time(&self.event_time);
+        let first = time(&self.first_timestamp)
+            .or(exact)
+            .or_else(|| time(&self.metadata.creation_timestamp));
+        let last = time(&self.series.last_observed_time)
+            .or_else(|| time(&self.last_timestamp))
+            .or(exact)
+            .or(first);
+        let count = self.series.count.or(self.count).unwrap_or(1);
+        let named = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Event {
+            namespace: named(self.involved_object.namespace).or(named(self.metadata.namespace)),
+            kind: self.involved_object.kind,
+            name: named(self.involved_object.name),
+            container,
+            init,
+            reason: self.reason,
+            message: self.message,
+            warning: self.kind == "Warning",
+            first: first.or(last),
+            last,
+            count: u32::try_from(count).unwrap_or(1).max(1),
+            controller: None,
+            place: None,
+        }
+    }
+}

@@ -7,10 +7,12 @@
 
 pub mod decide;
 pub mod plan;
+pub mod ruleset;
 pub mod settings;
 
 pub use decide::{Decision, Direction, Packet, Protocol, Verdict};
 pub use plan::{DnsCapture, Identity, Plan};
+pub use ruleset::{Ruleset, RulesetError};
 pub use settings::{Host, Settings, SettingsError};
 
 /// Port that outbound connections are sent to unless settings say otherwise.

@@ -1,1 +1,15 @@
-//! Linux calls: nf_tables over netlink, network namespaces. The only crate with unsafe.
+//! Linux calls: nf_tables over netlink, routes, network namespaces, original destinations.
+//!
+//! The only crate with `unsafe`, each block with its reason. It carries plans out and reads
+//! state back; what the rules are is decided in `sunup-capture`. Nothing here prints.
+#![cfg(target_os = "linux")]
+
+pub mod capture;
+pub mod host;
+mod netlink;
+pub mod nft;
+pub mod ns;
+pub mod route;
+pub mod socket;
+
+pub use netlink::NetlinkError;

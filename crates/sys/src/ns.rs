@@ -1,0 +1,104 @@
+//! Network namespaces: a fresh one on a thread of its own, or an existing one by path.
+//!
+//! `setns` and `unshare` change the calling thread alone, so each namespace gets its own thread;
+//! nothing here touches the thread that calls.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+
+/// A network namespace that lives as long as this value.
+#[derive(Debug)]
+pub struct Namespace {
+    file: File,
+}
+
+impl Namespace {
+    /// A new, empty namespace with `lo` up.
+    ///
+    /// # Errors
+    /// `EPERM` without the privilege: see [`enter_user_namespace`].
+    pub fn new() -> std::io::Result<Self> {
+        let thread = std::thread::spawn(|| -> std::io::Result<Self> {
+            unshare(UnshareFlags::NEWNET)?;
+            crate::route::link_up("lo").map_err(std::io::Error::other)?;
+            Ok(Self { file: File::open("/proc/thread-self/ns/net")? })
+        });
+        thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread panicked")))
+    }
+
+    /// [`Namespace::new`], or `None` where that isn't possible.
+    #[must_use]
+    pub fn try_new() -> Option<Self> {
+        Self::new().ok()
+    }
+
+    /// The namespace at a path such as `/var/run/netns/x` or `/proc/1234/ns/net`.
+    ///
+    /// # Errors
+    /// The path can't be opened.
+    pub fn at(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { file: File::open(path)? })
+    }
+
+    /// Runs a function on a new thread inside the namespace and waits for it.
+    ///
+    /// # Errors
+    /// The namespace can't be entered.
+    ///
+    /// # Panics
+    /// Where the function panics.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                self.enter()?;
+                Ok(work())
+            });
+            match thread.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
+    /// Moves the calling thread into the namespace, for good.
+    ///
+    /// # Errors
+    /// `EPERM` without the privilege over the namespace.
+    pub fn enter(&self) -> std::io::Result<()> {
+        move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(())
+    }
+
+    /// The open namespace, to be handed to another process or to [`crate::route`].
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Makes the calling process the root of a new user namespace: what lets a plain user make
+/// network namespaces. The process must have a single thread, so this is called first thing in a
+/// process started for the purpose.
+///
+/// # Errors
+/// `EPERM` or `ENOSPC` where user namespaces are switched off, `EINVAL` with several threads.
+pub fn enter_user_namespace() -> std::io::Result<()> {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    unshare(UnshareFlags::NEWUSER)?;
+    // Required before a plain user may write gid_map (user_namespaces(7)).
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("0 {} 1", uid.as_raw()))?;
+    std::fs::write("/proc/self/gid_map", format!("0 {} 1", gid.as_raw()))
+}
+
+#[expect(unsafe_code, reason = "rustix marks unshare unsafe for CLONE_FILES, not used here")]
+fn unshare(flags: UnshareFlags) -> std::io::Result<()> {
+    debug_assert!(!flags.contains(UnshareFlags::FILES), "would split descriptors between threads");
+    // SAFETY: the hazard is UnshareFlags::FILES, by which threads stop sharing descriptors that
+    // safe code takes for shared; callers in this file pass only NEWNET and NEWUSER.
+    unsafe { rustix::thread::unshare_unsafe(flags) }?;
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Socket calls that only make sense beside capture.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use socket2::SockRef;
+
+/// Where a redirected connection was going before it was redirected.
+///
+/// # Errors
+/// `ENOENT` for a connection that wasn't redirected.
+pub fn original_destination<S: AsFd>(socket: &S) -> io::Result<SocketAddr> {
+    let socket = SockRef::from(socket);
+    let local = socket.local_addr()?;
+    let original =
+        if local.is_ipv6() { socket.original_dst_v6()? } else { socket.original_dst_v4()? };
+    original.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Marks a socket's packets (`SO_MARK`): how the proxy is known where its uid can't be.
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_ADMIN` or (Linux 5.17) `CAP_NET_RAW`.
+pub fn set_mark<S: AsFd>(socket: &S, mark: u32) -> io::Result<()> {
+    SockRef::from(socket).set_mark(mark)
+}

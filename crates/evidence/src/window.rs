@@ -46,6 +46,11 @@ pub enum Place {
 pub struct Windows {
     /// At least one, where anything at all is known of the proxy's times.
     pub instances: Vec<Instance>,
+    /// Restarts that nothing tells of came before the first instance here: of the time before it
+    /// nothing is known.
+    pub earlier_unknown: bool,
+    /// When the pod was made: what is older is of another pod that bore its name.
+    pub pod_made: Option<Timestamp>,
 }
 
 /// Starts that are closer than this are one start, seen by several sources. The kubelet restarts a
@@ -70,16 +75,22 @@ impl Windows {
         if instances.len() == 1 && instances[0] == Instance::default() {
             instances.clear();
         }
-        Windows { instances }
+        let restarts = status(facts).map_or(0, |s| s.restart_count as usize);
+        let made = facts.object().and_then(|p| parse(p.metadata.creation_timestamp.as_deref()));
+        Windows { earlier_unknown: restarts + 1 > instances.len(), instances, pod_made: made }
     }
 
     /// Where an instant lies.
     #[must_use]
     pub fn locate(&self, at: Timestamp) -> Place {
+        if self.pod_made.is_some_and(|made| at < made) {
+            return Place::Unknown;
+        }
         let began = |i: &Instance| i.start.as_ref().and_then(|s| s.lo).is_none_or(|lo| lo <= at);
         let Some(i) = self.instances.iter().rposition(began) else {
             // Before the first start: awaited all the same.
-            return if self.instances.is_empty() { Place::Unknown } else { Place::Inside(0) };
+            let unknown = self.instances.is_empty() || self.earlier_unknown;
+            return if unknown { Place::Unknown } else { Place::Inside(0) };
         };
         let instance = &self.instances[i];
         if let Some(end) = &instance.end {
@@ -103,8 +114,8 @@ impl Windows {
         if not_yet.is_some_and(|t| at <= t) {
             return Place::Inside(i);
         }
-        // The container was started after that instant, for certain.
-        if instance.start.as_ref().and_then(|s| s.lo).is_some_and(|lo| at < lo) {
+        // Its log is there, says that it waits, and never that it is ready; the status agrees.
+        if instance.unready_now && not_yet.is_some() && instance.ready.is_none() {
             return Place::Inside(i);
         }
         if instance.ready.is_some() || not_yet.is_some() {
@@ -332,4 +343,73 @@ pub fn earliest_start(status: &ContainerStatus) -> Option<Timestamp> {
             parse(running.or(ended))
         })
         .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2024-05-01T10:00:{text}Z").parse().unwrap()
+    }
+
+    fn second(text: &str) -> Option<Known> {
+        Some(Known::second(at(text), "status"))
+    }
+
+    fn windows(instances: Vec<Instance>) -> Windows {
+        Windows { instances, ..Windows::default() }
+    }
+
+    #[test]
+    fn a_ready_line_divides_exactly() {
+        let ready = Some(Known::exact(at("03.250"), "log"));
+        let w = windows(vec![Instance { start: second("01"), ready, ..Instance::default() }]);
+        assert_eq!(w.locate(at("00.9")), Place::Inside(0));
+        assert_eq!(w.locate(at("03.249")), Place::Inside(0));
+        assert_eq!(w.locate(at("03.250")), Place::After(0));
+    }
+
+    #[test]
+    fn bounds_leave_open_what_lies_between_them() {
+        let w = windows(vec![Instance {
+            start: second("01"),
+            not_ready_at: second("10"),
+            ready: Some(Known::not_after(at("20"), "condition")),
+            ..Instance::default()
+        }]);
+        assert_eq!(w.locate(at("05")), Place::Inside(0));
+        assert_eq!(w.locate(at("15")), Place::Either(0));
+        assert_eq!(w.locate(at("25")), Place::After(0));
+    }
+
+    #[test]
+    fn a_restart_opens_a_second_window() {
+        let w = windows(vec![
+            Instance {
+                start: second("01"),
+                ready: Some(Known::exact(at("02"), "log")),
+                end: second("30"),
+                ..Instance::default()
+            },
+            Instance {
+                start: second("33"),
+                ready: Some(Known::exact(at("35"), "log")),
+                ..Instance::default()
+            },
+        ]);
+        assert_eq!(w.locate(at("20")), Place::After(0));
+        assert_eq!(w.locate(at("30.5")), Place::Either(0), "the status is cut to the second");
+        assert_eq!(w.locate(at("32")), Place::Inside(1));
+        assert_eq!(w.locate(at("34")), Place::Inside(1));
+        assert_eq!(w.locate(at("36")), Place::After(1));
+    }
+
+    #[test]
+    fn before_an_unseen_restart_nothing_is_known() {
+        let mut w = windows(vec![Instance { start: second("30"), ..Instance::default() }]);
+        assert_eq!(w.locate(at("20")), Place::Inside(0));
+        w.earlier_unknown = true;
+        assert_eq!(w.locate(at("20")), Place::Unknown);
+    }
 }

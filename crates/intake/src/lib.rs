@@ -1,1 +1,123 @@
 //! Reads files, archives and streams into evidence.
+//!
+//! What people hand over is recognised by its content, never by its name alone; a path is asked
+//! only whose log a plain text is. Knows formats; must not know what a line means to a pod's
+//! start (`sunup-evidence` does), nor any rule, nor the terminal.
+//!
+//! Logs are streamed in blocks and never held in memory. Blocks are read by the calling thread,
+//! parsed in parallel and handed to the collector in the order of the file, so the outcome does
+//! not depend on the number of threads. Kubernetes lists, YAML and pasted texts are held while
+//! they are read.
+
+mod attribution;
+mod file;
+mod filter;
+mod json;
+mod known;
+mod lists;
+mod out;
+mod payload;
+mod run;
+mod sniff;
+mod text;
+mod time;
+mod unpack;
+mod walk;
+mod yaml;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sunup_evidence::collect::Collector;
+use sunup_evidence::scope::Scope;
+
+/// Something to read.
+pub enum Input {
+    /// A file or a directory.
+    Path(PathBuf),
+    /// A stream that can be read once.
+    Stdin(Box<dyn Read + Send>),
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Input::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Input::Stdin(_) => f.write_str("Stdin"),
+        }
+    }
+}
+
+/// How to read.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// What was asked for; entries that cannot belong to it are skipped early.
+    pub scope: Scope,
+    /// Told how far reading has come.
+    pub progress: Option<Arc<dyn Progress>>,
+    /// Worker threads; 0 means as many as the machine has cores.
+    pub threads: usize,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("scope", &self.scope)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Somebody who watches. Called from the reading thread only.
+pub trait Progress: Send + Sync {
+    /// Bytes on disk that will be read; said once, before the first of them. Streams don't count.
+    fn total(&self, bytes: u64);
+    /// So many more bytes have been read (as they are on disk, still compressed).
+    fn advance(&self, bytes: u64);
+    /// This file is being read now.
+    fn file(&self, name: &str);
+}
+
+/// What was read, for telling "nothing found" from "nothing to read".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Files, members of archives among them.
+    pub files: u64,
+    /// Files that hold nothing the doctor reads: sources, charts' values and the like.
+    pub ignored: u64,
+    /// Bytes after decompression.
+    pub bytes: u64,
+    /// Log entries or lines that were worth keeping.
+    pub lines: u64,
+    /// Events.
+    pub events: u64,
+    /// Kubernetes objects.
+    pub objects: u64,
+    /// Containers of which there is a log, as far as lines were looked at or the path says whose it is.
+    pub logs: u64,
+    /// Problems that were reported to the collector.
+    pub unreadable: u64,
+}
+
+impl Summary {
+    /// Whether anything was read that can bear on a pod's start.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines + self.events + self.objects + self.logs == 0
+    }
+}
+
+/// Reads everything into `collector`. Never fails as a whole: what cannot be read is told to
+/// [`Collector::unreadable`] with its place and reason, and the rest is read.
+pub fn read(inputs: Vec<Input>, options: &Options, collector: &mut Collector) -> Summary {
+    run::Run::new(options, collector).all(inputs)
+}
+
+/// Opens a file, decompressing gzip and Zstandard by content.
+///
+/// # Errors
+/// What the system reports; a directory is [`io::ErrorKind::IsADirectory`].
+pub fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    unpack::open(path)
+}

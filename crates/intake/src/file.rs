@@ -1,0 +1,88 @@
+//! What is known about a file while its pieces are read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sunup_evidence::line::ContainerKey;
+use sunup_evidence::object::{Manifest, Object, Origin};
+use sunup_evidence::record::Place;
+use sunup_evidence::scope::Scope;
+
+use crate::filter::Filter;
+use crate::out::{Item, Out};
+
+/// Shared by all workers that read pieces of one file.
+pub(crate) struct File<'r> {
+    /// As reported.
+    pub(crate) label: Arc<str>,
+    /// On disk; `None` for members of archives and streams.
+    pub(crate) path: Option<PathBuf>,
+    /// Whose log it is, as far as the path says.
+    pub(crate) whose: ContainerKey,
+    /// The kustomization that lists it.
+    pub(crate) kustomization: Option<Arc<str>>,
+    /// Line of the first action, where the file is a template.
+    pub(crate) template: Option<u64>,
+    /// The whole text, where a fix could be shown as a diff of it.
+    pub(crate) text: Option<Arc<str>>,
+    pub(crate) scope: &'r Scope,
+    pub(crate) filter: &'r Filter,
+}
+
+impl File<'_> {
+    /// Whether a text holds a word that lines are kept for.
+    pub(crate) fn is_telling(&self, text: &str) -> bool {
+        self.filter.next_text(text.as_bytes(), 0).is_some()
+    }
+
+    /// Notes an object with where it came from.
+    pub(crate) fn object(
+        &self,
+        object: Object,
+        line: u64,
+        document: usize,
+        item: Option<usize>,
+        rendered: bool,
+        out: &mut Out,
+    ) {
+        let place = Place::new(&self.label, line);
+        if let Object::Event(mut event) = object {
+            event.place = Some(place);
+            out.items.push(Item::Event(*event));
+            return;
+        }
+        let origin = if object.is_export() {
+            Origin::Export
+        } else if let Some(line) = self.template {
+            Origin::Template(line)
+        } else if rendered || object.is_managed_by_helm() {
+            Origin::HelmRendered
+        } else if let Some(kustomization) = &self.kustomization {
+            Origin::Kustomize(Arc::clone(kustomization))
+        } else if self.path.is_none() {
+            Origin::NotAFile
+        } else {
+            Origin::Plain
+        };
+        let editable = matches!(origin, Origin::Plain | Origin::Template(_) | Origin::Kustomize(_));
+        let text = self.text.clone().filter(|_| editable);
+        let manifest = Manifest { place, path: self.path.clone(), document, item, origin, text };
+        out.items.push(Item::Object(Box::new((object, manifest))));
+    }
+}
+
+impl<'r> File<'r> {
+    /// The same file, for a part of it that is the log of one container.
+    pub(crate) fn of(&self, whose: ContainerKey) -> File<'r> {
+        File {
+            label: Arc::clone(&self.label),
+            path: self.path.clone(),
+            whose,
+            kustomization: self.kustomization.clone(),
+            template: self.template,
+            text: self.text.clone(),
+            scope: self.scope,
+            filter: self.filter,
+        }
+    }
+}

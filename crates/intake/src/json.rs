@@ -1,0 +1,393 @@
+//! One JSON value of a file: a log entry of some collector, an event, a Kubernetes object or a
+//! list of any of these.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use sunup_evidence::decode::TypeMeta;
+use sunup_evidence::line;
+use sunup_evidence::object::Object;
+use sunup_evidence::record::{ContainerRef, LogLine, Place};
+use sunup_logs::scan::{Chunk, ElementChunk};
+
+use crate::file::File;
+use crate::lists;
+use crate::out::{Item, Out, borrowed};
+use crate::{payload, text, time};
+
+/// How many lines at the start of a file are read whatever they hold, to learn whose they are.
+const LOOK_AT: u64 = 32;
+
+/// The fields by which entries are told apart, unread.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Head<'a> {
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text_payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    json_payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    proto_payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    receive_timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    labels: Option<&'a RawValue>,
+    #[serde(borrow)]
+    log_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    items: Option<&'a RawValue>,
+    #[serde(borrow)]
+    entries: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resource<'a> {
+    #[serde(borrow)]
+    labels: ResourceLabels<'a>,
+}
+
+/// Labels of `k8s_container` and `k8s_pod`, and of the legacy `container` (`*_id`).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResourceLabels<'a> {
+    #[serde(borrow, alias = "namespace_id")]
+    namespace_name: Cow<'a, str>,
+    #[serde(borrow, alias = "pod_id")]
+    pod_name: Cow<'a, str>,
+    #[serde(borrow)]
+    container_name: Cow<'a, str>,
+}
+
+/// Labels of an entry that say more about its pod.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Labels<'a> {
+    #[serde(borrow, rename = "logging.gke.io/top_level_controller_name")]
+    controller_name: Cow<'a, str>,
+    #[serde(borrow, rename = "logging.gke.io/top_level_controller_type")]
+    controller_type: Cow<'a, str>,
+    #[serde(borrow, rename = "k8s-pod/pod-template-hash")]
+    template_hash: Cow<'a, str>,
+    #[serde(borrow, rename = "container.googleapis.com/pod_name")]
+    pod: Cow<'a, str>,
+    #[serde(borrow, rename = "container.googleapis.com/namespace_name")]
+    namespace: Cow<'a, str>,
+    #[serde(borrow, rename = "container.googleapis.com/container_name")]
+    container: Cow<'a, str>,
+}
+
+/// Reads the lines of a file of JSON lines that may matter; others are only held against the
+/// braces that a line must begin and end with.
+pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
+    let bytes = chunk.bytes.as_slice();
+    let mut hit = file.filter.next_json(bytes, 0);
+    for (number, line) in chunk.lines() {
+        let start = text::offset(bytes, line);
+        let end = start + line.len();
+        if hit.is_some_and(|h| h < start) {
+            hit = file.filter.next_json(bytes, start);
+        }
+        let wanted = number <= LOOK_AT || hit.is_some_and(|h| h < end);
+        let line = line.strip_suffix(b",").unwrap_or(line);
+        if matches!(line, b"[" | b"]") {
+            continue;
+        }
+        if !line.starts_with(b"{") || !line.ends_with(b"}") {
+            out.bad(number, broken_line(line));
+        } else if wanted && file.filter.in_scope(line) {
+            entry(file, line, number, out);
+        }
+    }
+}
+
+/// Why a line that should be a JSON object is none.
+fn broken_line(line: &[u8]) -> String {
+    match serde_json::from_slice::<&RawValue>(line) {
+        Ok(_) => "not a JSON object".to_owned(),
+        Err(error) if error.is_eof() => "not valid JSON: the line is cut off".to_owned(),
+        Err(error) => format!("not valid JSON: {}", short(&error)),
+    }
+}
+
+/// Reads the elements of an array that may matter.
+pub(crate) fn elements(file: &File<'_>, chunk: &ElementChunk, out: &mut Out) {
+    let bytes = chunk.bytes.as_slice();
+    let mut hit = file.filter.next_json(bytes, 0);
+    for (index, element) in chunk.elements.iter().enumerate() {
+        let range = element.range.clone();
+        if hit.is_some_and(|h| h < range.start) {
+            hit = file.filter.next_json(bytes, range.start);
+        }
+        let first = element.line == 1 || index < 8 && chunk.elements[0].line <= 2;
+        let wanted = first || hit.is_some_and(|h| h < range.end);
+        if wanted && file.filter.in_scope(&bytes[range.clone()]) {
+            entry(file, &bytes[range], element.line, out);
+        }
+    }
+}
+
+/// One value of a file that holds values one after another.
+pub(crate) fn document(file: &File<'_>, bytes: &[u8], at_line: u64, index: usize, out: &mut Out) {
+    match serde_json::from_slice::<Head<'_>>(bytes) {
+        Ok(head) if is_object(bytes, &head) => {
+            object(file, bytes, None, (at_line, index, None), out)
+        }
+        _ => entry(file, bytes, at_line, out),
+    }
+}
+
+/// One item of a list, of whatever the list is.
+pub(crate) fn item(
+    file: &File<'_>,
+    bytes: &[u8],
+    of: Option<&TypeMeta>,
+    at: (u64, usize, Option<usize>),
+    out: &mut Out,
+) {
+    if of.is_some_and(|of| of.kind.ends_with("List")) {
+        return object(file, bytes, of, at, out);
+    }
+    match serde_json::from_slice::<Head<'_>>(bytes) {
+        Ok(head) if head.kind.is_some() => object(file, bytes, of, at, out),
+        Ok(_) if of.is_some_and(|of| !of.kind.is_empty()) => {}
+        _ => entry(file, bytes, at.0, out),
+    }
+}
+
+/// Reads one JSON object; `bytes` is the whole of it. Broken text is named.
+pub(crate) fn entry(file: &File<'_>, bytes: &[u8], at_line: u64, out: &mut Out) {
+    let head: Head<'_> = match serde_json::from_slice(bytes) {
+        Ok(head) => head,
+        Err(error) => {
+            // Another encoding in a text is no reason to lose the entry.
+            if let Cow::Owned(fixed) = String::from_utf8_lossy(bytes)
+                && serde_json::from_str::<&RawValue>(&fixed).is_ok()
+            {
+                return entry(file, fixed.as_bytes(), at_line, out);
+            }
+            return out.bad(at_line, format!("not valid JSON: {}", short(&error)));
+        }
+    };
+    if head.resource.is_some() && head.log_name.is_some()
+        || head.text_payload.is_some()
+        || head.json_payload.is_some()
+        || head.proto_payload.is_some()
+    {
+        return cloud(file, &head, at_line, out);
+    }
+    if let Some(entries) = head.entries.filter(|e| is_entries(e.get())) {
+        return lists::raw_items(entries, |item| entry(file, item.as_bytes(), at_line, out));
+    }
+    if let Some(items) = head.items.filter(|i| i.get().starts_with('[') && head.kind.is_some()) {
+        let of: Option<TypeMeta> = serde_json::from_slice(bytes).ok();
+        let mut index = 0;
+        return lists::raw_items(items, |item| {
+            object(file, item.as_bytes(), of.as_ref(), (at_line, 0, Some(index)), out);
+            index += 1;
+        });
+    }
+    if is_object(bytes, &head) {
+        return object(file, bytes, None, (at_line, 0, None), out);
+    }
+    if let Ok(Value::Object(map)) = serde_json::from_slice(bytes) {
+        collected(file, &map, at_line, out);
+    }
+}
+
+/// A page of `entries.list`, and not some application's field of that name.
+fn is_entries(raw: &str) -> bool {
+    raw.starts_with('[') && (raw.contains("\"logName\"") || raw.contains("\"insertId\""))
+}
+
+/// An object of the API has a kind and an `apiVersion`; log entries with a `kind` have no such.
+fn is_object(bytes: &[u8], head: &Head<'_>) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Api {
+        api_version: String,
+    }
+    head.kind.is_some()
+        && serde_json::from_slice::<Api>(bytes).is_ok_and(|a| !a.api_version.is_empty())
+}
+
+/// Reads one Kubernetes object at line, document and item.
+pub(crate) fn object(
+    file: &File<'_>,
+    bytes: &[u8],
+    list: Option<&TypeMeta>,
+    at: (u64, usize, Option<usize>),
+    out: &mut Out,
+) {
+    match Object::from_json_item(bytes, list) {
+        Ok(object) => file.object(object, at.0, at.1, at.2, false, out),
+        Err(error) => out.bad(at.0, error.to_string()),
+    }
+}
+
+/// A log entry as a value: out of YAML, as `gcloud logging read` prints by default.
+pub(crate) fn entry_value(file: &File<'_>, value: &Value, at_line: u64, out: &mut Out) {
+    if let Ok(bytes) = serde_json::to_vec(value) {
+        entry(file, &bytes, at_line, out);
+    }
+}
+
+fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
+    let resource: Resource<'_> = read(head.resource);
+    let labels: Labels<'_> = read(head.labels);
+    let first = |a: Cow<'_, str>, b: Cow<'_, str>| -> Option<String> {
+        [a, b].into_iter().find(|t| !t.is_empty()).map(Cow::into_owned)
+    };
+    let container = ContainerRef {
+        namespace: first(resource.labels.namespace_name, labels.namespace).map(Cow::Owned),
+        // The legacy agent's pod_id is a name; where both are there the label is the name.
+        pod: first(labels.pod, resource.labels.pod_name).map(Cow::Owned),
+        container: first(resource.labels.container_name, labels.container).map(Cow::Owned),
+        previous: false,
+        controller: (!labels.controller_name.is_empty())
+            .then_some((labels.controller_type, labels.controller_name)),
+        template_hash: Some(labels.template_hash).filter(|h| !h.is_empty()),
+    };
+    let at = instant(head.timestamp).or_else(|| instant(head.receive_timestamp));
+    if let Some(raw) = head.text_payload {
+        let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return };
+        return log(file, container, at, text, at_line, out);
+    }
+    let Some(raw) = head.json_payload else { return };
+    let Ok(Value::Object(map)) = serde_json::from_str(raw.get()) else { return };
+    if map.contains_key("involvedObject") || map.contains_key("regarding") {
+        return event(file, Value::Object(map), &container, at, at_line, out);
+    }
+    let at = at.or_else(|| payload::at(&map));
+    let text = payload::text(&map, &|t| file.is_telling(t));
+    log(file, container, at, Cow::Owned(text), at_line, out);
+}
+
+/// An event in an export: what it says itself, completed by its entry's labels.
+fn event(
+    file: &File<'_>,
+    value: Value,
+    container: &ContainerRef<'_>,
+    at: Option<jiff::Timestamp>,
+    at_line: u64,
+    out: &mut Out,
+) {
+    let of = TypeMeta { api_version: "v1".to_owned(), kind: "EventList".to_owned() };
+    let object = match Object::from_value_item(&value, Some(&of)) {
+        Ok(object) => object,
+        Err(error) => return out.bad(at_line, error.to_string()),
+    };
+    let Object::Event(mut event) = object else { return };
+    let owned = |t: &Option<Cow<'_, str>>| t.as_deref().map(str::to_owned);
+    event.namespace = event.namespace.take().or_else(|| owned(&container.namespace));
+    event.name = event.name.take().or_else(|| owned(&container.pod));
+    event.first = event.first.or(at);
+    event.last = event.last.or(at);
+    event.controller = container.controller.as_ref().map(|(k, n)| (k.to_string(), n.to_string()));
+    event.place = Some(Place::new(&file.label, at_line));
+    out.items.push(Item::Event(*event));
+}
+
+/// A line that some collector wrote: Docker's json-file, Fluentd, Fluent Bit, Promtail, stern,
+/// Filebeat, or an application that logs JSON and whose file says whose log it is.
+fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut Out) {
+    let text_at = |path: &[&str]| -> Option<&str> {
+        let (last, parents) = path.split_last()?;
+        let map = parents.iter().try_fold(map, |m, key| m.get(*key)?.as_object())?;
+        map.get(*last)?.as_str().filter(|t| !t.is_empty())
+    };
+    let pick = |paths: &[&[&str]]| -> Option<Cow<'_, str>> {
+        paths.iter().find_map(|path| text_at(path)).map(Cow::Borrowed)
+    };
+    let mut container = borrowed(&file.whose);
+    let namespace = pick(&[
+        &["kubernetes", "namespace_name"],
+        &["kubernetes", "namespace"],
+        &["labels", "namespace"],
+        &["stream", "namespace"],
+        &["namespace"],
+    ]);
+    let pod = pick(&[
+        &["kubernetes", "pod_name"],
+        &["kubernetes", "pod", "name"],
+        &["labels", "pod"],
+        &["stream", "pod"],
+        &["podName"],
+        &["pod"],
+    ]);
+    let name = pick(&[
+        &["kubernetes", "container_name"],
+        &["kubernetes", "container", "name"],
+        &["labels", "container"],
+        &["stream", "container"],
+        &["containerName"],
+        &["container"],
+    ]);
+    // An application may have fields of these names too: they count where pod and container
+    // stand side by side.
+    if pod.is_some() && name.is_some() {
+        container = ContainerRef { namespace, pod, container: name, ..ContainerRef::default() };
+        container.template_hash = pick(&[&["kubernetes", "labels", "pod-template-hash"]]);
+    }
+    // Loki's own export has the text under `line`; the rest write `log` or `message`.
+    let wrapped = pick(&[&["log"], &["message"], &["line"]]);
+    let at = payload::at(map);
+    let is_wrapper = map.contains_key("log")
+        || map.contains_key("kubernetes")
+        || map.contains_key("line") && map.contains_key("labels")
+        || map.contains_key("podName");
+    if let (true, Some(inner)) = (is_wrapper, wrapped) {
+        let inner = inner.trim_end_matches('\n');
+        let (_, inner) = text::app(file, inner);
+        let at = at.or_else(|| time::of_text(&inner));
+        return log(file, container, at, inner, at_line, out);
+    }
+    let text = payload::text(map, &|t| file.is_telling(t));
+    log(file, container, at, Cow::Owned(text), at_line, out);
+}
+
+/// Hands one line to the judge of lines.
+pub(crate) fn log(
+    file: &File<'_>,
+    container: ContainerRef<'_>,
+    at: Option<jiff::Timestamp>,
+    text: Cow<'_, str>,
+    at_line: u64,
+    out: &mut Out,
+) {
+    if !file.scope.admits(&container, at) {
+        return;
+    }
+    out.seen(&container);
+    let line = LogLine { container, at, text, line: at_line };
+    if let Some(noticed) = line::notice(&line, file.scope) {
+        out.items.push(Item::Line(noticed));
+    }
+}
+
+fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+fn instant(raw: Option<&RawValue>) -> Option<jiff::Timestamp> {
+    let text: Cow<'_, str> = serde_json::from_str(raw?.get()).ok()?;
+    time::parse(&text)
+}
+
+/// serde's reason without its place: the line of the file is named already.
+pub(crate) fn short(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) if error.line() <= 1 => format!("{} (column {})", &text[..end], error.column()),
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

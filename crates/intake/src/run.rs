@@ -1,0 +1,566 @@
+//! Reads one input after the other: opens, unpacks, recognises, and hands what was found to the
+//! collector in order.
+
+use std::collections::HashSet;
+use std::io::{Cursor, Read};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use sunup_evidence::collect::Collector;
+use sunup_evidence::line::ContainerKey;
+use sunup_evidence::record::Place;
+use sunup_logs::scan::{Batch, Broken, Chunks, Elements, HEAD_BYTES, Layout, Limits};
+
+use crate::file::File;
+use crate::filter::Filter;
+use crate::out::{Item, Out};
+use crate::sniff::{self, Format};
+use crate::unpack::{Counted, Fault, Tolerant, Utf16, peek, unpacked, utf16};
+use crate::{Input, Options, Summary, attribution, json, known, lists, text, walk, yaml};
+
+/// Broken pieces of one file that are named; the rest are counted.
+const BROKEN_MAX: usize = 20;
+
+/// Texts that are held in memory while they are read: longer ones are named instead.
+const HELD_MAX: u64 = 1 << 30;
+
+/// Archives in archives are followed this far.
+const NESTED_MAX: usize = 4;
+
+/// Members of one archive.
+const MEMBERS_MAX: usize = 200_000;
+
+/// Blocks are small enough that what is in flight stays far below the promised memory, and of a
+/// fixed size, so that the outcome does not depend on the machine.
+const LIMITS: Limits = Limits { block_bytes: 1 << 20, entry_bytes_max: 16 << 20 };
+
+/// Where a stream comes from.
+#[derive(Debug, Clone)]
+struct Origin {
+    label: String,
+    path: Option<PathBuf>,
+    /// The path that may say whose log it is, and how many of its parts count for certain.
+    whose: String,
+    below: usize,
+    explicit: bool,
+    kustomization: Option<Arc<str>>,
+    rotated: bool,
+}
+
+pub(crate) struct Run<'o> {
+    options: &'o Options,
+    collector: &'o mut Collector,
+    filter: Filter,
+    pool: Option<ThreadPool>,
+    threads: usize,
+    summary: Summary,
+    logs: HashSet<ContainerKey>,
+}
+
+impl<'o> Run<'o> {
+    pub(crate) fn new(options: &'o Options, collector: &'o mut Collector) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if options.threads == 0 { cores } else { options.threads };
+        Run {
+            options,
+            collector,
+            filter: Filter::new(&options.scope),
+            // Without threads of its own it reads on the calling one.
+            pool: ThreadPoolBuilder::new().num_threads(threads).build().ok(),
+            threads,
+            summary: Summary::default(),
+            logs: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn all(mut self, inputs: Vec<Input>) -> Summary {
+        let paths: Vec<PathBuf> = inputs
+            .iter()
+            .filter_map(|input| match input {
+                Input::Path(path) => Some(path.clone()),
+                Input::Stdin(_) => None,
+            })
+            .collect();
+        let (found, refused) = walk::files(&paths);
+        if let Some(progress) = &self.options.progress {
+            progress.total(found.iter().map(|file| file.bytes).sum());
+        }
+        for (label, why) in refused {
+            self.unreadable(&label.as_str().into(), None, why);
+        }
+        for file in found {
+            self.disk(file);
+        }
+        for input in inputs {
+            if let Input::Stdin(stream) = input {
+                let origin = Origin {
+                    label: "-".to_owned(),
+                    path: None,
+                    whose: String::new(),
+                    below: 0,
+                    explicit: true,
+                    kustomization: None,
+                    rotated: false,
+                };
+                self.stream(stream, &origin, 0);
+            }
+        }
+        self.summary
+    }
+
+    fn disk(&mut self, file: walk::Found) {
+        let label: Arc<str> = file.label.as_str().into();
+        let progress = self.options.progress.clone();
+        if let Some(progress) = &progress {
+            progress.file(&label);
+        }
+        let opened = match std::fs::File::open(&file.path) {
+            Ok(opened) => opened,
+            Err(error) => return self.unreadable(&label, None, walk::reason(&error)),
+        };
+        let origin = Origin {
+            label: file.label,
+            whose: file.path.to_string_lossy().into_owned(),
+            path: Some(file.path),
+            below: if file.explicit { 0 } else { file.below },
+            explicit: file.explicit,
+            kustomization: file.kustomization,
+            rotated: file.rotated,
+        };
+        let count = move |bytes| {
+            if let Some(progress) = &progress {
+                progress.advance(bytes);
+            }
+        };
+        self.stream(Box::new(Counted { inner: opened, count }), &origin, 0);
+    }
+
+    /// Reads one stream; what breaks it off is named, what came before counts.
+    fn stream(&mut self, reader: Box<dyn Read + '_>, origin: &Origin, depth: usize) {
+        let label: Arc<str> = origin.label.as_str().into();
+        let fault = Fault::default();
+        // Whatever the system says while reading, here or below a decompressor, ends the stream
+        // and is told at the end.
+        let raw = Tolerant { inner: reader, fault: Rc::clone(&fault) };
+        let (reader, packed) = match unpacked(Box::new(raw)) {
+            Ok(unpacked) => unpacked,
+            Err(error) => return self.unreadable(&label, None, broken_stream(&error)),
+        };
+        let bytes = Rc::new(std::cell::Cell::new(0u64));
+        let counter = Rc::clone(&bytes);
+        let counted = Counted { inner: reader, count: move |n| counter.set(counter.get() + n) };
+        let tolerant = Tolerant { inner: counted, fault: Rc::clone(&fault) };
+        let origin = Origin { path: origin.path.clone().filter(|_| !packed), ..origin.clone() };
+        self.content(Box::new(tolerant), &origin, &label, depth);
+        self.summary.bytes += if depth == 0 { bytes.get() } else { 0 };
+        let fault = fault.borrow_mut().take();
+        if let Some(error) = fault {
+            self.unreadable(&label, None, broken_stream(&error));
+        }
+    }
+
+    fn content(
+        &mut self,
+        reader: Box<dyn Read + '_>,
+        origin: &Origin,
+        label: &Arc<str>,
+        depth: usize,
+    ) {
+        let Ok((head, reader)) = peek(reader, HEAD_BYTES) else { return };
+        if let Some(order) = utf16(&head) {
+            let Ok((head, reader)) = peek(Utf16::new(reader, order), HEAD_BYTES) else { return };
+            return self.recognised(&head, Box::new(reader), origin, label, depth);
+        }
+        self.recognised(&head, Box::new(reader), origin, label, depth);
+    }
+
+    fn recognised(
+        &mut self,
+        head: &[u8],
+        reader: Box<dyn Read + '_>,
+        origin: &Origin,
+        label: &Arc<str>,
+        depth: usize,
+    ) {
+        let format = sniff::format(head, head.len() < HEAD_BYTES);
+        if format == Format::Tar {
+            return self.tar(reader, label, depth);
+        }
+        self.summary.files += 1;
+        let whose = self.whose(origin);
+        let attributed = whose.container.is_some() || whose.pod.is_some();
+        let scope = self.options.scope.clone();
+        let filter = std::mem::replace(&mut self.filter, Filter::none());
+        let mut file = File {
+            label: Arc::clone(label),
+            path: origin.path.clone(),
+            whose,
+            kustomization: origin.kustomization.clone(),
+            template: None,
+            text: None,
+            scope: &scope,
+            filter: &filter,
+        };
+        match format {
+            Format::Empty if attributed => self.log_seen(&file),
+            Format::Empty => self.unreadable(label, None, "empty".to_owned()),
+            Format::Zip => self.unreadable(
+                label,
+                None,
+                "a zip archive: unpack it and hand over the directory, or pack it as tar.gz"
+                    .to_owned(),
+            ),
+            Format::Binary(what) => self.unreadable(label, None, what.to_owned()),
+            Format::Json(layout) => self.json(&file, layout, reader),
+            Format::Log => self.log(&file, reader),
+            Format::Prose if origin.explicit || attributed || is_log_name(label) => {
+                self.log(&file, reader);
+            }
+            Format::Prose | Format::Tar => self.summary.ignored += 1,
+            held => self.held(held, &mut file, reader, origin.explicit),
+        }
+        self.filter = filter;
+    }
+
+    fn whose(&self, origin: &Origin) -> ContainerKey {
+        let mut whose = attribution::of_path(&origin.whose, origin.below);
+        whose.previous |= origin.rotated;
+        whose
+    }
+
+    fn tar(&mut self, reader: Box<dyn Read + '_>, label: &Arc<str>, depth: usize) {
+        if depth >= NESTED_MAX {
+            let why = format!("more than {NESTED_MAX} archives within each other");
+            return self.unreadable(label, None, why);
+        }
+        let mut archive = tar::Archive::new(reader);
+        let entries = match archive.entries() {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(label, None, broken_stream(&error)),
+        };
+        for (index, entry) in entries.enumerate() {
+            let entry = match entry {
+                Ok(entry) if index < MEMBERS_MAX => entry,
+                Ok(_) => {
+                    let why = format!("more than {MEMBERS_MAX} members: the rest is not read");
+                    return self.unreadable(label, None, why);
+                }
+                Err(error) => return self.unreadable(label, None, broken_stream(&error)),
+            };
+            if !entry.header().entry_type().is_file() {
+                continue;
+            }
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let name = name.trim_start_matches("./").to_owned();
+            if name.split('/').any(walk::is_skipped) {
+                continue;
+            }
+            let member = Origin {
+                label: format!("{label}/{name}"),
+                path: None,
+                below: name.split('/').count(),
+                whose: name,
+                explicit: false,
+                kustomization: None,
+                rotated: false,
+            };
+            if let Some(progress) = &self.options.progress {
+                progress.file(&member.label);
+            }
+            self.stream(Box::new(entry), &member, depth + 1);
+        }
+    }
+
+    /// Log entries or objects as JSON, streamed.
+    fn json(&mut self, file: &File<'_>, layout: Layout, reader: Box<dyn Read + '_>) {
+        let mut broken = 0;
+        let bom = without_bom(reader);
+        match layout {
+            Layout::Lines => {
+                let batches = Chunks::new(bom, LIMITS).map(|chunk| chunk.map(Batch::Lines));
+                self.batches(file, batches, &mut broken, |file, batch, out| {
+                    if let Batch::Lines(chunk) = batch {
+                        json::lines(file, chunk, out);
+                    }
+                });
+            }
+            layout => {
+                let elements = Elements::new(bom, layout, LIMITS);
+                let batches = elements.map(|chunk| chunk.map(Batch::Elements));
+                self.batches(file, batches, &mut broken, |file, batch, out| {
+                    if let Batch::Elements(chunk) = batch {
+                        json::elements(file, chunk, out);
+                    }
+                });
+            }
+        }
+        self.broken_rest(file, broken);
+    }
+
+    /// A log as lines of text, streamed.
+    fn log(&mut self, file: &File<'_>, reader: Box<dyn Read + '_>) {
+        self.log_seen(file);
+        let mut broken = 0;
+        let batches = Chunks::new(without_bom(reader), LIMITS).map(|chunk| chunk.map(Batch::Lines));
+        self.batches(file, batches, &mut broken, |file, batch, out| {
+            if let Batch::Lines(chunk) = batch {
+                text::lines(file, chunk, out);
+            }
+        });
+        self.broken_rest(file, broken);
+    }
+
+    fn log_seen(&mut self, file: &File<'_>) {
+        if file.whose.container.is_some() || file.whose.pod.is_some() {
+            self.seen(file, file.whose.clone());
+        }
+    }
+
+    fn seen(&mut self, file: &File<'_>, container: ContainerKey) {
+        self.collector.container_seen(&file.label, &container);
+        if self.logs.insert(container) {
+            self.summary.logs += 1;
+        }
+    }
+
+    /// Reads batches on this thread while the others parse those before; folds in order.
+    fn batches(
+        &mut self,
+        file: &File<'_>,
+        mut batches: impl Iterator<Item = std::io::Result<Batch>>,
+        broken: &mut usize,
+        parse: impl Fn(&File<'_>, &Batch, &mut Out) + Sync,
+    ) {
+        let at_once = (self.threads * 2).clamp(2, 16);
+        let mut next: Vec<Batch> = Vec::new();
+        let mut fetch = |into: &mut Vec<Batch>| {
+            into.clear();
+            into.extend(batches.by_ref().take(at_once).map_while(Result::ok));
+        };
+        fetch(&mut next);
+        while !next.is_empty() {
+            let now = std::mem::take(&mut next);
+            let mut outs: Vec<Out> = now.iter().map(|_| Out::default()).collect();
+            match &self.pool {
+                Some(pool) => pool.in_place_scope(|scope| {
+                    for (batch, out) in now.iter().zip(&mut outs) {
+                        let parse = &parse;
+                        scope.spawn(move |_| parse(file, batch, out));
+                    }
+                    fetch(&mut next);
+                }),
+                None => {
+                    for (batch, out) in now.iter().zip(&mut outs) {
+                        parse(file, batch, out);
+                    }
+                    fetch(&mut next);
+                }
+            }
+            for (batch, out) in now.iter().zip(outs) {
+                for Broken { line, reason } in batch.broken() {
+                    self.bad(file, broken, Some(*line), reason.to_string());
+                }
+                self.fold(file, broken, out);
+            }
+        }
+    }
+
+    /// Texts that are read as a whole.
+    fn held(
+        &mut self,
+        format: Format,
+        file: &mut File<'_>,
+        mut reader: Box<dyn Read + '_>,
+        explicit: bool,
+    ) {
+        let mut raw = Vec::new();
+        // Errors have been noted on the way; what was read counts.
+        let _ = reader.by_ref().take(HELD_MAX + 1).read_to_end(&mut raw);
+        if raw.len() as u64 > HELD_MAX {
+            let why = format!("longer than {} MiB: hand it over in parts", HELD_MAX >> 20);
+            return self.unreadable(&file.label, None, why);
+        }
+        let mut broken = 0;
+        if format == Format::Documents {
+            file.text =
+                file.path.as_ref().and_then(|_| std::str::from_utf8(&raw).ok()).map(Into::into);
+            self.documents(file, raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&raw), &mut broken);
+            return self.broken_rest(file, broken);
+        }
+        let whole = match String::from_utf8(raw) {
+            Ok(whole) => whole,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        };
+        if file.path.is_some() && format == Format::Yaml {
+            file.template = sunup_yaml::is_template(&whole);
+            file.text = Some(whole.as_str().into());
+        }
+        let whole = whole.strip_prefix('\u{feff}').unwrap_or(&whole);
+        let mut out = Out::default();
+        match format {
+            Format::Pasted => known::pasted::read(file, whole, &mut out),
+            Format::EventTable => known::table::read(file, whole, &mut out),
+            Format::Describe => known::describe::read(file, whole, &mut out),
+            Format::Dump => known::dump::read(file, whole, &mut out),
+            _ => return self.yaml(file, whole, explicit),
+        }
+        self.fold(file, &mut broken, out);
+        self.broken_rest(file, broken);
+    }
+
+    fn documents(&mut self, file: &File<'_>, raw: &[u8], broken: &mut usize) {
+        for (index, document) in lists::Documents::new(raw).enumerate() {
+            let mut out = Out::default();
+            let Some(items) = &document.items else {
+                if document.broken.is_none() {
+                    json::document(file, &document.frame, document.line, index, &mut out);
+                }
+                self.fold(file, broken, out);
+                self.cut_off(file, broken, &document);
+                continue;
+            };
+            let of = lists::frame_type(&document.frame);
+            let numbered: Vec<_> = items.iter().enumerate().collect();
+            let outs = self.parallel(&numbered, |(item, (range, line)), out| {
+                let bytes = &raw[range.clone()];
+                json::item(file, bytes, of.as_ref(), (*line, index, Some(*item)), out);
+            });
+            for out in outs {
+                self.fold(file, broken, out);
+            }
+            self.cut_off(file, broken, &document);
+        }
+    }
+
+    fn cut_off(&mut self, file: &File<'_>, broken: &mut usize, document: &lists::Document) {
+        if let Some((line, why)) = &document.broken {
+            self.bad(file, broken, Some(*line), why.clone());
+        }
+    }
+
+    fn yaml(&mut self, file: &File<'_>, whole: &str, explicit: bool) {
+        let mut broken = 0;
+        if let Some((of, pieces)) = yaml::cut(whole) {
+            let numbered: Vec<_> = pieces.iter().enumerate().collect();
+            let alone = std::sync::atomic::AtomicBool::new(true);
+            let outs = self.parallel(&numbered, |(index, piece), out| {
+                if !yaml::piece(file, whole, piece, *index, &of, out) {
+                    alone.store(false, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+            if alone.into_inner() {
+                for out in outs {
+                    self.fold(file, &mut broken, out);
+                }
+                return self.broken_rest(file, broken);
+            }
+        }
+        let mut out = Out::default();
+        let held = yaml::read(file, whole, &mut out);
+        let named_yaml = file.label.ends_with(".yaml") || file.label.ends_with(".yml");
+        if held.found || !out.items.is_empty() {
+            self.fold(file, &mut broken, out);
+            self.broken_rest(file, broken);
+        } else if explicit && held.broken && !named_yaml {
+            // Sentences with colons look like YAML until they are read.
+            self.log(file, Box::new(Cursor::new(whole.as_bytes().to_vec())));
+        } else if explicit {
+            let why = "YAML, but no Kubernetes object, event or log entry in it";
+            self.unreadable(&file.label, None, why.to_owned());
+        } else {
+            self.summary.ignored += 1;
+        }
+    }
+
+    /// Parses pieces side by side; what they give is in their order.
+    fn parallel<T: Sync>(&self, pieces: &[T], parse: impl Fn(&T, &mut Out) + Sync) -> Vec<Out> {
+        use rayon::prelude::*;
+        let run = |part: &[T]| {
+            let mut out = Out::default();
+            for piece in part {
+                parse(piece, &mut out);
+            }
+            out
+        };
+        match &self.pool {
+            Some(pool) if pieces.len() > 8 => {
+                pool.install(|| pieces.par_chunks(16).map(run).collect())
+            }
+            _ => vec![run(pieces)],
+        }
+    }
+
+    fn fold(&mut self, file: &File<'_>, broken: &mut usize, out: Out) {
+        for item in out.items {
+            match item {
+                Item::Line(noticed) => {
+                    self.summary.lines += 1;
+                    self.collector.line(&file.label, noticed);
+                }
+                Item::Seen(container) => {
+                    self.seen(file, container);
+                }
+                Item::Event(event) => {
+                    self.summary.events += 1;
+                    self.collector.event(event);
+                }
+                Item::Object(both) => {
+                    let (object, manifest) = *both;
+                    self.summary.objects += 1;
+                    self.collector.object(object, manifest);
+                }
+                Item::Template(line) => {
+                    self.collector.template(Place::new(&file.label, line));
+                }
+                Item::Bad(line, why) => self.bad(file, broken, line, why),
+            }
+        }
+    }
+
+    /// Names a broken piece, or counts it when enough of this file have been named.
+    fn bad(&mut self, file: &File<'_>, broken: &mut usize, line: Option<u64>, why: String) {
+        *broken += 1;
+        if *broken <= BROKEN_MAX {
+            self.unreadable(&file.label, line, why);
+        }
+    }
+
+    fn broken_rest(&mut self, file: &File<'_>, broken: usize) {
+        if broken > BROKEN_MAX {
+            let rest = broken - BROKEN_MAX;
+            self.unreadable(&file.label, None, format!("{rest} more pieces could not be read"));
+        }
+    }
+
+    fn unreadable(&mut self, label: &Arc<str>, line: Option<u64>, why: String) {
+        self.summary.unreadable += 1;
+        self.collector.unreadable(Place { file: Arc::clone(label), line }, why);
+    }
+}
+
+fn broken_stream(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            "cut off before its end: what came before was read".to_owned()
+        }
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => format!("{error}: what came before was read"),
+    }
+}
+
+fn is_log_name(label: &str) -> bool {
+    [".log", ".txt", ".out", ".logs"].iter().any(|ending| label.ends_with(ending))
+}
+
+fn without_bom<'r>(reader: Box<dyn Read + 'r>) -> Box<dyn Read + 'r> {
+    match peek(reader, 3) {
+        Ok((head, whole)) if head == b"\xEF\xBB\xBF" => {
+            let (_, rest) = whole.into_inner();
+            Box::new(rest)
+        }
+        Ok((_, whole)) => Box::new(whole),
+        Err(_) => Box::new(std::io::empty()),
+    }
+}

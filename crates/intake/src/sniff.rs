@@ -1,0 +1,232 @@
+//! What a file is, from its first bytes.
+
+use serde_json::value::RawValue;
+use sunup_logs::scan::Layout;
+
+use crate::{known, lists, time};
+
+/// How many lines of the head are looked at.
+const LINES: usize = 200;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Nothing in it but white space.
+    Empty,
+    /// A tar archive.
+    Tar,
+    /// A zip archive.
+    Zip,
+    /// Bytes that are no text, by what they are.
+    Binary(&'static str),
+    /// Log entries or objects as JSON, in this layout.
+    Json(Layout),
+    /// One JSON object, or a list of objects, to be cut in memory.
+    Documents,
+    /// YAML documents.
+    Yaml,
+    /// `kubectl get events` as a table.
+    EventTable,
+    /// `kubectl describe pod`.
+    Describe,
+    /// `kubectl cluster-info dump` of one pod's logs.
+    Dump,
+    /// Entries and events copied out of a console, prose around them or not.
+    Pasted,
+    /// Lines of a log.
+    Log,
+    /// Text that shows no sign of being a log.
+    Prose,
+}
+
+/// Recognises a file by its head; `whole` says that the head is all of it.
+pub(crate) fn format(head: &[u8], whole: bool) -> Format {
+    let body = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+    if body.trim_ascii().is_empty() && whole {
+        return Format::Empty;
+    }
+    if let Some(format) = archive(head) {
+        return format;
+    }
+    if let Some(what) = binary(body) {
+        return Format::Binary(what);
+    }
+    if let Some(format) = json(body, whole) {
+        return format;
+    }
+    let text = String::from_utf8_lossy(body);
+    if known::dump::is_dump(&text) {
+        return Format::Dump;
+    }
+    if known::pasted::is_pasted(&text) {
+        return Format::Pasted;
+    }
+    if known::table::is_table(&text) {
+        return Format::EventTable;
+    }
+    if known::describe::is_describe(&text) {
+        return Format::Describe;
+    }
+    if is_yaml(&text) {
+        return Format::Yaml;
+    }
+    if is_log(&text) { Format::Log } else { Format::Prose }
+}
+
+fn archive(head: &[u8]) -> Option<Format> {
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Some(Format::Zip);
+    }
+    (head.get(257..262) == Some(b"ustar") || is_old_tar(head)).then_some(Format::Tar)
+}
+
+/// A header of Unix version 7, which has no magic: its checksum tells.
+fn is_old_tar(head: &[u8]) -> bool {
+    let Some(header) = head.get(..512) else { return false };
+    if header[0] == 0 || header[124] == 0 {
+        return false;
+    }
+    let field = String::from_utf8_lossy(&header[148..156]).into_owned();
+    let Ok(want) = u32::from_str_radix(field.trim_matches(['\0', ' ']), 8) else { return false };
+    let sum: u32 = header
+        .iter()
+        .enumerate()
+        .map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) })
+        .sum();
+    sum == want
+}
+
+/// What bytes that are no text are.
+fn binary(body: &[u8]) -> Option<&'static str> {
+    const MAGIC: &[(&[u8], &str)] = &[
+        (b"\x7fELF", "an ELF program"),
+        (b"\x89PNG", "a PNG image"),
+        (b"\xff\xd8\xff", "a JPEG image"),
+        (b"GIF8", "a GIF image"),
+        (b"%PDF", "a PDF document"),
+        (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
+        (b"Rar!", "a RAR archive: unpack it first"),
+        (b"\xfd7zXZ", "xz-compressed: decompress it first (xz -d)"),
+        (b"BZh", "bzip2-compressed: decompress it first (bzip2 -d)"),
+        (b"\x04\x22\x4d\x18", "LZ4-compressed: decompress it first (lz4 -d)"),
+        (b"SQLite format", "an SQLite database"),
+    ];
+    if let Some((_, what)) = MAGIC.iter().find(|(magic, _)| body.starts_with(magic)) {
+        return Some(what);
+    }
+    let sample = &body[..body.len().min(8192)];
+    let control = sample.iter().filter(|b| **b < 9 || (14..32).contains(*b) && **b != 27).count();
+    (memchr::memchr(0, sample).is_some() || control * 10 > sample.len())
+        .then_some("binary data, not text")
+}
+
+fn json(body: &[u8], whole: bool) -> Option<Format> {
+    let text = body.trim_ascii_start();
+    if !matches!(text.first(), Some(b'{' | b'[')) {
+        return None;
+    }
+    let layout = Layout::of(body);
+    if layout == Layout::Lines {
+        return json_lines(text, whole);
+    }
+    if text[0] == b'{' && layout != Layout::Pages {
+        // YAML in flow style and templates may begin with a brace too.
+        if !matches!(text[1..].trim_ascii_start().first(), Some(b'"' | b'}') | None) {
+            return None;
+        }
+        if lists::is_list(text) || !is_log_entry(text) {
+            return Some(Format::Documents);
+        }
+    }
+    Some(Format::Json(layout))
+}
+
+/// Lines that begin with a brace: at least half of them must be JSON.
+fn json_lines(text: &[u8], whole: bool) -> Option<Format> {
+    if lists::is_list(text) {
+        return Some(Format::Documents);
+    }
+    let end = if whole { text.len() } else { memchr::memrchr(b'\n', text).unwrap_or(text.len()) };
+    let lines: Vec<&[u8]> = text[..end]
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .take(LINES)
+        .collect();
+    let good = lines
+        .iter()
+        .filter(|line| {
+            let line = line.strip_suffix(b",").unwrap_or(line);
+            line.starts_with(b"{") && serde_json::from_slice::<&RawValue>(line).is_ok()
+        })
+        .count();
+    // One cut-off or overlong line is still an entry of an export.
+    let looks = good * 2 >= lines.len().max(1) || lines.len() <= 1 && text.starts_with(b"{\"");
+    looks.then_some(Format::Json(Layout::Lines))
+}
+
+fn is_log_entry(text: &[u8]) -> bool {
+    let head = &text[..text.len().min(16 << 10)];
+    [
+        b"\"logName\"".as_slice(),
+        b"\"insertId\"",
+        b"\"textPayload\"",
+        b"\"jsonPayload\"",
+        b"\"resource\"",
+    ]
+    .iter()
+    .any(|key| memchr::memmem::find(head, key).is_some())
+        && memchr::memmem::find(head, b"\"apiVersion\"").is_none_or(|at| {
+            memchr::memmem::find(head, b"\"jsonPayload\"").is_some_and(|payload| payload < at)
+        })
+}
+
+/// Keys at the start of a line that manifests begin with, or a document's mark.
+fn is_yaml(text: &str) -> bool {
+    let mut keys = 0;
+    let mut marks = 0;
+    for line in text.lines().take(LINES) {
+        let line = line.trim_start_matches('\u{feff}');
+        if line.starts_with("---")
+            && matches!(line[3..].chars().next(), None | Some(' ' | '\t' | '\r'))
+        {
+            marks += 1;
+            continue;
+        }
+        if line.starts_with("apiVersion:")
+            || line.starts_with("kind:")
+            || line.starts_with("- apiVersion:")
+        {
+            return true;
+        }
+        if line.starts_with("%YAML") {
+            return true;
+        }
+        let key = line.split_once(':').filter(|(key, rest)| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+            !key.is_empty() && key.chars().all(plain) && (rest.is_empty() || rest.starts_with(' '))
+        });
+        let nested =
+            line.starts_with([' ', '#']) || line.starts_with("- ") || line.trim().is_empty();
+        if key.is_some() {
+            keys += 1;
+        } else if !nested && !line.starts_with("{{") {
+            return false;
+        }
+    }
+    // One key and a colon is how many a sentence begins.
+    keys >= 2 || keys + marks >= 2
+}
+
+/// Times, kubectl's prefix, CRI's mark or JSON in front of at least every fourth line.
+fn is_log(text: &str) -> bool {
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).take(LINES).collect();
+    let like = |line: &&&str| {
+        line.starts_with("[pod/")
+            || time::rfc3339(line).is_some()
+            || time::of_text(line).is_some()
+            || line.starts_with("{\"")
+    };
+    let timed = lines.iter().filter(like).count();
+    timed > 0 && timed * 4 >= lines.len()
+}

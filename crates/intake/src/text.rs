@@ -1,0 +1,257 @@
+//! Logs as lines of text: what kubectl, container runtimes and applications put in front of a
+//! message, and which JSON a line may hold.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sunup_evidence::record::ContainerRef;
+use sunup_logs::scan::Chunk;
+
+use crate::file::File;
+use crate::out::{Out, borrowed};
+use crate::{json, payload, time};
+
+/// How many lines at the start of a file are looked at whatever they say, to learn whose they
+/// are.
+const LOOK_AT: u64 = 32;
+
+/// How many lines a stack trace may be away from the line that has its time.
+const TRACE_LINES_MAX: usize = 100;
+
+/// A line without what runtimes and kubectl put in front.
+struct Split<'a> {
+    container: Option<(&'a str, &'a str)>,
+    at: Option<Timestamp>,
+    text: &'a str,
+    /// CRI's stream and whether the line goes on in the next one.
+    cri: Option<(&'a str, bool)>,
+}
+
+/// Reads the lines of a plain log that may matter.
+pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
+    let all = file.filter.takes_all_of(file.whose.container.as_deref());
+    let bytes = chunk.bytes.as_slice();
+    let mut hit = file.filter.next_text(bytes, 0);
+    let mut done = 0;
+    for (number, line) in chunk.lines() {
+        let start = offset(bytes, line);
+        let end = start + line.len();
+        if hit.is_some_and(|h| h < start) {
+            hit = file.filter.next_text(bytes, start);
+        }
+        let wanted = all || number <= LOOK_AT || hit.is_some_and(|h| h < end);
+        if wanted && start >= done {
+            done = one(file, bytes, start..end, number, out);
+        }
+    }
+}
+
+/// Where a part of a buffer begins in it.
+pub(crate) fn offset(whole: &[u8], part: &[u8]) -> usize {
+    (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
+}
+
+/// Reads one line, and the lines joined with it; the index behind them.
+fn one(
+    file: &File<'_>,
+    block: &[u8],
+    at: std::ops::Range<usize>,
+    number: u64,
+    out: &mut Out,
+) -> usize {
+    let raw = String::from_utf8_lossy(&block[at.clone()]);
+    let split = split(&raw);
+    if let Some((stream, partial)) = split.cri {
+        let (joined, end) = join_cri(block, &at, &split, stream, partial);
+        let (own, text) = app(file, &joined);
+        let when = split.at.or(own);
+        finish(file, &split, when, text, number, out);
+        return end;
+    }
+    if split.at.is_none() && split.text.starts_with('{') && split.container.is_none() {
+        let whole = split.text.trim_end();
+        if serde_json::from_str::<&serde_json::value::RawValue>(whole).is_ok() {
+            json::entry(file, whole.as_bytes(), number, out);
+            return at.end;
+        }
+    }
+    let (own, text) = app(file, split.text);
+    let when = split
+        .at
+        .or(own)
+        .or_else(|| time::of_text(&text))
+        .or_else(|| time_of_trace(block, at.start, &text));
+    finish(file, &split, when, text, number, out);
+    at.end
+}
+
+fn finish(
+    file: &File<'_>,
+    split: &Split<'_>,
+    at: Option<Timestamp>,
+    text: Cow<'_, str>,
+    number: u64,
+    out: &mut Out,
+) {
+    let mut container = borrowed(&file.whose);
+    if let Some((pod, name)) = split.container {
+        container = ContainerRef {
+            namespace: container.namespace,
+            pod: Some(pod.into()),
+            container: Some(name.into()),
+            previous: container.previous,
+            ..ContainerRef::default()
+        };
+    }
+    json::log(file, container, at, text, number, out);
+}
+
+/// Takes off `[pod/NAME/CONTAINER] ` of `--prefix`, the time of `--timestamps` and CRI's
+/// `stdout F `.
+fn split(raw: &str) -> Split<'_> {
+    let (container, rest) = prefix(raw);
+    let Some((at, behind)) = time::rfc3339(rest) else {
+        return Split { container, at: None, text: rest, cri: None };
+    };
+    // Istio's own lines go on with a tab: their time is part of the text and stays there.
+    let Some(text) = behind.strip_prefix(' ').or(behind.is_empty().then_some("")) else {
+        return Split { container, at: Some(at), text: rest, cri: None };
+    };
+    for stream in ["stdout", "stderr"] {
+        let tag = text.strip_prefix(stream).and_then(|t| t.strip_prefix(' '));
+        let Some(tag) = tag else { continue };
+        let mark = tag.split([' ', ':']).next().unwrap_or_default();
+        if mark == "F" || mark == "P" {
+            let text = tag.split_once(' ').map_or("", |(_, text)| text);
+            return Split { container, at: Some(at), text, cri: Some((stream, mark == "P")) };
+        }
+    }
+    Split { container, at: Some(at), text, cri: None }
+}
+
+fn prefix(raw: &str) -> (Option<(&str, &str)>, &str) {
+    let parsed = raw.strip_prefix("[pod/").and_then(|rest| {
+        let (inside, text) = rest.split_once(']')?;
+        let (pod, container) = inside.split_once('/')?;
+        let fits = |t: &str| !t.is_empty() && !t.contains(['/', ' ']);
+        (fits(pod) && fits(container))
+            .then(|| (Some((pod, container)), text.strip_prefix(' ').unwrap_or(text)))
+    });
+    parsed.unwrap_or((None, raw))
+}
+
+/// Joins the parts of a line that the runtime cut at 16 KiB: those of the same stream before and
+/// behind it, up to the one marked as full.
+fn join_cri<'a>(
+    block: &'a [u8],
+    at: &std::ops::Range<usize>,
+    split: &Split<'a>,
+    stream: &str,
+    partial: bool,
+) -> (Cow<'a, str>, usize) {
+    let mut before = Vec::new();
+    let mut start = at.start;
+    while before.len() < TRACE_LINES_MAX {
+        let Some(line) = line_before(block, start) else { break };
+        start = line.start;
+        let raw = String::from_utf8_lossy(&block[line]);
+        match self::split(&raw) {
+            Split { cri: Some((other, _)), .. } if other != stream => {}
+            Split { cri: Some((_, true)), text, .. } => before.push(text.to_owned()),
+            _ => break,
+        }
+    }
+    let mut end = at.end;
+    let mut after = Vec::new();
+    let mut goes_on = partial;
+    while goes_on && after.len() < TRACE_LINES_MAX {
+        let Some(line) = line_behind(block, end) else { break };
+        end = line.end;
+        let raw = String::from_utf8_lossy(&block[line]);
+        match self::split(&raw) {
+            Split { cri: Some((other, _)), .. } if other != stream => {}
+            Split { cri: Some((_, more)), text, .. } => {
+                after.push(text.to_owned());
+                goes_on = more;
+            }
+            _ => break,
+        }
+    }
+    if before.is_empty() && after.is_empty() {
+        return (Cow::Borrowed(split.text), at.end);
+    }
+    before.reverse();
+    let text = before.concat() + split.text + &after.concat();
+    (Cow::Owned(text), if after.is_empty() { at.end } else { end })
+}
+
+fn line_before(block: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
+    let end = start.checked_sub(1)?;
+    let from = memchr::memrchr(b'\n', &block[..end]).map_or(0, |n| n + 1);
+    Some(from..end)
+}
+
+fn line_behind(block: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
+    let from = end + memchr::memchr(b'\n', block.get(end..)?)? + 1;
+    let to = memchr::memchr(b'\n', block.get(from..)?).map_or(block.len(), |n| from + n);
+    (from < to).then_some(from..to)
+}
+
+/// A line of a stack trace or of a cause was written with the line above it that has a time.
+/// Only lines that show that they go on count: a line that stands by itself has no time then.
+fn time_of_trace(block: &[u8], start: usize, text: &str) -> Option<Timestamp> {
+    let mut goes_on = text.starts_with([' ', '\t'])
+        || text.starts_with("Caused by")
+        || text.starts_with("Suppressed");
+    let mut start = start;
+    for distance in 0..TRACE_LINES_MAX {
+        let range = line_before(block, start)?;
+        start = range.start;
+        let raw = String::from_utf8_lossy(&block[range]);
+        let line = raw.as_ref();
+        goes_on |= line.starts_with("Traceback (most recent call last)");
+        if let Some(at) = time::of_text(line).or_else(|| time::rfc3339(line).map(|(at, _)| at)) {
+            return (goes_on || distance == 0).then_some(at);
+        }
+        if line.trim().is_empty() && !goes_on {
+            return None;
+        }
+    }
+    None
+}
+
+/// An application's own line: the text of the JSON it may be, and the time that says; without
+/// the colours of a terminal.
+pub(crate) fn app<'a>(file: &File<'_>, line: &'a str) -> (Option<Timestamp>, Cow<'a, str>) {
+    let text = line.trim_end();
+    if text.starts_with('{')
+        && text.ends_with('}')
+        && let Ok(Value::Object(map)) = serde_json::from_str(text)
+    {
+        return (payload::at(&map), Cow::Owned(payload::text(&map, &|t| file.is_telling(t))));
+    }
+    (None, plain(text))
+}
+
+/// Without escape sequences of a terminal (ECMA-48 CSI).
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains('\u{1b}') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '\u{1b}' {
+            out.push(c);
+        } else if chars.peek() == Some(&'[') {
+            chars.next();
+            for c in chars.by_ref() {
+                if ('@'..='~').contains(&c) {
+                    break;
+                }
+            }
+        }
+    }
+    Cow::Owned(out)
+}

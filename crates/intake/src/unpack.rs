@@ -1,0 +1,197 @@
+//! Compressed streams and texts of other encodings, opened up by content.
+
+use std::cell::RefCell;
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use flate2::read::MultiGzDecoder;
+
+/// A compressed file within a compressed file is followed this far.
+const LAYERS_MAX: usize = 4;
+
+const BUFFER: usize = 256 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Gzip,
+    Zstd,
+}
+
+fn packing(head: &[u8]) -> Option<Packing> {
+    match head {
+        [0x1f, 0x8b, 8, ..] => Some(Packing::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
+        _ => None,
+    }
+}
+
+/// A stream with the bytes in front of it that were read to see what it is.
+pub(crate) type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+
+/// The first bytes of a stream, and the stream with them back in front.
+pub(crate) fn peek<R: Read>(mut reader: R, bytes: usize) -> io::Result<(Vec<u8>, Whole<R>)> {
+    let mut head = Vec::new();
+    reader.by_ref().take(bytes as u64).read_to_end(&mut head)?;
+    Ok((head.clone(), Cursor::new(head).chain(reader)))
+}
+
+pub(crate) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        let why = format!("{} is a directory", path.display());
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, why));
+    }
+    let mut reader: Box<dyn Read + Send> = Box::new(file);
+    for _ in 0..LAYERS_MAX {
+        let (head, whole) = peek(reader, 4)?;
+        reader = match packing(&head) {
+            Some(Packing::Gzip) => {
+                Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)))
+            }
+            Some(Packing::Zstd) => Box::new(zstd::stream::read::Decoder::new(whole)?),
+            None => return Ok(Box::new(whole)),
+        };
+    }
+    Ok(reader)
+}
+
+/// A stream without its compression, and whether it had any.
+pub(crate) fn unpacked<'r>(reader: Box<dyn Read + 'r>) -> io::Result<(Box<dyn Read + 'r>, bool)> {
+    let mut reader = reader;
+    for layer in 0..LAYERS_MAX {
+        let (head, whole) = peek(reader, 4)?;
+        reader = match packing(&head) {
+            Some(Packing::Gzip) => {
+                Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)))
+            }
+            Some(Packing::Zstd) => Box::new(zstd::stream::read::Decoder::new(whole)?),
+            None => return Ok((Box::new(whole), layer > 0)),
+        };
+    }
+    Ok((reader, true))
+}
+
+/// What went wrong while a stream was read; what came before counts.
+pub(crate) type Fault = Rc<RefCell<Option<io::Error>>>;
+
+/// A stream that ends where it breaks, and remembers why.
+pub(crate) struct Tolerant<R> {
+    pub(crate) inner: R,
+    pub(crate) fault: Fault,
+}
+
+impl<R: Read> Read for Tolerant<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.fault.borrow().is_some() {
+            return Ok(0);
+        }
+        match self.inner.read(buf) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                *self.fault.borrow_mut() = Some(error);
+                Ok(0)
+            }
+            read => read,
+        }
+    }
+}
+
+/// Counts bytes as they are read.
+pub(crate) struct Counted<R, F> {
+    pub(crate) inner: R,
+    pub(crate) count: F,
+}
+
+impl<R: Read, F: FnMut(u64)> Read for Counted<R, F> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        (self.count)(read as u64);
+        Ok(read)
+    }
+}
+
+/// Whether a text is UTF-16: by its byte order mark, or by ASCII with zero bytes between.
+pub(crate) fn utf16(head: &[u8]) -> Option<Order> {
+    match head {
+        [0xff, 0xfe, ..] => Some(Order::Little),
+        [0xfe, 0xff, ..] => Some(Order::Big),
+        [a, 0, b, 0, ..] if is_plain(*a) && is_plain(*b) => Some(Order::Little),
+        [0, a, 0, b, ..] if is_plain(*a) && is_plain(*b) => Some(Order::Big),
+        _ => None,
+    }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() || byte.is_ascii_whitespace()
+}
+
+/// Order of the two bytes of a UTF-16 unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Little,
+    Big,
+}
+
+/// UTF-16 as UTF-8; what is no character becomes U+FFFD.
+pub(crate) struct Utf16<R> {
+    inner: R,
+    order: Order,
+    odd: Option<u8>,
+    high: Option<u16>,
+    ready: Vec<u8>,
+    given: usize,
+}
+
+impl<R: Read> Utf16<R> {
+    pub(crate) fn new(inner: R, order: Order) -> Self {
+        Utf16 { inner, order, odd: None, high: None, ready: Vec::new(), given: 0 }
+    }
+
+    fn more(&mut self) -> io::Result<bool> {
+        let mut raw = [0u8; 16 << 10];
+        let len = self.inner.read(&mut raw)?;
+        self.ready.clear();
+        self.given = 0;
+        for byte in &raw[..len] {
+            match self.odd.take() {
+                None => self.odd = Some(*byte),
+                Some(first) => {
+                    let pair = [first, *byte];
+                    self.unit(match self.order {
+                        Order::Little => u16::from_le_bytes(pair),
+                        Order::Big => u16::from_be_bytes(pair),
+                    });
+                }
+            }
+        }
+        Ok(len > 0)
+    }
+
+    fn unit(&mut self, unit: u16) {
+        let units: Vec<u16> = self.high.take().into_iter().chain([unit]).collect();
+        if units.len() == 1 && (0xd800..0xdc00).contains(&unit) {
+            self.high = Some(unit);
+            return;
+        }
+        for c in char::decode_utf16(units) {
+            let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+            if c != '\u{feff}' {
+                self.ready.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+    }
+}
+
+impl<R: Read> Read for Utf16<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.ready.len() {
+            if !self.more()? {
+                return Ok(0);
+            }
+        }
+        let len = buf.len().min(self.ready.len() - self.given);
+        buf[..len].copy_from_slice(&self.ready[self.given..self.given + len]);
+        self.given += len;
+        Ok(len)
+    }
+}

@@ -1,0 +1,231 @@
+//! From what was handed over to the files to read: directories walked, labels given, the
+//! kustomizations among them noted.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Nested directories are followed this far.
+const DEPTH_MAX: usize = 32;
+
+/// A file on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// As reported: the name that was given, or the path below the directory that was.
+    pub(crate) label: String,
+    pub(crate) path: PathBuf,
+    /// How many of the path's last parts lie below what was handed over.
+    pub(crate) below: usize,
+    /// Named by itself, not found in a directory.
+    pub(crate) explicit: bool,
+    pub(crate) bytes: u64,
+    /// The kustomization that lists it.
+    pub(crate) kustomization: Option<Arc<str>>,
+    /// A newer log of the same container lies beside it.
+    pub(crate) rotated: bool,
+}
+
+/// A file or directory that could not be looked at.
+pub(crate) type Refused = (String, String);
+
+/// Every file of `paths`, in the order given and sorted below each directory.
+pub(crate) fn files(paths: &[PathBuf]) -> (Vec<Found>, Vec<Refused>) {
+    let mut found = Vec::new();
+    let mut refused = Vec::new();
+    let mut args = Vec::new();
+    for path in paths {
+        let before = found.len();
+        one(path, &mut found, &mut refused);
+        args.extend(std::iter::repeat_n(path.clone(), found.len() - before));
+    }
+    disambiguate(&mut found, &args);
+    kustomizations(&mut found);
+    rotations(&mut found);
+    (found, refused)
+}
+
+fn one(path: &Path, found: &mut Vec<Found>, refused: &mut Vec<Refused>) {
+    let label = path.to_string_lossy().into_owned();
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            let mut seen = HashSet::new();
+            let before = found.len();
+            directory(path, path, 0, &mut seen, found, refused);
+            if found.len() == before && refused.is_empty() {
+                refused.push((label, "an empty directory".to_owned()));
+            }
+        }
+        Ok(meta) => found.push(Found {
+            label,
+            path: path.to_owned(),
+            below: 1,
+            explicit: true,
+            bytes: if meta.is_file() { meta.len() } else { 0 },
+            kustomization: None,
+            rotated: false,
+        }),
+        Err(error) => refused.push((label, reason(&error))),
+    }
+}
+
+/// The system's reason without its number.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn directory(
+    root: &Path,
+    path: &Path,
+    depth: usize,
+    seen: &mut HashSet<PathBuf>,
+    found: &mut Vec<Found>,
+    refused: &mut Vec<Refused>,
+) {
+    let below =
+        |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+    // A directory that was seen already is a loop of links, or a second name of the same one.
+    match std::fs::canonicalize(path) {
+        Ok(real) if !seen.insert(real.clone()) => return,
+        Ok(_) => {}
+        Err(error) => return refused.push((below(path), reason(&error))),
+    }
+    if depth > DEPTH_MAX {
+        return refused.push((below(path), format!("more than {DEPTH_MAX} directories deep")));
+    }
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let label = if depth == 0 { path.to_string_lossy().into_owned() } else { below(path) };
+            return refused.push((label, reason(&error)));
+        }
+    };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if is_skipped(&name) {
+            continue;
+        }
+        match std::fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => directory(root, &path, depth + 1, seen, found, refused),
+            Ok(meta) if meta.is_file() => found.push(Found {
+                label: below(&path),
+                below: depth + 1,
+                explicit: false,
+                bytes: meta.len(),
+                kustomization: None,
+                rotated: false,
+                path,
+            }),
+            // Sockets, pipes and devices hold no evidence, and a pipe would never end.
+            Ok(_) => {}
+            Err(error) => refused.push((below(&path), reason(&error))),
+        }
+    }
+}
+
+/// Hidden files, version control, editors' leftovers.
+pub(crate) fn is_skipped(name: &str) -> bool {
+    name.starts_with('.') && name != "." && name != ".."
+        || name == "__MACOSX"
+        || name == "node_modules"
+        || name.ends_with('~')
+}
+
+/// Two files of the same label are told apart by the argument they came from.
+fn disambiguate(found: &mut [Found], args: &[PathBuf]) {
+    let mut uses: HashMap<String, usize> = HashMap::new();
+    for file in found.iter() {
+        *uses.entry(file.label.clone()).or_default() += 1;
+    }
+    for (file, arg) in found.iter_mut().zip(args) {
+        if uses.get(&file.label).is_some_and(|n| *n > 1) && !file.explicit {
+            file.label = arg.join(&file.label).to_string_lossy().into_owned();
+        }
+    }
+}
+
+/// Marks files that a `kustomization.yaml` among them lists.
+fn kustomizations(found: &mut [Found]) {
+    let mut listed: BTreeMap<PathBuf, Arc<str>> = BTreeMap::new();
+    for file in found.iter() {
+        let name = file.path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let is_one = matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization");
+        let folder = file.path.parent().filter(|_| is_one && file.bytes < 1 << 20);
+        let Some((folder, text)) =
+            folder.and_then(|f| Some((f, std::fs::read_to_string(&file.path).ok()?)))
+        else {
+            continue;
+        };
+        let label: Arc<str> = file.label.as_str().into();
+        for path in resources(&text) {
+            listed.insert(normal(&folder.join(path)), Arc::clone(&label));
+        }
+    }
+    for file in found {
+        file.kustomization = listed.get(&normal(&file.path)).cloned();
+    }
+}
+
+/// Files that a kustomization names: resources, patches, components.
+fn resources(text: &str) -> Vec<String> {
+    let stream = sunup_yaml::read_values(text, &sunup_yaml::Limits::default());
+    let mut out = Vec::new();
+    for document in &stream.documents {
+        for key in [
+            "resources",
+            "bases",
+            "components",
+            "patchesStrategicMerge",
+            "patches",
+            "patchesJson6902",
+        ] {
+            for item in document.value.get(key).and_then(|v| v.as_array()).into_iter().flatten() {
+                let path = item.as_str().or_else(|| item.get("path")?.as_str());
+                // An inline patch is text with line breaks, not a path.
+                out.extend(path.filter(|p| !p.contains('\n')).map(str::to_owned));
+            }
+        }
+    }
+    out
+}
+
+/// Without `.` and `..`, lexically: links are not followed, as kustomize reads paths.
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir if out.file_name().is_some() => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+/// `/var/log/pods/…/<container>/N.log`: only the highest number is the running container.
+fn rotations(found: &mut [Found]) {
+    let number = |file: &Found| -> Option<(PathBuf, u32)> {
+        let name = file.path.file_name()?.to_str()?;
+        let digits = name.split('.').next()?;
+        let is_log = name[digits.len()..].starts_with(".log");
+        let folder = file.path.parent()?.to_owned();
+        is_log.then(|| digits.parse().ok()).flatten().map(|n| (folder, n))
+    };
+    let mut highest: HashMap<PathBuf, u32> = HashMap::new();
+    for (folder, n) in found.iter().filter_map(number) {
+        let top = highest.entry(folder).or_default();
+        *top = n.max(*top);
+    }
+    for file in found {
+        if let Some((folder, n)) = number(file) {
+            file.rotated = highest.get(&folder).is_some_and(|top| *top > n);
+        }
+    }
+}

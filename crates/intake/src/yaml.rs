@@ -1,0 +1,178 @@
+//! YAML documents: manifests, `kubectl get -o yaml`, and `gcloud logging read` without a format.
+
+use std::ops::Range;
+
+use serde_json::Value;
+use sunup_evidence::decode::TypeMeta;
+use sunup_evidence::object::Object;
+use sunup_yaml::{Limits, is_template, read_values};
+
+use crate::file::File;
+use crate::json;
+use crate::out::{Item, Out};
+
+/// A text longer than this is cut into the items of its list before it is parsed.
+const CUT_ABOVE: usize = 256 << 10;
+
+/// What a text turned out to hold.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Held {
+    /// Objects, events or entries.
+    pub(crate) found: bool,
+    /// A document that could not be read.
+    pub(crate) broken: bool,
+}
+
+/// One item of a large list, to be parsed by itself.
+pub(crate) struct Piece {
+    pub(crate) range: Range<usize>,
+    pub(crate) line: u64,
+}
+
+/// Reads every document.
+pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) -> Held {
+    let stream = read_values(text, &Limits::default());
+    let mut held = Held::default();
+    let before = out.items.len();
+    let mut behind = 0;
+    for document in &stream.documents {
+        let front = text.get(behind..document.span.start).unwrap_or_default();
+        behind = document.span.end.max(behind);
+        let rendered = front.lines().any(|line| line.starts_with("# Source: "));
+        let at = (document.span.line.max(1), document.index);
+        value(file, &document.value, at, rendered, out);
+    }
+    held.found = out.items.len() > before;
+    held.broken = !stream.errors.is_empty();
+    let template = is_template(text).filter(|_| held.broken);
+    if let Some(line) = template {
+        out.items.truncate(before);
+        if is_manifest(text) {
+            out.items.push(Item::Template(line));
+        }
+        return held;
+    }
+    // Another file's syntax (a chart's values, a pipeline) is not ours to judge.
+    if held.found || is_manifest(text) {
+        for error in &stream.errors {
+            out.bad(error.line, format!("not valid YAML: {}", error.why));
+        }
+    }
+    held
+}
+
+fn is_manifest(text: &str) -> bool {
+    let has = |key: &str| text.lines().any(|line| line.trim_start_matches("- ").starts_with(key));
+    has("apiVersion:") && has("kind:")
+}
+
+fn value(file: &File<'_>, value: &Value, at: (u64, usize), rendered: bool, out: &mut Out) {
+    match value {
+        Value::Array(values) => {
+            for (index, item) in values.iter().enumerate() {
+                one(file, item, None, (at.0, at.1, Some(index)), rendered, out);
+            }
+        }
+        Value::Object(map) if map.get("items").is_some_and(Value::is_array) && is_typed(value) => {
+            let of: Option<TypeMeta> = serde::Deserialize::deserialize(value).ok();
+            let items = map.get("items").and_then(Value::as_array);
+            for (index, item) in items.into_iter().flatten().enumerate() {
+                one(file, item, of.as_ref(), (at.0, at.1, Some(index)), rendered, out);
+            }
+        }
+        _ => one(file, value, None, (at.0, at.1, None), rendered, out),
+    }
+}
+
+fn is_typed(value: &Value) -> bool {
+    value.get("kind").is_some_and(Value::is_string)
+}
+
+fn one(
+    file: &File<'_>,
+    value: &Value,
+    list: Option<&TypeMeta>,
+    at: (u64, usize, Option<usize>),
+    rendered: bool,
+    out: &mut Out,
+) {
+    if value.get("items").is_some_and(Value::is_array) && is_typed(value) {
+        return self::value(file, value, (at.0, at.1), rendered, out);
+    }
+    let has = |key: &str| value.get(key).is_some();
+    if has("apiVersion") && has("kind") || list.is_some() {
+        match Object::from_value_item(value, list) {
+            Ok(object) => file.object(object, at.0, at.1, at.2, rendered, out),
+            Err(error) => out.bad(at.0, error.to_string()),
+        }
+    } else if has("textPayload") || has("jsonPayload") || has("insertId") && has("logName") {
+        json::entry_value(file, value, at.0, out);
+    } else if has("kind") && (has("spec") || has("metadata")) {
+        let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+        out.bad(at.0, format!("{kind} without apiVersion"));
+    }
+}
+
+/// Cuts the only document of a text, if it is a long list as kubectl prints it, into its items:
+/// they can be parsed apart, and side by side. `None` where it is anything else.
+pub(crate) fn cut(text: &str) -> Option<(TypeMeta, Vec<Piece>)> {
+    if text.len() < CUT_ABOVE {
+        return None;
+    }
+    let mut frame = String::new();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut in_items = false;
+    let mut at = 0;
+    for (index, raw) in text.split_inclusive('\n').enumerate() {
+        let line = raw.trim_end();
+        let start = at;
+        at += raw.len();
+        if line.starts_with("---") && !pieces.is_empty() || line.starts_with("...") {
+            return None;
+        }
+        if in_items && (raw.starts_with("- ") || line == "-") {
+            pieces.push(Piece { range: start..at, line: index as u64 + 1 });
+            continue;
+        }
+        if line == "items:" {
+            in_items = true;
+            continue;
+        }
+        let inside = raw.starts_with([' ', '\t']) || line.is_empty();
+        match pieces.last_mut() {
+            Some(last) if in_items && inside => last.range.end = at,
+            None if in_items && !line.is_empty() => return None,
+            _ => {
+                in_items &= line.is_empty();
+                frame.push_str(raw);
+            }
+        }
+    }
+    if pieces.len() < 2 {
+        return None;
+    }
+    let stream = read_values(&frame, &Limits::default());
+    let [document] = stream.documents.as_slice() else { return None };
+    let of: TypeMeta = serde::Deserialize::deserialize(&document.value).ok()?;
+    (of.kind.ends_with("List")).then_some((of, pieces))
+}
+
+/// Reads one item that [`cut`] found. `false` where it cannot be read by itself, as with an alias
+/// of another item's anchor.
+pub(crate) fn piece(
+    file: &File<'_>,
+    text: &str,
+    piece: &Piece,
+    index: usize,
+    of: &TypeMeta,
+    out: &mut Out,
+) -> bool {
+    let Some(raw) = text.get(piece.range.clone()) else { return false };
+    let stream = read_values(raw, &Limits::default());
+    let ([document], []) = (stream.documents.as_slice(), stream.errors.as_slice()) else {
+        return false;
+    };
+    let Some([item]) = document.value.as_array().map(Vec::as_slice) else { return false };
+    one(file, item, Some(of), (piece.line, 0, Some(index)), false, out);
+    true
+}

@@ -14,6 +14,7 @@ use crate::settings::PortRange;
 mod build;
 pub mod gate;
 mod intervals;
+pub mod iptables;
 mod nft;
 
 pub use intervals::{Span, address_spans, port_spans};

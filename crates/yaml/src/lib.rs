@@ -7,7 +7,9 @@
 //! [`read`] takes a stream of documents (JSON is YAML flow and needs no switch) and gives each
 //! one's value as `sigs.k8s.io/yaml` would hand it to Kubernetes: YAML 1.1 booleans (`yes`, `on`,
 //! `n`), octals (`0777` is 511, so is `0o777`), timestamps as strings, aliases and merge keys
-//! resolved, keys made strings (`on:` becomes `"true"`). A broken document becomes an entry of
+//! resolved (in goyaml's order: the later entry wins), keys made strings (`on:` becomes
+//! `"true"`). Not followed: `!!binary` stays its base64 text, and a few faults are forgiven that
+//! goyaml refuses (`%YAML 1.2`, tabs before a root map, `\/` in double quotes, which JSON has). A broken document becomes an entry of
 //! [`Stream::errors`] and reading goes on with the next one. A duplicate key is an error too,
 //! since Kubernetes' strict decoding refuses it, but the document is still given and its last
 //! value wins. [`read_values`] is the cheaper way where no spans are needed.
@@ -23,7 +25,9 @@
 //! - Values differ at the named paths only. [`verify`] checks this by parsing both texts again
 //!   before `edit` returns; where it can't be shown, the caller gets an error and no text.
 //! - Nothing is written through an alias, into a merged-in map, or into an anchored node that
-//!   an alias repeats elsewhere: that would change another place's meaning.
+//!   an alias repeats elsewhere: that would change another place's meaning. Replacing or
+//!   removing an alias as a whole, and overriding one merged-in key, are edits of that place.
+//!   Templates are not edited at all ([`is_template`]).
 //! - A string that any YAML reader could take for something else is written in quotes.
 //! - A second application changes nothing: an equal value isn't set again, an equal item isn't
 //!   appended again, and removing what is not there is no edit.

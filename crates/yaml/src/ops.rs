@@ -404,8 +404,7 @@ fn new_lines(layout: &Layout<'_>, spot: Spot, style: &Style, value: &Value) -> L
                 let folded = node.kind == Kind::Folded && !s.trim_end_matches('\n').contains('\n');
                 let header = match (folded, Style::literal_header(s)) {
                     (true, "|-") => ">-",
-                    (true, "|") => ">",
-                    (true, _) => ">+",
+                    (true, _) => ">",
                     (false, header) => header,
                 };
                 return Lines::Literal(header, style.literal_lines(s, indent));
@@ -477,6 +476,11 @@ fn lines_out(layout: &Layout<'_>, lead: usize, end: usize) -> Splice {
     let stop = layout.line_end(end);
     if stop < text.len() {
         return (start..layout.next_line(stop), String::new());
+    }
+    // A block scalar before it needs its line end: without one it would be another string.
+    let last = layout.tree.nodes.iter().rev().find(|n| (n.start as usize) < start);
+    if last.is_some_and(|n| matches!(n.kind, Kind::Literal | Kind::Folded)) {
+        return (start..stop, String::new());
     }
     let before =
         text[..start].strip_suffix('\n').map_or(start, |t| t.strip_suffix('\r').unwrap_or(t).len());

@@ -1,6 +1,6 @@
 //! From text to values and places, over granit-parser's events. Knows no edits.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
@@ -120,8 +120,15 @@ struct Frame {
 
 enum FrameKind {
     Seq(Vec<Value>),
-    Map { map: Map<String, Value>, merges: Vec<Value>, key: Option<Key> },
+    /// `merged` are the keys that only merge keys have brought so far.
+    Map {
+        map: Map<String, Value>,
+        merged: BTreeSet<String>,
+        key: Option<Key>,
+    },
 }
+
+type Merged = Map<String, Value>;
 
 enum Key {
     Name(String),
@@ -227,8 +234,7 @@ impl<'t> Builder<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let value = match &tag {
-                    // A lone `!` means nothing to goyaml.
-                    Some(tag) if tag.original() != "!" => scalar::tagged(tag.core_suffix(), &text),
+                    Some(tag) => scalar::tagged(tag.core_suffix(), &text),
                     _ if plain && span.is_empty() => Value::Null,
                     _ if plain => scalar::resolve(&text),
                     _ => Value::String(text.into_owned()),
@@ -251,7 +257,7 @@ impl<'t> Builder<'t> {
             Event::MappingStart(style, anchor, _) => {
                 let flow = style == StructureStyle::Flow;
                 let kind = if flow { Kind::FlowMap } else { Kind::BlockMap };
-                let frame = FrameKind::Map { map: Map::new(), merges: Vec::new(), key: None };
+                let frame = FrameKind::Map { map: Map::new(), merged: BTreeSet::new(), key: None };
                 self.open(kind, frame, span, anchor)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
@@ -404,42 +410,31 @@ impl<'t> Builder<'t> {
         }
         let value = match frame.kind {
             FrameKind::Seq(items) => Value::Array(items),
-            FrameKind::Map { mut map, merges, .. } => {
-                for merge in merges {
-                    self.merge(&mut map, merge, span)?;
-                }
-                Value::Object(map)
-            }
+            FrameKind::Map { map, .. } => Value::Object(map),
         };
         let cost = self.nodes - frame.count_before;
         self.done(value, frame.node, frame.anchor, cost, frame.depth, false, span)
     }
 
-    /// Keys written in the map win over merged-in ones, earlier sources over later ones.
-    fn merge(
-        &mut self,
-        map: &mut Map<String, Value>,
-        from: Value,
-        span: &granit_parser::Span,
-    ) -> Result<(), Stop> {
-        match from {
-            Value::Object(from) => {
-                self.copy(from.len(), span)?;
-                for (key, value) in from {
-                    map.entry(key).or_insert(value);
-                }
+    /// What a merge key brings: of several sources the first that has a key. Goyaml's order
+    /// holds for the rest: later entries of the map win, be they merged in or written.
+    fn merge(&mut self, from: Value, span: &granit_parser::Span) -> Result<Merged, Stop> {
+        let sources = match from {
+            Value::Array(list) => list,
+            other => vec![other],
+        };
+        let mut out = Merged::new();
+        for source in sources {
+            let Value::Object(source) = source else {
+                self.soft(span, "a merge key (<<) takes maps only".to_owned());
+                continue;
+            };
+            self.copy(source.len(), span)?;
+            for (key, value) in source {
+                out.entry(key).or_insert(value);
             }
-            Value::Array(list) => {
-                for item in list {
-                    match item {
-                        Value::Object(_) => self.merge(map, item, span)?,
-                        _ => self.soft(span, "a merge key (<<) takes maps only".to_owned()),
-                    }
-                }
-            }
-            _ => self.soft(span, "a merge key (<<) takes maps only".to_owned()),
         }
-        Ok(())
+        Ok(out)
     }
 
     fn alias(&mut self, id: usize, span: &granit_parser::Span) -> Result<(), Stop> {
@@ -471,6 +466,12 @@ impl<'t> Builder<'t> {
             self.copy(cost, span)?;
             self.anchors.insert(anchor, Anchored { value: value.clone(), cost, depth });
         }
+        let merging = matches!(
+            self.stack.last(),
+            Some(Frame { kind: FrameKind::Map { key: Some(Key::Merge), .. }, .. })
+        );
+        let (value, brought) =
+            if merging { (Value::Null, self.merge(value, span)?) } else { (value, Merged::new()) };
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(value);
             return Ok(());
@@ -478,11 +479,12 @@ impl<'t> Builder<'t> {
         frame.depth = frame.depth.max(depth + 1);
         match &mut frame.kind {
             FrameKind::Seq(items) => items.push(value),
-            FrameKind::Map { map, merges, key } => match key.take() {
+            FrameKind::Map { map, merged, key } => match key.take() {
                 None => {
                     let (new, mut fault) = key_of(value, plain);
                     if let Key::Name(name) = &new
                         && map.contains_key(name)
+                        && !merged.remove(name)
                     {
                         fault = Some(format!("duplicate key {name:?}"));
                     }
@@ -504,7 +506,14 @@ impl<'t> Builder<'t> {
                         self.soft(span, why);
                     }
                 }
-                Some(Key::Merge) => merges.push(value),
+                Some(Key::Merge) => {
+                    for (key, value) in brought {
+                        if !map.contains_key(&key) {
+                            merged.insert(key.clone());
+                        }
+                        map.insert(key, value);
+                    }
+                }
                 Some(Key::Name(name)) => {
                     map.insert(name, value);
                 }

@@ -35,10 +35,6 @@ fn word(text: &str) -> Option<Value> {
 }
 
 fn number(text: &str) -> Option<Value> {
-    if text.starts_with('.') {
-        // Go's ParseFloat on the raw text; underscores don't pass there.
-        return yaml_float(text).then(|| float(text)).flatten();
-    }
     let stripped;
     let plain = if text.contains('_') {
         stripped = text.replace('_', "");
@@ -199,6 +195,7 @@ mod tests {
             ("-9223372036854775808", json!(i64::MIN)),
             ("100m", json!("100m")),
             ("1e", json!("1e")),
+            (".5_0", json!(0.5)),
             ("0x", json!("0x")),
         ] {
             assert_eq!(resolve(text), value, "{text:?}");

@@ -34,7 +34,10 @@ pub fn verify(
     let touched = touched(before, &old, edits);
     lines(before, after, &touched)?;
     comments(before, after, &old_comments, &new_comments, &touched.gone)?;
-    line_ends(before, after)
+    let scalar = |d: &Document| {
+        d.tree.nodes.last().is_some_and(|n| matches!(n.kind, Kind::Literal | Kind::Folded))
+    };
+    line_ends(before, after, new.documents.last().is_some_and(scalar))
 }
 
 fn values(old: &Stream, new: &Stream, edits: &[DocEdit]) -> Result<(), EditError> {
@@ -136,11 +139,12 @@ fn touch(before: &str, doc: &Document, path: &[Segment], op: Option<&Op>, out: &
     let exists = depth == path.len();
     match op {
         Some(Op::Remove { .. }) if exists => {
-            // An entry that shares its line with a dash hands the line to the next entry.
+            // An entry that shares its line with a dash hands the line to one that follows.
             let line = before[..range.start].rfind('\n').map_or(0, |n| n + 1);
             let shares = !before[line..range.start].trim().is_empty();
-            let next = line_end + before[line_end..].len() - before[line_end..].trim_start().len();
-            let stop = if shares { next + 1 } else { range.end };
+            let parent = path.split_last().and_then(|(_, p)| tree.find(p));
+            let parent_end = parent.map_or(range.end, |(_, p)| tree.node(p).end as usize);
+            let stop = if shares { parent_end } else { range.end };
             // The last entry of a flow collection takes the comma before it along.
             let kept = before[..range.start].trim_end();
             if kept.ends_with(',') {
@@ -216,6 +220,8 @@ fn changed(now: Option<&Value>, value: &Value, path: &[Segment], out: &mut Vec<V
                     None => out.push(path),
                 }
             }
+            let added = b.keys().filter(|k| !a.contains_key(*k));
+            out.extend(added.map(|k| [path, &[Segment::from(k.clone())]].concat()));
         }
         (Some(Value::Array(a)), Value::Array(b)) if !a.is_empty() && !b.is_empty() => {
             for (i, now) in a.iter().enumerate() {
@@ -225,6 +231,7 @@ fn changed(now: Option<&Value>, value: &Value, path: &[Segment], out: &mut Vec<V
                     None => out.push(path),
                 }
             }
+            out.extend((a.len()..b.len()).map(|i| [path, &[Segment::Index(i)]].concat()));
         }
         _ => out.push(path.to_vec()),
     }
@@ -291,14 +298,18 @@ fn comments(
     Ok(())
 }
 
-fn line_ends(before: &str, after: &str) -> Result<(), EditError> {
+/// A block scalar that has come to be the last value needs the final newline.
+fn line_ends(before: &str, after: &str, may_close: bool) -> Result<(), EditError> {
     let count = |text: &str| (text.matches("\r\n").count(), text.matches('\n').count());
     let ((crlf, lf), (crlf_after, lf_after)) = (count(before), count(after));
     if lf > 0 && crlf == lf && crlf_after != lf_after || crlf == 0 && crlf_after > 0 {
         return fault("line ends of two kinds");
     }
     let blank = before.trim_start_matches('\u{feff}').trim().is_empty();
-    if !blank && before.ends_with('\n') != after.ends_with('\n') {
+    if !blank
+        && before.ends_with('\n') != after.ends_with('\n')
+        && !(may_close && after.ends_with('\n'))
+    {
         return fault("the final newline changed");
     }
     Ok(())

@@ -142,6 +142,8 @@ impl Style {
         let indented = body.is_empty() || body.starts_with([' ', '\t', '\n']);
         // Without a final newline in the file only `|-` keeps its meaning.
         let cut = self.open_end && text.ends_with('\n');
+        // `|+` would take blank lines that follow in the file for its own.
+        let cut = cut || text.ends_with("\n\n");
         !(self.json || indented || cut) && chars
     }
 
@@ -149,13 +151,9 @@ impl Style {
         value.as_str().is_some_and(|s| s.contains('\n') && self.literal_fits(s))
     }
 
-    /// `|`, `|-` or `|+`.
+    /// `|` or `|-`; what needs `|+` doesn't get to be a literal.
     pub(crate) fn literal_header(text: &str) -> &'static str {
-        match text.len() - text.trim_end_matches('\n').len() {
-            0 => "|-",
-            1 => "|",
-            _ => "|+",
-        }
+        if text.ends_with('\n') { "|" } else { "|-" }
     }
 
     /// The lines of a block literal, without a final line end.

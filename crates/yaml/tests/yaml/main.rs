@@ -1,9 +1,12 @@
 //! Everything about sunup-yaml that needs only its public names.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod fuzz;
 mod goldens;
 mod hand;
 mod props;
+mod reading;
 mod variants;
 
 use serde_json::Value;

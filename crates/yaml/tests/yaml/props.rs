@@ -95,7 +95,7 @@ fn notes(text: &str) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn only_the_named_path_changes(root in root(), new in value(), name in text(), n in 1u64..) {

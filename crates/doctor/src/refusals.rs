@@ -89,10 +89,28 @@ fn explain<'a>(
         }
         return (Explained::Unclear(0), None);
     }
-    match places.iter().find_map(|(_, p)| if let Place::Either(i) = p { Some(*i) } else { None }) {
-        Some(i) => (Explained::Unclear(i), None),
-        None => (Explained::NoTimes, None),
+    let either = places.iter().find_map(|(s, p)| match p {
+        Place::Either(i) => Some((s.at?, *i)),
+        _ => None,
+    });
+    match either {
+        Some((at, i)) if may_lie_inside(case, at, i) => (Explained::Unclear(i), None),
+        _ => (Explained::NoTimes, None),
     }
+}
+
+/// A proxy that failed no probe for longer than this is as likely ready as not.
+const NEXT_PROBE: SignedDuration = SignedDuration::from_secs(3);
+
+/// Whether an instant that the bounds leave open is nearer to the window than to its end: within
+/// two bounds, or so soon after the start or the last failed probe that readiness would surprise.
+fn may_lie_inside(case: &Case<'_>, at: Timestamp, instance: usize) -> bool {
+    let Some(i) = case.windows.instances.get(instance) else { return false };
+    let since = i.not_ready_at.as_ref().or(i.start.as_ref()).and_then(|k| k.hi);
+    i.ready.as_ref().is_some_and(|r| r.hi.is_some_and(|hi| at < hi))
+        || i.end.is_some()
+        || i.unready_now
+        || since.is_some_and(|s| at <= s + NEXT_PROBE)
 }
 
 fn locate(case: &Case<'_>, at: Timestamp) -> Place {

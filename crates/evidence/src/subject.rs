@@ -19,8 +19,16 @@ const SAFE: &str = "bcdfghjklmnpqrstvwxz2456789";
 pub fn of(facts: &PodFacts, snapshot: &Snapshot) -> Subject {
     let name = facts.name.clone().unwrap_or_else(|| "unknown".to_owned());
     let pods = facts.name.iter().cloned().collect();
-    let namespace = namespace_of(facts);
+    let mut namespace = namespace_of(facts);
     let (kind, name) = owner(facts, &name, namespace.as_deref(), snapshot);
+    if namespace.is_none() {
+        // The log names none, but the manifest of that very workload does.
+        let manifest = snapshot.workloads.iter().map(|(w, _)| w);
+        let mut same = manifest.filter(|w| w.kind == kind && w.metadata.name == name);
+        if let (Some(only), None) = (same.next(), same.next()) {
+            namespace.clone_from(&only.metadata.namespace);
+        }
+    }
     Subject { namespace, kind, name, pods, container: None }
 }
 

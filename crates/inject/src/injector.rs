@@ -1,0 +1,392 @@
+//! The injection of one pod: settings compiled once, then pod in, pod and patch out.
+//!
+//! # Sources
+//! `injectPod` and `RunTemplate` of istio/istio `pkg/kube/inject` (86c9f01).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use sunup_api::{annotation as keys, container};
+
+use crate::build::{self, Way};
+use crate::decide::{Decision, Subject};
+use crate::error::{InjectError, SettingsError};
+use crate::image;
+use crate::merge;
+use crate::mutate::overrides::{self, Hooks};
+use crate::mutate::status::{self, Status};
+use crate::mutate::{order, probes, prometheus};
+use crate::owner::Owner;
+use crate::patch::{JsonPatchOp, diff};
+use crate::reason::Reason;
+use crate::settings::{ProxyKind, Settings, proxy_config};
+use crate::template::{Base, Inputs, Templates};
+use crate::value::{
+    annotation, at, check_pod, containers, find, map_mut, name, set_annotation, set_label, text_at,
+};
+use crate::{go, openshift, validate, yaml};
+
+/// Settings, ready for any number of pods. Can be shared between threads.
+#[derive(Debug)]
+pub struct Injector {
+    settings: Settings,
+    templates: Templates,
+    base: Base,
+    default_config: Value,
+}
+
+/// What is known about a pod beside the pod itself.
+#[derive(Debug, Clone, Default)]
+pub struct Context<'a> {
+    /// The workload; `None` derives it from the pod.
+    pub owner: Option<Owner>,
+    /// Whether the node (or all nodes) can run native sidecars; `None` leaves it to the settings.
+    pub native: Option<bool>,
+    /// Annotations of the pod's namespace, where they are known (OpenShift's uid ranges).
+    pub namespace_annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+/// An injected pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Injection {
+    /// What leads from the pod that came to the one that goes.
+    pub patch: Vec<JsonPatchOp>,
+    /// The pod, injected.
+    pub pod: Value,
+    /// What was chosen and why.
+    pub reasons: Vec<Reason>,
+}
+
+/// What one injection hands from step to step.
+struct Plan<'a> {
+    owner: Cow<'a, Owner>,
+    config: Cow<'a, Value>,
+    native: bool,
+    hold: bool,
+    way: Way,
+    ids: (i64, i64),
+    kept: Value,
+    /// The pod as templates see it: an earlier injection's work taken out.
+    stripped: Cow<'a, Value>,
+}
+
+impl Injector {
+    /// Compiles settings.
+    ///
+    /// # Errors
+    /// A template that doesn't parse.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let templates = Templates::compile(&settings.templates)?;
+        let base = Base::new(&settings);
+        let default_config =
+            at(&settings.mesh, &["defaultConfig"]).cloned().unwrap_or(Value::Object(Map::new()));
+        Ok(Injector { settings, templates, base, default_config })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether a pod is injected, and the fact that decides it.
+    #[must_use]
+    pub fn decide(&self, on: &Subject<'_>) -> Decision {
+        self.settings.policy.decide(on)
+    }
+
+    /// Injects a pod or pod template (`metadata` and `spec`), whatever [`Self::decide`] says.
+    ///
+    /// Injecting the result again gives the same pod.
+    ///
+    /// # Errors
+    /// A pod that Kubernetes or Istio would refuse too, or a template that fails on it.
+    pub fn inject(&self, pod: &Value, context: &Context<'_>) -> Result<Injection, InjectError> {
+        check_pod(pod)?;
+        if let Some(Value::Object(all)) = at(pod, &["metadata", "annotations"]) {
+            validate::annotations(all)?;
+        }
+        let mut reasons = Vec::new();
+        let plan = self.plan(pod, context, &mut reasons)?;
+        let (mut result, template) = self.run_templates(pod, &plan, &mut reasons)?;
+        let hooks = if plan.way == Way::Sunup { Hooks::Replace } else { Hooks::Merge };
+        overrides::reapply(&mut result, pod, &template, &plan.kept, hooks)?;
+        let mode = annotation(&result, keys::INTERCEPTION_MODE);
+        let tproxy = text_at(&plan.config, &["interceptionMode"]) == Some("TPROXY")
+            || mode == Some("TPROXY");
+        overrides::adjust_init_user(&mut result, pod, tproxy);
+        self.post_process(&mut result, &template, &plan)?;
+        Ok(Injection { patch: diff(pod, &result), pod: result, reasons })
+    }
+
+    fn way(&self) -> Way {
+        if self.settings.own_way() { Way::Sunup } else { Way::Istio }
+    }
+
+    fn plan<'a>(
+        &'a self,
+        pod: &'a Value,
+        context: &'a Context<'_>,
+        reasons: &mut Vec<Reason>,
+    ) -> Result<Plan<'a>, InjectError> {
+        let owner = match &context.owner {
+            Some(owner) => Cow::Borrowed(owner),
+            None => Cow::Owned(Owner::of_pod(pod)),
+        };
+        let config = match annotation(pod, keys::PROXY_CONFIG) {
+            // Parsed before, by the validation of annotations.
+            Some(text) => {
+                let own = proxy_config::parse(text).map_err(InjectError::Annotations)?;
+                Cow::Owned(proxy_config::merged(&self.default_config, &own))
+            }
+            None => Cow::Borrowed(&self.default_config),
+        };
+        let way = self.way();
+        let by_default = context.native.unwrap_or_else(|| self.settings.native_by_default());
+        let native = native(pod, by_default, reasons);
+        let kept = overrides::kept(pod)?;
+        let stripped = self.strip(pod, &config, &kept);
+        let hold = self.hold(pod, &config, way, native, reasons);
+        let ids = openshift::proxy_ids(context.namespace_annotations);
+        Ok(Plan { owner, config, native, hold, way, ids, kept, stripped })
+    }
+
+    /// Whether a classic sidecar holds the app back.
+    fn hold(
+        &self,
+        pod: &Value,
+        config: &Value,
+        way: Way,
+        native: bool,
+        reasons: &mut Vec<Reason>,
+    ) -> bool {
+        let mesh =
+            self.settings.helm_truth(&["global", "proxy", "holdApplicationUntilProxyStarts"]);
+        let own = at(config, &[keys::HOLD]).and_then(Value::as_bool);
+        if way == Way::Istio {
+            // Both places in Istio's code are an OR: the pod can't switch the mesh's value off.
+            return mesh || own.unwrap_or(false);
+        }
+        if native {
+            return false;
+        }
+        // An exited proxy is never restarted where the pod isn't; and the failed hook of a slow
+        // one kills it (RULES E4). There the start gate alone must do.
+        let restarted =
+            !matches!(text_at(pod, &["spec", "restartPolicy"]), Some("Never" | "OnFailure"));
+        let hold = own.unwrap_or(mesh || restarted);
+        reasons.push(Reason::note(match (own, hold) {
+            (Some(true), _) => "the app waits for the proxy: ProxyConfig says so",
+            (Some(false), _) => "the app doesn't wait for the proxy: ProxyConfig says so",
+            (None, true) => "the app waits for the proxy: the sidecar is a classic one",
+            (None, false) => {
+                "the app doesn't wait for the proxy: with this restartPolicy a failed wait would \
+                 leave the pod without a proxy for ever"
+            }
+        }));
+        hold
+    }
+
+    /// Takes an earlier injection's containers and annotations out, as templates must not see
+    /// them.
+    fn strip<'a>(&self, pod: &'a Value, config: &Value, kept: &Value) -> Cow<'a, Value> {
+        let earlier = Status::of(pod);
+        if earlier.is_none() && kept.is_null() {
+            return Cow::Borrowed(pod);
+        }
+        let mut out = pod.clone();
+        if let Some(earlier) = earlier {
+            for list in ["containers", "initContainers"] {
+                let items = out.get_mut("spec").and_then(|s| s.get_mut(list));
+                if let Some(items) = items.and_then(Value::as_array_mut) {
+                    items.retain(|c| !earlier.has(list, name(c)));
+                }
+            }
+            if prometheus::is_ours(&out, status_port(config)) {
+                prometheus::clear(&mut out);
+            }
+            if let Some(all) =
+                out.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+            {
+                all.remove(keys::STATUS);
+            }
+        }
+        overrides::reinsert(&mut out, kept);
+        Cow::Owned(out)
+    }
+
+    /// Runs all templates of a pod: the merged pod, and what the templates alone gave.
+    fn run_templates(
+        &self,
+        pod: &Value,
+        plan: &Plan<'_>,
+        reasons: &mut Vec<Reason>,
+    ) -> Result<(Value, Value), InjectError> {
+        let mut merged = pod.clone();
+        let mut template = Value::Object(Map::new());
+        for name in self.selected(pod) {
+            let overlay = self.overlay(&name, plan, reasons)?;
+            let fail = |why| InjectError::Overlay { name: name.clone(), why };
+            merge::strategic(&mut template, overlay.clone()).map_err(fail)?;
+            if annotation(&merged, keys::NATIVE_SIDECAR).map_or(plan.native, |v| v != "false") {
+                move_proxy(&mut merged, &template);
+            }
+            merge::strategic(&mut merged, overlay).map_err(fail)?;
+        }
+        // A template may be anybody's; later steps rely on the shape.
+        check_pod(&merged)?;
+        Ok((merged, template))
+    }
+
+    /// The names of a pod's templates, aliases resolved.
+    fn selected(&self, pod: &Value) -> Vec<String> {
+        let asked: Vec<&str> = match annotation(pod, keys::TEMPLATES) {
+            Some(names) => names.split(',').map(str::trim).collect(),
+            None => self.settings.default_templates.iter().map(String::as_str).collect(),
+        };
+        let resolve = |name: &str| match self.settings.aliases.get(name) {
+            Some(names) => names.clone(),
+            None => vec![name.to_owned()],
+        };
+        asked.into_iter().flat_map(resolve).collect()
+    }
+
+    fn overlay(
+        &self,
+        name: &str,
+        plan: &Plan<'_>,
+        reasons: &mut Vec<Reason>,
+    ) -> Result<Value, InjectError> {
+        if self.settings.options.proxy == ProxyKind::Sunup && matches!(name, "sidecar" | "gateway")
+        {
+            let mut inputs = build::Inputs {
+                settings: &self.settings,
+                pod: &plan.stripped,
+                owner: &plan.owner,
+                proxy_config: &plan.config,
+                native: plan.native,
+                hold: plan.hold,
+                way: plan.way,
+                uid: plan.ids.0,
+                gid: plan.ids.1,
+                reasons,
+            };
+            let sidecar = name == "sidecar";
+            return Ok(if sidecar {
+                build::sidecar(&mut inputs)
+            } else {
+                build::gateway(&mut inputs)
+            });
+        }
+        if !self.templates.has(name) {
+            let mut known: Vec<&str> = self.templates.names().collect();
+            if self.settings.options.proxy == ProxyKind::Sunup {
+                known.extend(["sidecar", "gateway"]);
+            }
+            known.sort_unstable();
+            known.dedup();
+            let known = known.join(", ");
+            return Err(InjectError::UnknownTemplate { name: name.to_owned(), known });
+        }
+        let data = self.base.context(&Inputs {
+            pod: &plan.stripped,
+            owner: &plan.owner,
+            proxy_config: &plan.config,
+            native: plan.native,
+            proxy_image: image::proxy(&self.settings, &plan.config, &plan.stripped),
+            init_image: image::init(&self.settings, &plan.stripped),
+            uid: plan.ids.0,
+            gid: plan.ids.1,
+        });
+        let text = self.templates.render(name, &data)?;
+        yaml::value(&text).map_err(|why| InjectError::Overlay { name: name.to_owned(), why })
+    }
+
+    fn post_process(
+        &self,
+        pod: &mut Value,
+        template: &Value,
+        plan: &Plan<'_>,
+    ) -> Result<(), InjectError> {
+        // Both maps are there in every injected pod; what stands in their place was checked.
+        if let Some(metadata) = map_mut(pod, "metadata") {
+            for key in ["annotations", "labels"] {
+                let slot = metadata.entry(key).or_insert(Value::Null);
+                if slot.is_null() {
+                    *slot = Value::Object(Map::new());
+                }
+            }
+        }
+        let status_port = status_port(&plan.config);
+        prometheus::merge(pod, self.settings.prometheus_merge(), status_port)?;
+        prometheus::announce_secure_port(pod);
+        if self.rewrites_probes(pod) {
+            probes::rewrite(pod, status_port);
+        }
+        if let Some(network) = self.network(&plan.stripped) {
+            set_label(pod, "topology.istio.io/network", network);
+        }
+        let text = status::text(template, self.settings.revision());
+        set_annotation(pod, keys::STATUS, text);
+        for (key, value) in &self.settings.injected_annotations {
+            set_annotation(pod, key, value.clone());
+        }
+        order::reorder(pod, plan.hold);
+        Ok(())
+    }
+
+    fn rewrites_probes(&self, pod: &Value) -> bool {
+        let proxy = ["containers", "initContainers"]
+            .iter()
+            .any(|list| find(containers(pod, list), container::PROXY).is_some());
+        let own =
+            annotation(pod, "sidecar.istio.io/rewriteAppHTTPProbers").and_then(go::parse_bool);
+        let mesh = &["sidecarInjectorWebhook", "rewriteAppHTTPProbe"];
+        proxy && own.unwrap_or_else(|| self.settings.helm_truth(mesh))
+    }
+
+    /// The pod's network: its own label, else the mesh's value.
+    fn network(&self, pod: &Value) -> Option<String> {
+        let own = crate::value::label(pod, "topology.istio.io/network").map(str::to_owned);
+        own.or_else(|| Some(self.settings.helm(&["global", "network"]))).filter(|n| !n.is_empty())
+    }
+}
+
+fn status_port(config: &Value) -> u64 {
+    let port = at(config, &["statusPort"]);
+    port.and_then(|p| p.as_u64().or_else(|| p.as_str()?.parse().ok())).unwrap_or(15020)
+}
+
+/// Whether this pod's sidecar is a native one. The annotation wins: everything but `false` and
+/// an empty text is a yes, as Istio's template has it.
+fn native(pod: &Value, by_default: bool, reasons: &mut Vec<Reason>) -> bool {
+    match annotation(pod, keys::NATIVE_SIDECAR).filter(|v| !v.is_empty()) {
+        Some(value) => {
+            let native = value != "false";
+            let kind = if native { "native" } else { "classic" };
+            reasons.push(Reason::note(format!(
+                "{kind} sidecar: the annotation {} is {value:?}",
+                keys::NATIVE_SIDECAR
+            )));
+            native
+        }
+        None => by_default,
+    }
+}
+
+/// A sidecar that became a native one is customised by a container of its name among the
+/// ordinary ones: it moves with it.
+fn move_proxy(pod: &mut Value, template: &Value) {
+    if find(containers(template, "initContainers"), container::PROXY).is_none() {
+        return;
+    }
+    let Some(spec) = pod.get_mut("spec") else { return };
+    let list = spec.get_mut("containers").and_then(Value::as_array_mut);
+    let Some(list) = list else { return };
+    let Some(at) = list.iter().position(|c| name(c) == container::PROXY) else { return };
+    let proxy = list.remove(at);
+    if let Some(init) = crate::value::list_mut(spec, "initContainers") {
+        init.push(proxy);
+    }
+}

@@ -1,0 +1,314 @@
+//! Manifests in, the same manifests with injected pod templates out.
+//!
+//! What is not injected comes out byte for byte. In what is, only the fields that change are
+//! written; comments, order and quoting of the rest stay. Where a place can't be edited without
+//! changing another (anchors, aliases, merge keys), the document is written anew, and a warning
+//! says so.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+use sunup_yaml::{DocEdit, Document, Limits, Op, Segment};
+
+use crate::decide::{Decision, Subject};
+use crate::injector::{Context, Injector};
+use crate::reason::{Level, Reason};
+use crate::settings::ProxyKind;
+use crate::template::to_yaml;
+use crate::value::{at, scalar};
+use crate::workload::{Template, walk};
+
+/// Namespaces whose labels are known, because they are among the manifests.
+#[derive(Debug, Clone, Default)]
+pub struct Namespaces {
+    known: BTreeMap<String, Namespace>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Namespace {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+/// One pod template, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Line of the object, from 1.
+    pub line: u64,
+    /// `Deployment`.
+    pub kind: String,
+    /// Empty where nothing says it.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+    /// Yes or no, and why.
+    pub decision: Decision,
+    /// Choices made in the injection; empty where there was none.
+    pub reasons: Vec<Reason>,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        f.write_str("/")?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// A text, injected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Injected {
+    /// The manifests.
+    pub text: String,
+    /// One entry per pod template, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Why a text can't be injected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ManifestError {
+    /// Line, from 1.
+    pub line: u64,
+    /// Which object, as in `Deployment/shop/web`; empty where none could be read.
+    pub subject: String,
+    /// The reason.
+    pub why: String,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.subject.is_empty() {
+            return f.write_str(&self.why);
+        }
+        write!(f, "{}: {}", self.subject, self.why)
+    }
+}
+
+impl Namespaces {
+    /// Notes the Namespaces of a text; what can't be read is left to [`inject`].
+    pub fn learn(&mut self, text: &str) {
+        // Most files have none, and then need not be read twice.
+        if !text.contains("Namespace") {
+            return;
+        }
+        for document in sunup_yaml::read_values(text, &Limits::default()).documents {
+            let mut found = Vec::new();
+            walk(&document.value, &mut Vec::new(), &mut found);
+            for namespace in found {
+                let strings = |key| {
+                    let map = at(namespace.value, &["metadata", key]).and_then(Value::as_object);
+                    let entries = map.into_iter().flatten();
+                    entries
+                        .filter_map(|(k, v)| Some((k.clone(), scalar(v)?.into_owned())))
+                        .collect()
+                };
+                let known =
+                    Namespace { labels: strings("labels"), annotations: strings("annotations") };
+                self.known.insert(namespace.name.to_owned(), known);
+            }
+        }
+    }
+
+    /// Sets the labels of a namespace, as `kubectl get namespace` shows them.
+    pub fn set_labels(&mut self, namespace: &str, labels: BTreeMap<String, String>) {
+        self.known.entry(namespace.to_owned()).or_default().labels = labels;
+    }
+}
+
+/// Injects the pod templates of a text.
+///
+/// # Errors
+/// The first thing that can't be read or injected; nothing is written then.
+pub fn inject(
+    injector: &Injector,
+    text: &str,
+    namespaces: &Namespaces,
+) -> Result<Injected, ManifestError> {
+    if let Some(line) = template_line(text) {
+        return Err(ManifestError {
+            line,
+            subject: String::new(),
+            why: "this is a template ({{ … }}), not a manifest: render it first (helm template …) \
+                  and hand over the result"
+                .to_owned(),
+        });
+    }
+    let stream = sunup_yaml::read(text, &Limits::default());
+    if let Some(error) = stream.errors.first() {
+        let why = format!("column {}: {}", error.column, error.why);
+        return Err(ManifestError { line: error.line, subject: String::new(), why });
+    }
+    let mut job = Job { injector, namespaces, edits: Vec::new(), verdicts: Vec::new() };
+    for document in &stream.documents {
+        job.document(document)?;
+    }
+    let text = job.write(text, &stream.documents)?;
+    Ok(Injected { text, verdicts: job.verdicts })
+}
+
+/// The line that makes a text a template: only where it isn't YAML as it stands, since `{{` also
+/// occurs in scripts and annotations.
+fn template_line(text: &str) -> Option<u64> {
+    let line = sunup_yaml::is_template(text)?;
+    let errors = sunup_yaml::read_values(text, &Limits::default()).errors;
+    (!errors.is_empty()).then_some(line)
+}
+
+/// What changes in one document.
+struct DocumentEdits {
+    index: usize,
+    edits: Vec<DocEdit>,
+    /// The document's value when all is done.
+    value: Value,
+    first_verdict: usize,
+}
+
+struct Job<'a> {
+    injector: &'a Injector,
+    namespaces: &'a Namespaces,
+    edits: Vec<DocumentEdits>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Job<'_> {
+    fn document(&mut self, document: &Document) -> Result<(), ManifestError> {
+        let mut templates = Vec::new();
+        walk(&document.value, &mut templates, &mut Vec::new());
+        let first_verdict = self.verdicts.len();
+        let mut edits = Vec::new();
+        for template in &templates {
+            edits.extend(self.template(document, template)?);
+        }
+        if !edits.is_empty() {
+            let mut value = document.value.clone();
+            for edit in &edits {
+                if let Op::Set { path, value: new } = &edit.op {
+                    set(&mut value, path, new);
+                }
+            }
+            self.edits.push(DocumentEdits { index: document.index, edits, value, first_verdict });
+        }
+        Ok(())
+    }
+
+    /// Decides on one template, and says what changes in it.
+    fn template(
+        &mut self,
+        document: &Document,
+        template: &Template<'_>,
+    ) -> Result<Vec<DocEdit>, ManifestError> {
+        let settings = self.injector.settings();
+        let istio = settings.options.proxy == ProxyKind::Istio || settings.options.istio_compat;
+        let namespace = self.namespaces.known.get(template.namespace());
+        let seen = template.seen();
+        let decision = self.injector.decide(&Subject {
+            namespace: template.namespace(),
+            namespace_labels: namespace.map(|n| &n.labels),
+            pod: &seen,
+        });
+        let line = document.span_of(&template.object).map_or(document.span.line, |s| s.line);
+        let mut verdict = Verdict {
+            line,
+            kind: template.kind().to_owned(),
+            namespace: template.namespace().to_owned(),
+            name: template.name().to_owned(),
+            decision,
+            reasons: Vec::new(),
+        };
+        let mut edits = Vec::new();
+        if verdict.decision.inject {
+            let pod = if template.metadata_path(istio) == template.metadata_path(false) {
+                seen
+            } else {
+                template.pod(istio)
+            };
+            let context = Context {
+                owner: Some(template.owner.clone()),
+                native: None,
+                namespace_annotations: namespace.map(|n| &n.annotations),
+            };
+            let injection = self.injector.inject(&pod, &context).map_err(|e| ManifestError {
+                line,
+                subject: verdict.to_string(),
+                why: e.to_string(),
+            })?;
+            verdict.reasons = injection.reasons;
+            let mut injected = injection.pod;
+            for (part, path) in
+                [("metadata", template.metadata_path(istio)), ("spec", template.spec_path())]
+            {
+                let new = injected.get_mut(part).map(Value::take).unwrap_or_default();
+                if pod.get(part) != Some(&new) {
+                    edits.push(edit(document.index, &template.object, path, new));
+                }
+            }
+        }
+        self.verdicts.push(verdict);
+        Ok(edits)
+    }
+
+    /// Writes all edits; documents that can't be edited in place are written anew.
+    fn write(&mut self, text: &str, documents: &[Document]) -> Result<String, ManifestError> {
+        if self.edits.is_empty() {
+            return Ok(text.to_owned());
+        }
+        let all: Vec<DocEdit> = self.edits.iter().flat_map(|d| d.edits.iter().cloned()).collect();
+        if let Ok(done) = sunup_yaml::edit(text, &all, &Limits::default()) {
+            return Ok(done);
+        }
+        // One document stands in the way of all: edit each alone, from the last to the first, so
+        // that the places of those before it stay what they are.
+        let mut out = text.to_owned();
+        for document in self.edits.iter().rev() {
+            if let Ok(done) = sunup_yaml::edit(&out, &document.edits, &Limits::default()) {
+                out = done;
+                continue;
+            }
+            let Some(span) = documents.iter().find(|d| d.index == document.index).map(|d| d.span)
+            else {
+                continue;
+            };
+            let json = text[span.start..].starts_with('{');
+            let anew = if json { document.value.to_string() } else { to_yaml(&document.value) };
+            let anew = if text[span.end..].starts_with('\n') { anew.trim_end() } else { &anew };
+            out.replace_range(span.start..span.end, anew);
+            if let Some(verdict) = self.verdicts.get_mut(document.first_verdict) {
+                verdict.reasons.push(Reason {
+                    level: Level::Warning,
+                    text: "the document was written anew, without its comments: an anchor, alias \
+                           or merge key stands where the injection had to write"
+                        .to_owned(),
+                });
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn edit(document: usize, object: &[Segment], path: &[&str], value: Value) -> DocEdit {
+    let below = path.iter().map(|key| Segment::from(*key));
+    let path = object.iter().cloned().chain(below).collect();
+    DocEdit { document, op: Op::Set { path, value } }
+}
+
+fn set(root: &mut Value, path: &[Segment], new: &Value) {
+    let mut slot = root;
+    for segment in path {
+        let next = match segment {
+            Segment::Key(key) => {
+                if slot.is_null() {
+                    *slot = Value::Object(Map::new());
+                }
+                slot.as_object_mut().map(|m| m.entry(key.clone()).or_insert(Value::Null))
+            }
+            Segment::Index(i) => slot.as_array_mut().and_then(|a| a.get_mut(*i)),
+        };
+        let Some(next) = next else { return };
+        slot = next;
+    }
+    *slot = new.clone();
+}

@@ -1,0 +1,81 @@
+//! Istio's injection templates (Go's `text/template`), compiled once and rendered per pod.
+//!
+//! The engine is `gtmpl-ng`; Istio's and the needed sprig functions are in [`funcs`], the data a
+//! template sees in [`data`]. Knows no merging.
+
+mod block;
+mod convert;
+mod data;
+mod funcs;
+mod strings;
+
+use std::collections::BTreeMap;
+
+use gtmpl_ng::{Limits, Template};
+
+use crate::error::{InjectError, SettingsError};
+
+pub(crate) use block::to_yaml;
+pub(crate) use data::{Base, Inputs};
+pub(crate) use funcs::{append_network, exclude_port};
+
+/// The templates of a mesh, parsed.
+pub(crate) struct Templates {
+    parsed: BTreeMap<String, Template>,
+}
+
+impl std::fmt::Debug for Templates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.parsed.keys()).finish()
+    }
+}
+
+/// What one rendering may produce: Istio's largest template renders 15 KB.
+const OUTPUT_MAX: usize = 4 << 20;
+
+impl Templates {
+    /// Parses all templates.
+    ///
+    /// # Errors
+    /// The first that doesn't parse, or calls a function we don't have.
+    pub(crate) fn compile(sources: &BTreeMap<String, String>) -> Result<Self, SettingsError> {
+        let mut parsed = BTreeMap::new();
+        for (name, source) in sources {
+            let mut template =
+                Template::with_limits(Limits::default().with_output_bytes(OUTPUT_MAX));
+            template.name.clone_from(name);
+            template.add_funcs(funcs::ALL);
+            let why = |e: gtmpl_ng::ParseError| SettingsError::Template {
+                name: name.clone(),
+                why: e.to_string(),
+            };
+            template.parse(plain_enums(source)).map_err(why)?;
+            parsed.insert(name.clone(), template);
+        }
+        Ok(Templates { parsed })
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.parsed.keys().map(String::as_str)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.parsed.contains_key(name)
+    }
+
+    /// Renders one template.
+    pub(crate) fn render(
+        &self,
+        name: &str,
+        data: &gtmpl_ng::Context,
+    ) -> Result<String, InjectError> {
+        let fail = |why: String| InjectError::Template { name: name.to_owned(), why };
+        let template = self.parsed.get(name).ok_or_else(|| fail("it is not there".to_owned()))?;
+        template.render(data).map_err(|e| fail(e.to_string()))
+    }
+}
+
+/// The engine's values have no methods: an enum's `.String` is the enum itself, which prints so.
+fn plain_enums(source: &str) -> String {
+    source.replace(".InterceptionMode.String", ".InterceptionMode")
+}

@@ -2,14 +2,15 @@
 
 use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
-use sunup_capture::Ruleset;
 use sunup_capture::ruleset::{Family, Routing};
+use sunup_capture::{Plan, Ruleset};
 
 use crate::netlink::{NetlinkError, Socket};
-use crate::nft::{self, Existing, GateState, TableState};
+use crate::nft::{self, Existing};
 use crate::route;
 
-pub use crate::nft::PortState;
+pub use crate::iptables::{Binary, IptablesError};
+pub use crate::nft::{GateState, PortState, TableState};
 
 /// How often a transaction is tried again when others change rules meanwhile.
 const ATTEMPTS: u32 = 20;
@@ -42,6 +43,9 @@ pub enum CaptureError {
     /// Others changed rules all the time.
     #[error("somebody else keeps changing nftables rules here: gave up after {ATTEMPTS} attempts")]
     Contended,
+    /// The iptables backend failed.
+    #[error(transparent)]
+    Iptables(#[from] IptablesError),
 }
 
 /// Why nf_tables can't be used, what was probed, and what to do.
@@ -230,6 +234,33 @@ pub fn clean() -> Result<bool, CaptureError> {
         }
     }
     Err(CaptureError::Contended)
+}
+
+/// Puts a plan in force through `iptables-restore`: atomic per table, not as a whole.
+///
+/// # Errors
+/// See [`CaptureError`].
+pub fn apply_iptables(plan: &Plan, binary: Binary) -> Result<(), CaptureError> {
+    let routing = match Ruleset::new(plan) {
+        Ok(ruleset) => ruleset.routing,
+        // Names that only nftables needs resolved: iptables resolves them itself.
+        Err(_) => Routing::default(),
+    };
+    let added = Added::make(routing).map_err(CaptureError::Refused)?;
+    crate::iptables::apply(plan, binary).map_err(|error| {
+        added.undo();
+        error.into()
+    })
+}
+
+/// Removes what [`apply_iptables`] made, but for the address `::6`; whether there was anything.
+///
+/// # Errors
+/// See [`CaptureError`].
+pub fn clean_iptables(routing: Routing, binary: Binary) -> Result<bool, CaptureError> {
+    let found = crate::iptables::clean(binary)?;
+    remove_routing(routing).map_err(CaptureError::Unreadable)?;
+    Ok(found)
 }
 
 /// What is in force, against what should be.

@@ -6,6 +6,7 @@
 
 pub mod capture;
 pub mod host;
+mod iptables;
 mod netlink;
 pub mod nft;
 pub mod ns;

@@ -17,8 +17,8 @@ use crate::plan::{DnsCapture, Identity, Plan};
 use crate::settings::{Include, Mode, OwnerGroups, PortRange};
 use crate::{DNS_PORT, TPROXY_OUTBOUND_MARK};
 
-/// The built-in chains; all others are ours and carry the prefix.
-const BUILT_IN: [&str; 3] = ["PREROUTING", "INPUT", "OUTPUT"];
+/// The built-in chains in use; all others are ours and carry the prefix.
+const BUILT_IN: [&str; 2] = ["PREROUTING", "OUTPUT"];
 
 /// Text for one family's restore program, without the start gate where `gate` is false.
 /// Chains are named `PREFIX_…`.
@@ -27,13 +27,92 @@ pub fn render(plan: &Plan, family: Family, prefix: &str, gate: bool) -> String {
     if !plan.is_active() || (family == Family::Ip6 && !plan.settings().enable_ipv6) {
         return String::new();
     }
-    let mut writer = Writer { plan, family, prefix, rules: Vec::new() };
-    writer.all();
-    if gate {
-        writer.gate();
-    }
-    writer.text()
+    let blocks = Writer::write(plan, family, prefix, gate, false).tables().into_iter();
+    blocks
+        .map(|(table, (chains, rules))| {
+            let chains = chains.iter().map(|chain| format!("-N {chain}\n")).collect::<String>();
+            format!("* {table}\n{chains}{}\nCOMMIT\n", rules.join("\n"))
+        })
+        .collect()
 }
+
+/// Prefix of our chains where nobody's rules are imitated.
+const OWN: &str = "SUNUP";
+
+/// Input for `iptables-restore --noflush` that puts the plan in force whatever was there before,
+/// given what `iptables-save` says now. All rules lie in chains of our own; the built-in chains
+/// get one jump each.
+#[must_use]
+pub fn apply(plan: &Plan, family: Family, saved: &str) -> String {
+    let active = plan.is_active() && (family == Family::Ip || plan.settings().enable_ipv6);
+    let mut tables = match active {
+        true => Writer::write(plan, family, OWN, true, true).tables(),
+        false => Tables::new(),
+    };
+    let found = find_own(saved);
+    for table in found.keys() {
+        tables.entry(table).or_default();
+    }
+    let block = |(table, (chains, rules)): (&str, (Vec<String>, Vec<String>))| {
+        let nothing = Found::default();
+        let old = found.get(table).unwrap_or(&nothing);
+        let mut lines: Vec<String> = Vec::new();
+        // Declaring a chain empties it if it is there.
+        let stale = old.chains.iter().filter(|chain| !chains.contains(chain));
+        lines.extend(chains.iter().chain(stale.clone()).map(|chain| format!(":{chain} - [0:0]")));
+        lines.extend(old.jumps.iter().map(|jump| jump.replacen("-A", "-D", 1)));
+        lines.extend(rules);
+        lines.extend(stale.map(|chain| format!("-X {chain}")));
+        format!("*{table}\n{}\nCOMMIT\n", lines.join("\n"))
+    };
+    tables.into_iter().map(block).collect()
+}
+
+/// Input for `iptables-restore --noflush` that removes our chains and jumps, given what
+/// `iptables-save` says now; empty where there are none.
+#[must_use]
+pub fn clean(saved: &str) -> String {
+    let block = |(table, old): (&str, Found)| {
+        let declare = old.chains.iter().map(|chain| format!(":{chain} - [0:0]\n"));
+        let jumps = old.jumps.iter().map(|jump| jump.replacen("-A", "-D", 1) + "\n");
+        let delete = old.chains.iter().map(|chain| format!("-X {chain}\n"));
+        let lines: String = declare.chain(jumps).chain(delete).collect();
+        format!("*{table}\n{lines}COMMIT\n")
+    };
+    find_own(saved).into_iter().map(block).collect()
+}
+
+/// What of ours is in one table.
+#[derive(Default)]
+struct Found {
+    chains: Vec<String>,
+    /// Rules of built-in chains that lead into ours.
+    jumps: Vec<String>,
+}
+
+fn find_own(saved: &str) -> BTreeMap<&str, Found> {
+    let prefix = format!("{OWN}_");
+    let mut out: BTreeMap<&str, Found> = BTreeMap::new();
+    let mut table = "";
+    for line in saved.lines() {
+        if let Some(name) = line.strip_prefix('*') {
+            table = name.trim();
+        } else if let Some(chain) = line.strip_prefix(':').and_then(|l| l.split(' ').next()) {
+            if chain.starts_with(&prefix) {
+                out.entry(table).or_default().chains.push(chain.to_owned());
+            }
+        } else if let Some(rule) = line.strip_prefix("-A ")
+            && !rule.starts_with(&prefix)
+            && line.contains(&format!("-j {prefix}"))
+        {
+            out.entry(table).or_default().jumps.push(line.to_owned());
+        }
+    }
+    out
+}
+
+/// Per table: chains to make, rules.
+type Tables = BTreeMap<&'static str, (Vec<String>, Vec<String>)>;
 
 struct Line {
     table: &'static str,
@@ -45,16 +124,27 @@ struct Writer<'a> {
     plan: &'a Plan,
     family: Family,
     prefix: &'a str,
+    /// Whether rules of built-in chains go to chains of our own instead.
+    contained: bool,
     rules: Vec<Line>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn write(plan: &'a Plan, family: Family, prefix: &'a str, gate: bool, contained: bool) -> Self {
+        let mut writer = Self { plan, family, prefix, contained, rules: Vec::new() };
+        writer.all();
+        if gate {
+            writer.gate();
+        }
+        writer
+    }
+
     /// Our name for a chain, or the built-in one.
     fn name(&self, chain: &str) -> String {
-        if BUILT_IN.contains(&chain) {
-            chain.to_owned()
-        } else {
-            format!("{}_{chain}", self.prefix)
+        match chain {
+            "PREROUTING" | "OUTPUT" if self.contained => format!("{}_HOOK_{chain}", self.prefix),
+            "PREROUTING" | "OUTPUT" => chain.to_owned(),
+            _ => format!("{}_{chain}", self.prefix),
         }
     }
 
@@ -74,24 +164,26 @@ impl Writer<'_> {
         format!("-j {}", self.name(chain))
     }
 
-    fn text(&self) -> String {
-        let mut tables: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        let mut known: Vec<(&str, &str)> = Vec::new();
+    fn tables(&self) -> Tables {
+        let mut tables = Tables::new();
         for line in &self.rules {
-            if !BUILT_IN.contains(&line.chain.as_str())
-                && !known.contains(&(line.table, &line.chain))
-            {
-                known.push((line.table, &line.chain));
-                tables.entry(line.table).or_default().push(format!("-N {}", line.chain));
+            let (chains, _) = tables.entry(line.table).or_default();
+            if !BUILT_IN.contains(&line.chain.as_str()) && !chains.contains(&line.chain) {
+                chains.push(line.chain.clone());
             }
         }
         for line in &self.rules {
-            tables.entry(line.table).or_default().push(line.text.clone());
+            tables.entry(line.table).or_default().1.push(line.text.clone());
         }
-        let blocks = tables
-            .into_iter()
-            .map(|(table, lines)| format!("* {table}\n{}\nCOMMIT\n", lines.join("\n")));
-        blocks.collect()
+        for (chains, rules) in tables.values_mut().filter(|_| self.contained) {
+            for hook in BUILT_IN {
+                let own = self.name(hook);
+                if chains.contains(&own) {
+                    rules.push(format!("-A {hook} -j {own}"));
+                }
+            }
+        }
+        tables
     }
 
     /// Istio writes the loopback range as configured, host bits included.
@@ -393,5 +485,33 @@ fn owner(identity: Identity, not: bool) -> String {
         Identity::Uid(id) => format!("-m owner {bang}--uid-owner {id}"),
         Identity::Gid(id) => format!("-m owner {bang}--gid-owner {id}"),
         Identity::Mark(mark) => format!("-m mark {bang}--mark {mark}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Host, Settings};
+
+    #[test]
+    fn cleaning_names_only_our_own() {
+        let saved = "*nat\n:OUTPUT ACCEPT [0:0]\n:KUBE-X - [0:0]\n:SUNUP_OUTPUT - [0:0]\n\
+                     -A OUTPUT -j SUNUP_OUTPUT\n-A OUTPUT -j KUBE-X\n\
+                     -A SUNUP_OUTPUT -j RETURN\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n";
+        let expected =
+            "*nat\n:SUNUP_OUTPUT - [0:0]\n-D OUTPUT -j SUNUP_OUTPUT\n-X SUNUP_OUTPUT\nCOMMIT\n";
+        assert_eq!(clean(saved), expected);
+        assert_eq!(clean(""), "");
+    }
+
+    #[test]
+    fn everything_ours_lies_in_chains_of_our_own() {
+        let args = ["-i", "*", "-b", "*", "-c", "net1", "-k", "vm0", "-m", "TPROXY"];
+        let settings = Settings::from_args(&args, &[], &Host::default()).unwrap();
+        let text = apply(&Plan::new(settings), Family::Ip, "");
+        for line in text.lines().filter(|l| l.starts_with("-A") || l.starts_with("-I")) {
+            let own = line.split(' ').nth(1).unwrap().starts_with("SUNUP_");
+            assert!(own || line.contains("-j SUNUP_HOOK_"), "{line}");
+        }
     }
 }

@@ -35,6 +35,33 @@ pub(super) struct Address {
     pub(super) bare: bool,
 }
 
+/// Words that stand before `port N` or behind `host:` without being a host.
+const NOUNS: &[&str] = &[
+    "host",
+    "connection",
+    "econnrefused",
+    "address",
+    "connect",
+    "refused",
+    "server",
+    "any",
+    "or",
+    "and",
+    "ipv4",
+    "ipv6",
+    "the",
+    "on",
+    "with",
+    "hostname",
+    "to",
+    "invalid",
+    "in",
+    "name",
+    "local",
+];
+/// Words before a quoted host.
+const LEADS: &[&str] = &["on", "host", "at", "server", "for"];
+
 struct Word<'a> {
     at: Range<usize>,
     text: &'a str,
@@ -241,47 +268,39 @@ impl<'a> Finder<'a> {
 
     /// A word without a port: a host only by its key, its quotes or what follows.
     fn bare(&mut self, text: &str, at: Range<usize>, key: Option<&str>, next: Option<&Word<'a>>) {
-        let Some(name) = host_name(text.trim_end_matches(['.', ':'])) else { return };
         let bytes = self.line.as_bytes();
-        let quoted = at.start > 0
-            && matches!(bytes[at.start - 1], b'\'' | b'"' | b'`')
-            && bytes.get(at.end).is_some_and(|b| matches!(b, b'\'' | b'"' | b'`'));
-        const WORDS: &[&str] = &[
-            "host",
-            "connection",
-            "econnrefused",
-            "address",
-            "connect",
-            "refused",
-            "server",
-            "any",
-            "or",
-            "and",
-            "ipv4",
-            "ipv6",
-        ];
-        if !quoted && WORDS.contains(&name.as_str()) && bytes[..at.start].last() != Some(&b'=') {
+        let mark = |b: Option<&u8>| matches!(b, Some(b'\'' | b'"' | b'`'));
+        let quoted = at.start > 0 && mark(bytes.get(at.start - 1)) && mark(bytes.get(at.end));
+        if quoted && bytes.get(at.end + 1) == Some(&b':') {
             return;
         }
-        let port = tuple_port(self.line, &at, next).filter(|_| quoted);
         let port_follows = next.is_some_and(|n| {
-            let word = n.text.trim_end_matches([':', '=']);
-            word.eq_ignore_ascii_case("port") || n.text.to_ascii_lowercase().starts_with("port=")
+            let word = n.text.split(['=', ':']).next().unwrap_or_default();
+            word.eq_ignore_ascii_case("port")
         });
-        const LEADS: &[&str] = &["on", "host", "at", "server", "for"];
-        let led = quoted && LEADS.iter().any(|l| self.previous_word().eq_ignore_ascii_case(l));
-        let side = self.side(key, &at);
-        // `host: Connection refused` is prose; `host: 'db'` and `host=db` are not.
-        let assigned = quoted || bytes.get(at.start.wrapping_sub(1)) == Some(&b'=');
-        let keyed = key.is_some() && side == Side::Peer && assigned;
         let ip_follows = next.is_some_and(|n| {
             let gap = self.line.get(at.end..n.at.start);
             matches!(gap, Some(" (" | "\" (" | "' (" | " [")) && n.text.parse::<IpAddr>().is_ok()
         });
-        const NOT_BEFORE_PORT: &[&str] =
-            &["the", "on", "and", "with", "hostname", "or", "to", "invalid", "unknown", "in"];
-        let before_port = port_follows && !NOT_BEFORE_PORT.contains(&name.as_str());
-        if port.is_none() && !led && !keyed && !before_port && !ip_follows {
+        // Most words end here, before anything is allocated.
+        if !quoted && key.is_none() && !port_follows && !ip_follows {
+            return;
+        }
+        let Some(name) = host_name(text.trim_end_matches(['.', ':'])) else { return };
+        // `host: Connection refused` is prose; `host: 'db'` and `host=db` are not.
+        let assigned = quoted || at.start > 0 && bytes[at.start - 1] == b'=';
+        if !assigned && NOUNS.contains(&name.as_str()) {
+            return;
+        }
+        let port = tuple_port(self.line, &at, next).filter(|_| quoted);
+        let beside = self.line.get(self.previous.end..at.start).is_some_and(|gap| gap.len() <= 3)
+            && !self.line[self.previous.end..at.start].contains(',');
+        let led =
+            quoted && beside && LEADS.iter().any(|l| self.previous_word().eq_ignore_ascii_case(l));
+        let side = self.side(key, &at);
+        let keyed = key.is_some() && side == Side::Peer && assigned;
+        let named = led || keyed || port_follows || ip_follows;
+        if port.is_none() && !named {
             return;
         }
         let port = port.or_else(|| if keyed { self.port.take() } else { None });

@@ -3,6 +3,9 @@
 //! Works on ASCII-lowercase text. Must not know addresses beyond what it is given.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::telling::{head, tail};
 use super::{FalseFriend, Host, Refused};
@@ -11,6 +14,130 @@ use super::{FalseFriend, Host, Refused};
 const SIDECAR_PORTS: &[u16] = &[15000, 15020, 15021];
 /// Refused on these only ever seen against the pod itself.
 const CAPTURE_PORTS: &[u16] = &[15001, 15004, 15006, 15053, 15090];
+
+const SETTINGS: &[&str] = &[
+    "retryon",
+    "retry_on",
+    "retry-on",
+    "retry on",
+    "retries on",
+    "retryable_errors",
+    "retryableerrors",
+    "retryable errors",
+    "retrycodes",
+    "retry_codes",
+    "retryable codes",
+    "retry if",
+    "retrywhen",
+    "retry-on",
+    "error codes",
+    "errorcodes",
+    "error_codes",
+    "ignored errors",
+    "ignorederrors",
+    "ignore_errors",
+    "retry policy",
+    "retrypolicy",
+];
+const ADVICE: &[&str] = &[
+    "e.g.",
+    "for example",
+    "such as",
+    "if you see",
+    "if you get",
+    "if you receive",
+    "in case of",
+    "to avoid",
+    "to prevent",
+    "troubleshoot",
+    "usage:",
+    "example:",
+    "errors like",
+    "what does",
+    "how to",
+    "on connection-refused",
+    "when the connection is",
+    "means that the",
+    "may result in",
+    "could cause",
+    "will cause",
+    "can cause",
+];
+const SUCCESS: &[&str] = &[
+    "connected after",
+    "connected successfully",
+    "successfully connected",
+    "reconnected",
+    "recovered after",
+    "recovered from connection",
+    "succeeded after",
+    "success after",
+    "connection established after",
+    "connection restored",
+    "connection re-established",
+    "is back",
+    "back online",
+    "healthy again",
+    "available again",
+    "ready after",
+    "resolved:",
+];
+const PROBES: &[&str] = &[
+    "readiness probe failed",
+    "liveness probe failed",
+    "startup probe failed",
+    "readiness probe errored",
+    "liveness probe errored",
+    "startup probe errored",
+    "probe failed\" probetype",
+    "probe to app failed",
+    "request to probe app failed",
+    "failed to probe",
+    "probetype=",
+];
+const OTHER_NUMBERS: &[&str] = &[
+    "10061",
+    "0x274d",
+    "actively refused",
+    "wsaeconnrefused",
+    "errno 61]",
+    "os error 61)",
+    "(61)",
+    "errno: -61",
+    "errno\":-61",
+    "errno\": -61",
+    "errno: -4078",
+    "errno\":-4078",
+    "errno=61",
+    "errno 61 ",
+    "errno: 61",
+    "exception (61)",
+    "code=61 ",
+    "code: 61",
+    "(113:",
+    "errno 113",
+    "os error 113",
+    "(110:",
+    "errno 110",
+    "os error 110",
+    "connect error: 113",
+    "connect error: 110",
+];
+const WAIT_HOOK: &[&str] = &["pilot-agent wait", "waiting for envoy proxy to be ready"];
+
+/// All words that decide by merely being in a line, searched for in one pass.
+static SUSPICIOUS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let all = [SETTINGS, ADVICE, SUCCESS, PROBES, OTHER_NUMBERS, WAIT_HOOK].concat();
+    AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(all)
+        .expect("a few dozen short words fit any automaton")
+});
+
+/// Whether a line holds any word that could make it a false friend; most hold none.
+pub(super) fn suspicious(lower: &str) -> bool {
+    SUSPICIOUS.is_match(lower)
+}
 
 /// What the destination says: the sidecar's own readiness poll, or a local server.
 pub(super) fn by_destination(refused: &Refused) -> Option<FalseFriend> {
@@ -25,15 +152,14 @@ pub(super) fn by_destination(refused: &Refused) -> Option<FalseFriend> {
 }
 
 /// Whether the words at `span` are quoted: code, configuration, a query, a pattern, a metric.
-pub(super) fn quoted(lower: &str, span: &Range<usize>) -> bool {
+pub(super) fn quoted(lower: &str, span: &Range<usize>, suspicious: bool) -> bool {
     let before = tail(&lower[..span.start], 160);
     let after = head(&lower[span.end..], 120);
     source_code(before, after)
         || query(before, after)
         || listed(before, after)
         || counted(after)
-        || setting(before)
-        || advice(before)
+        || suspicious && (setting(before) || advice(before))
 }
 
 /// `except ConnectionRefusedError:`, `err.code === 'ECONNREFUSED'`, `errors.Is(err, …)`.
@@ -208,87 +334,20 @@ fn counted(after: &str) -> bool {
 
 /// Names of settings right before the words: `retryOn:`, `retry_on_status`, `--retry-…`.
 fn setting(before: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "retryon",
-        "retry_on",
-        "retry-on",
-        "retry on",
-        "retries on",
-        "retryable_errors",
-        "retryableerrors",
-        "retryable errors",
-        "retrycodes",
-        "retry_codes",
-        "retryable codes",
-        "retry if",
-        "retrywhen",
-        "retry-on",
-        "error codes",
-        "errorcodes",
-        "error_codes",
-        "ignored errors",
-        "ignorederrors",
-        "ignore_errors",
-        "retry policy",
-        "retrypolicy",
-    ];
     let near = tail(before, 60);
     // The setting and the words must belong together: no other sentence in between.
     let near = &near[near.rfind(['.', '\n']).map_or(0, |n| n + 1)..];
-    NAMES.iter().any(|n| near.contains(n))
+    SETTINGS.iter().any(|n| near.contains(n))
 }
 
 /// Help texts, documentation and comments.
 fn advice(before: &str) -> bool {
-    const LEADS: &[&str] = &[
-        "e.g.",
-        "for example",
-        "such as",
-        "if you see",
-        "if you get",
-        "if you receive",
-        "in case of",
-        "to avoid",
-        "to prevent",
-        "troubleshoot",
-        "usage:",
-        "example:",
-        "errors like",
-        "what does",
-        "how to",
-        "on connection-refused",
-        "when the connection is",
-        "means that the",
-        "may result in",
-        "could cause",
-        "will cause",
-        "can cause",
-    ];
     let near = tail(before, 80);
-    LEADS.iter().any(|lead| near.contains(lead))
+    ADVICE.iter().any(|lead| near.contains(lead))
 }
 
 /// A connection that came up in the end, told with its last error.
 pub(super) fn recovered(lower: &str, span: &Range<usize>) -> bool {
-    const SUCCESS: &[&str] = &[
-        "connected after",
-        "connected successfully",
-        "successfully connected",
-        "reconnected",
-        "recovered after",
-        "recovered from connection",
-        "succeeded after",
-        "success after",
-        "connection established after",
-        "connection restored",
-        "connection re-established",
-        "is back",
-        "back online",
-        "healthy again",
-        "available again",
-        "ready after",
-        "resolved:",
-    ];
     let before = tail(&lower[..span.start], 300);
     let success = SUCCESS.iter().any(|s| {
         before.find(s).is_some_and(|n| {
@@ -301,58 +360,17 @@ pub(super) fn recovered(lower: &str, span: &Range<usize>) -> bool {
 
 /// The kubelet's probes, and pilot-agent's on its behalf.
 pub(super) fn probe(lower: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "readiness probe failed",
-        "liveness probe failed",
-        "startup probe failed",
-        "readiness probe errored",
-        "liveness probe errored",
-        "startup probe errored",
-        "probe failed\" probetype",
-        "probe to app failed",
-        "request to probe app failed",
-        "failed to probe",
-        "probetype=",
-    ];
-    WORDS.iter().any(|w| lower.contains(w))
+    PROBES.iter().any(|w| lower.contains(w))
 }
 
 /// The wait hook of Istio's own agent.
 pub(super) fn wait_hook(lower: &str) -> bool {
-    lower.contains("pilot-agent wait") || lower.contains("waiting for envoy proxy to be ready")
+    WAIT_HOOK.iter().any(|w| lower.contains(w))
 }
 
 /// Numbers of other systems (Windows 10061, macOS and BSD 61, Node's -4078) or other errors.
 pub(super) fn other_number(lower: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "10061",
-        "0x274d",
-        "actively refused",
-        "wsaeconnrefused",
-        "errno 61]",
-        "os error 61)",
-        "(61)",
-        "errno: -61",
-        "errno\":-61",
-        "errno\": -61",
-        "errno: -4078",
-        "errno\":-4078",
-        "errno=61",
-        "errno 61 ",
-        "errno: 61",
-        "exception (61)",
-        "code=61 ",
-        "code: 61",
-        "(113:",
-        "errno 113",
-        "os error 113",
-        "(110:",
-        "errno 110",
-        "os error 110",
-        "connect error: 113",
-        "connect error: 110",
-    ];
-    WORDS.iter().any(|w| lower.contains(w))
+    OTHER_NUMBERS.iter().any(|w| lower.contains(w))
 }
 
 /// A Unix socket as the peer: it never leaves the container.

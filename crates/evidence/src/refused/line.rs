@@ -44,7 +44,8 @@ pub(super) fn read(text: &str, lower: &str) -> Line {
         return Line::Piece(piece);
     }
     let (mut tellings, decoy) = telling::find(lower);
-    let quoted = |t: &Telling| friends::quoted(lower, &t.span);
+    let suspicious = friends::suspicious(lower);
+    let quoted = |t: &Telling| friends::quoted(lower, &t.span, suspicious);
     let any = !tellings.is_empty();
     let all_quoted = any && tellings.iter().all(quoted);
     if all_quoted {
@@ -69,11 +70,19 @@ pub(super) fn read(text: &str, lower: &str) -> Line {
     let form = first.form;
     let strength = first.strength;
     let refused = Refused { strength, destinations, form, span: span.clone() };
-    let friend = friend(lower, &span, &refused);
+    let friend = friend(lower, &span, &refused, suspicious);
     Line::Error { refused, friend }
 }
 
-fn friend(lower: &str, span: &Range<usize>, refused: &Refused) -> Option<FalseFriend> {
+fn friend(
+    lower: &str,
+    span: &Range<usize>,
+    refused: &Refused,
+    suspicious: bool,
+) -> Option<FalseFriend> {
+    if !suspicious {
+        return unix_or_destination(lower, span, refused);
+    }
     if friends::other_number(lower) {
         Some(FalseFriend::OtherErrno)
     } else if friends::recovered(lower, span) {
@@ -82,11 +91,16 @@ fn friend(lower: &str, span: &Range<usize>, refused: &Refused) -> Option<FalseFr
         Some(FalseFriend::WaitLoop)
     } else if friends::probe(lower) {
         Some(FalseFriend::KubeletProbe)
-    } else if refused.destinations.is_empty() && friends::unix_socket(lower, span) {
-        Some(FalseFriend::UnixSocket)
     } else {
-        friends::by_destination(refused)
+        unix_or_destination(lower, span, refused)
     }
+}
+
+fn unix_or_destination(lower: &str, span: &Range<usize>, refused: &Refused) -> Option<FalseFriend> {
+    if refused.destinations.is_empty() && friends::unix_socket(lower, span) {
+        return Some(FalseFriend::UnixSocket);
+    }
+    friends::by_destination(refused)
 }
 
 fn piece(text: &str, lower: &str) -> Option<Piece> {

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 pub use join::{Joined, Joiner};
-pub use literals::{LITERALS, may_matter};
+pub use literals::{LITERALS, find_literal, may_matter};
 
 /// How surely the words mean ECONNREFUSED.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -139,8 +139,9 @@ pub(crate) enum Place {
 pub(crate) fn plain_is_safe(text: &str, place: Place) -> bool {
     let Some(first) = text.chars().next() else { return false };
     // Anything that starts like a number, a sign, a dot or an indicator gets quotes, but for
-    // paths and names such as `/data`.
-    if !(first.is_ascii_alphabetic() || first == '/' || first == '_') {
+    // paths and names such as `/data`; no number or time has a slash, so `10.0.0.0/8` is none.
+    let network = first.is_ascii_digit() && text.contains('/');
+    if !(first.is_ascii_alphabetic() || first == '/' || first == '_' || network) {
         return false;
     }
     let good = |c: char| {
@@ -232,7 +233,7 @@ mod tests {
             "a ",
             "'a",
             "a\nb",
-            "10.0.0.0/8",
+            "10.0.0.0",
             "-",
             ".5",
             "é",
@@ -246,7 +247,13 @@ mod tests {
         ] {
             assert!(!plain_is_safe(text, Place::Block), "{text:?}");
         }
-        for text in ["abc", "net.ipv4.ip_unprivileged_port_start", "/data", "http://x:80/y"] {
+        for text in [
+            "abc",
+            "10.0.0.0/8, 1.2.3.4/32",
+            "net.ipv4.ip_unprivileged_port_start",
+            "/data",
+            "http://x:80/y",
+        ] {
             assert!(plain_is_safe(text, Place::Block), "{text:?}");
         }
         assert!(!plain_is_safe("a,b", Place::Flow));

@@ -5,7 +5,8 @@
 /// An action counts where it stands as YAML: at the start of a line or of a value. Within a
 /// plain value, and within quotes, it counts only when it speaks of a chart (`.Values`,
 /// `.Release`, `include` …): alert rules quote `{{ $labels.pod }}` in such places. Comments and
-/// block scalars never count.
+/// block scalars never count, nor do strings of several lines (`\n`): those hold a template
+/// rather than being one, as a ConfigMap's in JSON does.
 #[must_use]
 pub fn is_template(text: &str) -> Option<u64> {
     if !text.contains("{{") {
@@ -41,7 +42,8 @@ const CHART: [&str; 13] = [
 const CHART_ROOTS: [&str; 5] = [".Values", ".Release.", ".Chart.", ".Capabilities.", "include \""];
 
 fn action_has(line: &str, at: usize, words: &[&str]) -> bool {
-    let rest = &line[at + 2..];
+    // Actions are short; a bound keeps a huge line from being searched again and again.
+    let rest = &line[at + 2..line.floor_char_boundary(at + 2 + 200)];
     let action = &rest[..rest.find("}}").unwrap_or(rest.len())];
     words.iter().any(|w| action.contains(w))
 }
@@ -68,6 +70,7 @@ impl Scan {
                     b'\'' if quote == b'\'' && bytes.get(at + 1) == Some(&b'\'') => at += 1,
                     b if b == quote => self.quote = None,
                     b'{' if bytes.get(at + 1) == Some(&b'{')
+                        && !line.contains("\\n")
                         && action_has(line, at, &CHART_ROOTS) =>
                     {
                         return true;

@@ -153,6 +153,26 @@ fn scalars_keep_their_quoting() {
     case("a: long plain\n  goes on # c\nb: 1\n", &[set("a", "x")], "a: x # c\nb: 1\n");
 }
 
+/// What the doctor's fixes do to one file, all in one go.
+#[test]
+fn a_whole_fix_reads_like_the_file_around_it() {
+    let list = "10.0.0.0/8, 1.2.3.4/32";
+    let list = sunup_yaml::append_comma_list(list, "10.9.0.1/32");
+    let config = set_embedded("# inner\nconcurrency: 2\n", &["hold"], json!(true)).unwrap();
+    let sysctl = json!({"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"});
+    case(
+        "t:\n    m:\n        a: # mesh\n            p/config: |\n                # inner\n                concurrency: 2\n\n            e/ranges: 10.0.0.0/8, 1.2.3.4/32   # db\n        labels: {app: shop}\n\n    s:\n        # below\n        c:\n        -   name: app   # main\n            sc: {x: true}\n",
+        &[
+            set("t|m|a|p/config", config),
+            set("t|m|a|e/ranges", list),
+            set("t|m|labels|inject", "true"),
+            append("t|s|sc|sysctls", sysctl),
+            set("t|s|c|0|sc|runAsUser", 1337),
+        ],
+        "t:\n    m:\n        a: # mesh\n            p/config: |\n                # inner\n                concurrency: 2\n                hold: true\n\n            e/ranges: 10.0.0.0/8, 1.2.3.4/32, 10.9.0.1/32   # db\n        labels: {app: shop, inject: \"true\"}\n\n    s:\n        # below\n        c:\n        -   name: app   # main\n            sc: {x: true, runAsUser: 1337}\n        sc:\n            sysctls:\n            - name: net.ipv4.ip_unprivileged_port_start\n              value: \"0\"\n",
+    );
+}
+
 #[test]
 fn values_change_their_kind() {
     case("a: 1 # c\nb: 2\n", &[set("a", json!({"x": 1}))], "a: # c\n  x: 1\nb: 2\n");

@@ -137,6 +137,7 @@ fn templates_are_told_from_texts_that_quote_them() {
         ("a: >-  # c\n  {{ .x }}\n", None),
         ("a: \"multi\n  {{ x }}\n  line\"\nb: 1\n", None),
         ("{\"a\":{\"b\":{\"c\":\"{{x}}\"}}}\n", None),
+        ("{\"data\": {\"config\": \"hub: {{ .Values.hub }}\\nx: 1\"}}", None),
         ("a: it's\nb: '{{ x }}'\n", None),
     ] {
         assert_eq!(is_template(text), line, "{text}");

@@ -133,7 +133,7 @@ fn in_force(
     old: &[Existing],
 ) -> Result<bool, NetlinkError> {
     let same = old.len() == ruleset.tables.len()
-        && old.iter().all(|t| t.note.is_some_and(|(digest, _)| digest == ruleset.digest()));
+        && old.iter().all(|t| t.note.as_ref().is_some_and(|n| n.digest == ruleset.digest()));
     if !same {
         return Ok(false);
     }
@@ -143,7 +143,7 @@ fn in_force(
 
 /// Routing of earlier settings that the new ones don't need.
 fn drop_stale(old: &[Existing], now: Routing) {
-    for (_, before) in old.iter().filter_map(|table| table.note) {
+    for before in old.iter().filter_map(|table| Some(table.note.as_ref()?.routing)) {
         if before.tproxy.is_some() && before.tproxy != now.tproxy {
             // Harmless where it fails: nothing carries the mark any more.
             let _ = remove_routing(before);
@@ -224,7 +224,7 @@ pub fn clean() -> Result<bool, CaptureError> {
         let families: Vec<Family> = old.iter().map(|table| table.family).collect();
         match nft::replace(&mut socket, generation, &families, None) {
             Ok(()) => {
-                for (_, routing) in old.iter().filter_map(|table| table.note) {
+                for routing in old.iter().filter_map(|t| Some(t.note.as_ref()?.routing)) {
                     remove_routing(routing).map_err(CaptureError::Unreadable)?;
                 }
                 return Ok(true);
@@ -282,28 +282,40 @@ impl Report {
     }
 }
 
-/// Compares what is in force with a ruleset, and reads the gate.
+/// Compares what is in force with a ruleset, and reads the gate. Without a ruleset: is there
+/// any capture of ours, whatever its settings.
 ///
 /// # Errors
 /// See [`CaptureError`]: reading needs `NET_ADMIN` too.
-pub fn check(ruleset: &Ruleset) -> Result<Report, CaptureError> {
+pub fn check(ruleset: Option<&Ruleset>) -> Result<Report, CaptureError> {
     let mut socket = open()?;
-    let states = nft::compare(&mut socket, ruleset).map_err(CaptureError::Unreadable)?;
+    let found = nft::existing(&mut socket).map_err(CaptureError::Unreadable)?;
+    let states = match ruleset {
+        Some(ruleset) => nft::compare(&mut socket, ruleset).map_err(CaptureError::Unreadable)?,
+        None if found.is_empty() => vec![(Family::Ip, TableState::Missing)],
+        None => found.iter().map(|table| (table.family, TableState::Whole)).collect(),
+    };
     let mut gate = Vec::new();
-    for table in nft::existing(&mut socket).map_err(CaptureError::Unreadable)? {
-        let ports = ruleset.gate_ports();
+    for table in &found {
+        let ports = table.note.as_ref().map_or(Vec::new(), |note| note.gate_ports.clone());
         let state = nft::gate_state(&mut socket, table.family, &ports);
         gate.extend(state.map_err(CaptureError::Unreadable)?);
     }
-    let mut routing = Vec::new();
-    if let Some((mark, table)) = ruleset.routing.tproxy {
-        for ipv6 in [false, true].into_iter().filter(|v6| !v6 || ruleset.routing.ipv6) {
-            if !route::has_mark_rule(ipv6, mark, table).map_err(CaptureError::Unreadable)? {
-                let family = if ipv6 { "IPv6" } else { "IPv4" };
-                routing.push(format!("the {family} rule that mark {mark} looks up table {table}"));
-            }
-        }
-    }
+    let noted = found.iter().find_map(|table| Some(table.note.as_ref()?.routing));
+    let wanted = ruleset.map(|ruleset| ruleset.routing).or(noted).unwrap_or_default();
+    let routing = missing_routing(wanted).map_err(CaptureError::Unreadable)?;
     let tables = states.into_iter().map(|(family, state)| (family.word(), state)).collect();
     Ok(Report { tables, routing, gate })
+}
+
+fn missing_routing(wanted: Routing) -> Result<Vec<String>, NetlinkError> {
+    let mut out = Vec::new();
+    let Some((mark, table)) = wanted.tproxy else { return Ok(out) };
+    for ipv6 in [false, true].into_iter().filter(|v6| !v6 || wanted.ipv6) {
+        if !route::has_mark_rule(ipv6, mark, table)? {
+            let family = if ipv6 { "IPv6" } else { "IPv4" };
+            out.push(format!("the {family} rule that mark {mark} looks up table {table}"));
+        }
+    }
+    Ok(out)
 }

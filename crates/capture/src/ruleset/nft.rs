@@ -23,6 +23,21 @@ impl Ruleset {
     }
 }
 
+impl Ruleset {
+    /// The rules of a family that carry an id: chain, and rule as nft writes it.
+    #[must_use]
+    pub fn rules_named(&self, family: Family, id: &str) -> Vec<(&'static str, String)> {
+        let tables = self.tables.iter().filter(|table| table.family == family);
+        let rules = tables
+            .flat_map(|table| &table.chains)
+            .flat_map(|chain| chain.rules.iter().map(move |rule| (chain.name, rule)));
+        rules
+            .filter(|(_, rule)| rule.id == id)
+            .map(|(chain, rule)| (chain, show_rule(family, rule)))
+            .collect()
+    }
+}
+
 fn write_table(out: &mut String, table: &Table) -> std::fmt::Result {
     writeln!(out, "table {} {TABLE} {{", table.family.word())?;
     for name in &table.counters {
@@ -104,8 +119,7 @@ fn write_chain(out: &mut String, family: Family, chain: &Chain) -> std::fmt::Res
 }
 
 /// One rule as nft writes it, with its id as comment.
-#[must_use]
-pub(super) fn show_rule(family: Family, rule: &Rule) -> String {
+fn show_rule(family: Family, rule: &Rule) -> String {
     let words: Vec<String> = rule.exprs.iter().map(|expr| show_expr(family, expr)).collect();
     format!("{} comment \"{}\"", words.join(" "), rule.id)
 }

@@ -159,6 +159,51 @@ impl Config {
         serde_json::from_value(value).map_err(fail)
     }
 
+    /// These settings, with those of another source taking precedence where it says something.
+    #[must_use]
+    pub fn overridden_by(mut self, other: Self) -> Self {
+        macro_rules! take {
+            ($($field:ident),* $(,)?) => {
+                $(if other.$field.is_some() { self.$field = other.$field; })*
+            };
+        }
+        take!(
+            proxy_port,
+            inbound_capture_port,
+            inbound_tunnel_port,
+            proxy_uid,
+            proxy_gid,
+            inbound_interception_mode,
+            inbound_tproxy_mark,
+            inbound_tproxy_route_table,
+            inbound_ports_include,
+            inbound_ports_exclude,
+            owner_groups_include,
+            owner_groups_exclude,
+            outbound_ports_include,
+            outbound_ports_exclude,
+            outbound_ip_ranges_include,
+            outbound_ip_ranges_exclude,
+            reroute_virtual_interfaces,
+            exclude_interfaces,
+            redirect_dns,
+            capture_all_dns,
+            drop_invalid,
+            enable_ipv6,
+            dns_servers_v4,
+            dns_servers_v6,
+            dual_stack,
+            host_ipv4_loopback_cidr,
+            network_namespace,
+            proxy_mark,
+            start_gate,
+            start_gate_inbound,
+            start_gate_deadline,
+        );
+        self.labels.extend(other.labels);
+        self
+    }
+
     /// Judges every value.
     ///
     /// # Errors

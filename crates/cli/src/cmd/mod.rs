@@ -3,6 +3,8 @@
 //! A new command is a file with a `clap::Args` struct and a `run(args, &Global)`; here it gets
 //! its `mod` line, its variant in [`Command`] and its arm in [`run`].
 
+#[cfg(target_os = "linux")]
+mod capture;
 mod doctor;
 
 use std::process::ExitCode;
@@ -47,12 +49,21 @@ pub(crate) enum Color {
 /// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    #[cfg(target_os = "linux")]
+    Capture(capture::Args),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    IstioIptables(capture::Settings),
     Doctor(doctor::Args),
 }
 
 /// Runs one command. An error is printed by `main` and ends in [`TROUBLE`].
 pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode> {
     match command {
+        #[cfg(target_os = "linux")]
+        Command::Capture(args) => capture::run(args, global),
+        #[cfg(target_os = "linux")]
+        Command::IstioIptables(args) => capture::apply(args, global),
         Command::Doctor(args) => doctor::run(args, global),
     }
 }

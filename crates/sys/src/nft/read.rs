@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use sunup_capture::Ruleset;
-use sunup_capture::ruleset::{Family, Routing, SetContent, TABLE, gate};
+use sunup_capture::ruleset::{Family, SetContent, TABLE, gate};
 
-use super::transaction::{elements, parse_note};
+use super::transaction::{Note, elements};
 use super::{header, kind, number};
 use crate::netlink::{Attrs, Message, NLM_F_DUMP, NetlinkError, Socket};
 
@@ -14,8 +14,8 @@ use crate::netlink::{Attrs, Message, NLM_F_DUMP, NetlinkError, Socket};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Existing {
     pub(crate) family: Family,
-    /// Digest and routing, where the table carries our note (kernels before 5.10 lose it).
-    pub(crate) note: Option<(u64, Routing)>,
+    /// Where the table carries our note (kernels before 5.10 lose it).
+    pub(crate) note: Option<Note>,
 }
 
 /// Our tables, IPv4 first.
@@ -30,7 +30,7 @@ pub(crate) fn existing(socket: &mut Socket) -> Result<Vec<Existing>, NetlinkErro
             _ => return,
         };
         if attrs.text(1) == Some(TABLE) {
-            let note = attrs.get(6).and_then(read_comment).and_then(|text| parse_note(&text));
+            let note = attrs.get(6).and_then(read_comment).and_then(|text| Note::parse(&text));
             out.push(Existing { family, note });
         }
     })?;
@@ -117,7 +117,7 @@ pub(crate) fn compare(
             (Some(_), None) => TableState::Missing,
             (None, Some(_)) => TableState::Differs("the settings ask for no such table".into()),
             (Some(_), Some(found))
-                if found.note.is_some_and(|(digest, _)| digest != ruleset.digest()) =>
+                if found.note.as_ref().is_some_and(|n| n.digest != ruleset.digest()) =>
             {
                 TableState::Differs("it was made for other settings".into())
             }

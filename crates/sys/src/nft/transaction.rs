@@ -72,7 +72,7 @@ fn batch(generation: u32, old: &[Family], new: Option<&Ruleset>) -> Vec<Message>
         }
     }
     // Acknowledging the end of a batch is new in Linux 6.10; the last request in it will do.
-    if let Some(last) = out.last_mut().filter(|_| true) {
+    if let Some(last) = out.last_mut() {
         last.flag(NLM_F_ACK);
     }
     let end = Message::new(kind::BATCH_END, 0, &header(0, NFTABLES), "ending the transaction");
@@ -85,18 +85,34 @@ pub(super) fn note(ruleset: &Ruleset) -> String {
     let Routing { tproxy, ipv6 } = ruleset.routing;
     let (mark, table) = tproxy.unwrap_or_default();
     let digest = ruleset.digest();
-    format!("sunup 1 digest={digest:016x} mark={mark} table={table} ipv6={}", u8::from(ipv6))
+    let gate: Vec<String> = ruleset.gate_ports().iter().map(u16::to_string).collect();
+    format!(
+        "sunup 1 digest={digest:016x} mark={mark} table={table} ipv6={} gate={}",
+        u8::from(ipv6),
+        gate.join(",")
+    )
 }
 
-/// Reads [`note`] back: digest and routing.
-pub(super) fn parse_note(note: &str) -> Option<(u64, Routing)> {
-    let mut words = note.strip_prefix("sunup 1 ")?.split(' ');
-    let mut value = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
-    let digest = u64::from_str_radix(value("digest")?, 16).ok()?;
-    let mark: u32 = value("mark")?.parse().ok()?;
-    let table: u32 = value("table")?.parse().ok()?;
-    let ipv6 = value("ipv6")? == "1";
-    Some((digest, Routing { tproxy: (mark != 0).then_some((mark, table)), ipv6 }))
+/// What [`note`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) digest: u64,
+    pub(crate) routing: Routing,
+    pub(crate) gate_ports: Vec<u16>,
+}
+
+impl Note {
+    pub(super) fn parse(note: &str) -> Option<Self> {
+        let mut words = note.strip_prefix("sunup 1 ")?.split(' ');
+        let mut value = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
+        let digest = u64::from_str_radix(value("digest")?, 16).ok()?;
+        let mark: u32 = value("mark")?.parse().ok()?;
+        let table: u32 = value("table")?.parse().ok()?;
+        let ipv6 = value("ipv6")? == "1";
+        let gate_ports = value("gate")?.split(',').filter_map(|port| port.parse().ok()).collect();
+        let routing = Routing { tproxy: (mark != 0).then_some((mark, table)), ipv6 };
+        Some(Self { digest, routing, gate_ports })
+    }
 }
 
 /// nft's way of storing a comment: type 0, length, text with its NUL.
@@ -259,10 +275,11 @@ mod tests {
     #[test]
     fn the_note_survives_the_round_trip() {
         let ruleset = ruleset(&["-i", "*", "-b", "*", "-m", "TPROXY"]);
-        let (digest, routing) = parse_note(&note(&ruleset)).unwrap();
-        assert_eq!((digest, routing), (ruleset.digest(), ruleset.routing));
-        assert_eq!(parse_note("somebody else's"), None);
-        assert_eq!(parse_note("sunup 1 digest=zz"), None);
+        let read = Note::parse(&note(&ruleset)).unwrap();
+        assert_eq!((read.digest, read.routing), (ruleset.digest(), ruleset.routing));
+        assert_eq!(read.gate_ports, [15001]);
+        assert_eq!(Note::parse("somebody else's"), None);
+        assert_eq!(Note::parse("sunup 1 digest=zz"), None);
     }
 
     #[test]

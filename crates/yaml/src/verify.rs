@@ -145,10 +145,14 @@ fn touch(before: &str, doc: &Document, path: &[Segment], op: Option<&Op>, out: &
             let parent = path.split_last().and_then(|(_, p)| tree.find(p));
             let parent_end = parent.map_or(range.end, |(_, p)| tree.node(p).end as usize);
             let stop = if shares { parent_end } else { range.end };
-            // The last entry of a flow collection takes the comma before it along.
-            let kept = before[..range.start].trim_end();
-            if kept.ends_with(',') {
-                out.rewritten.push(kept.len() - 1..kept.len());
+            // The last entry of a flow collection takes the comma before it along, which may
+            // stand some lines up, before a comment.
+            if let Some((_, parent)) = parent
+                && matches!(tree.node(parent).kind, Kind::FlowMap | Kind::FlowSeq)
+            {
+                let ends = tree.children(parent).map(|c| tree.node(c).end as usize);
+                let previous = ends.filter(|end| *end <= range.start).max();
+                out.rewritten.extend(previous.map(|end| end..range.start));
             }
             out.rewritten.push(range.start..stop.min(before.len()).max(range.end));
             out.gone.push(range.start..line_end);

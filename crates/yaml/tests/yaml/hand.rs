@@ -213,6 +213,11 @@ fn removal_takes_only_what_is_named() {
     case("l:\n- b: 1\n- d\n", &[remove("l|0|b")], "l:\n- {}\n- d\n");
     case("l:\n- a\n", &[remove("l|0")], "l: []\n");
     case("a: 1\nb: 2", &[remove("b")], "a: 1");
+    case(
+        "a: {\n  b: 1, # c1\n  c: 2\n} # c3\n",
+        &[remove("a|c")],
+        "a: {\n  b: 1 # c1\n  \n} # c3\n",
+    );
     case("a: {b: 1, c: 2, d: 3}\n", &[remove("a|c")], "a: {b: 1, d: 3}\n");
     case("a: {b: 1, c: 2}\n", &[remove("a|c")], "a: {b: 1}\n");
     case("a: {b: 1}\n", &[remove("a|b")], "a: {}\n");

@@ -3,8 +3,10 @@
 //! The only place that prints. It holds no judgement of its own: what a line means, which rule
 //! fires and how a file is edited is said by the crates below.
 
+mod apply;
 mod cmd;
 mod out;
+mod progress;
 mod when;
 mod workload;
 

@@ -37,6 +37,12 @@ pub(crate) fn error(global: &Global, error: &anyhow::Error) {
     eprint(global, &format!("{red}error{red:#}: {error:#}\n"));
 }
 
+/// Prints something worth knowing that is no part of the output.
+pub(crate) fn note(global: &Global, text: &str) {
+    let bold = Style::new().bold();
+    eprint(global, &format!("{bold}note{bold:#}: {text}\n"));
+}
+
 /// Whether the error is that nobody reads our output any more.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error

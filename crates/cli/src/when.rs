@@ -1,13 +1,25 @@
 //! Times as people type them: RFC 3339, a date, or how long ago.
 
+use std::str::FromStr;
+
 use jiff::{SignedDuration, Timestamp};
 
-/// Reads a time, counting back from now where it is relative.
-///
-/// # Errors
-/// A sentence that says which forms there are.
-pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
-    parse_from(text, Timestamp::now())
+/// A time as it was given and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct When {
+    /// As it was typed, for commands to repeat.
+    pub(crate) text: String,
+    /// The instant, counted back from now where it was relative.
+    pub(crate) at: Timestamp,
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at = parse_from(text, Timestamp::now())?;
+        Ok(When { text: text.trim().to_owned(), at })
+    }
 }
 
 fn parse_from(text: &str, now: Timestamp) -> Result<Timestamp, String> {

@@ -1,5 +1,6 @@
 //! `KIND/NAME` as people type it, with kubectl's short kinds.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// A workload that was asked for.
@@ -9,6 +10,12 @@ pub(crate) struct Workload {
     pub(crate) kind: String,
     /// Name.
     pub(crate) name: String,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
 }
 
 /// Kinds that own pods, with what kubectl takes for them.

@@ -41,6 +41,8 @@ impl Default for Look {
 pub struct Seen {
     /// How many of what were read, such as `(120331, "log line")`; the order is kept.
     pub counts: Vec<(u64, &'static str)>,
+    /// Whether none of it was anything to judge by.
+    pub empty: bool,
     /// Kinds of evidence that were not among the inputs, each with the command that gets it.
     pub gaps: Vec<(String, String)>,
     /// The arguments of this run but for `--fix`, quoted for a shell; `None` where it can't be

@@ -9,7 +9,7 @@ use super::paint::{BOLD, DIM, FRAME, RED, Signs, char_width, clean, paint, signs
 
 /// Words that say what went wrong, the most telling first. Where several are in a line, the first
 /// of this list is underlined.
-const TELLING: [&str; 22] = [
+const TELLING: [&str; 24] = [
     "connection refused",
     "econnrefused",
     "connectionrefused",
@@ -18,6 +18,8 @@ const TELLING: [&str; 22] = [
     "permission denied",
     "probe failed",
     "probe errored",
+    "not ready",
+    "already in use",
     "back-off",
     "crashloopbackoff",
     "oomkilled",

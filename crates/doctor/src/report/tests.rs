@@ -66,6 +66,7 @@ fn report() -> Report {
 fn seen() -> Seen {
     Seen {
         counts: vec![(3, "file"), (1, "pod"), (14, "event"), (120_331, "log line")],
+        empty: false,
         gaps: vec![("node versions".into(), "kubectl get nodes -o json".into())],
         arguments: Some("deploy.yaml export.jsonl events.json".into()),
         editable: [(0, "hold-application".to_owned())].into(),

@@ -292,7 +292,9 @@ impl Page<'_> {
     fn close(&mut self, report: &Report) {
         self.blank();
         if report.findings.is_empty() {
-            let text = if report.unreadable.is_empty() {
+            let text = if self.seen.empty {
+                "Nothing was read that a pod's start could be judged by."
+            } else if report.unreadable.is_empty() {
                 "No start-up fault found."
             } else {
                 "No start-up fault found in what could be read."
@@ -311,7 +313,7 @@ impl Page<'_> {
         if !counts.is_empty() {
             self.note(0, "Looked at ", PLAIN, &format!("{}.", counts.join(", ")));
         }
-        if !report.findings.is_empty() && !self.look.verbose {
+        if self.seen.empty || !report.findings.is_empty() && !self.look.verbose {
             return;
         }
         for (what, command) in &self.seen.gaps {

@@ -1,0 +1,203 @@
+//! Writes edited manifests: whole or not at all, and only over the text that was judged.
+//!
+//! How a text is edited is `sunup-yaml`'s affair; which edits there are, the doctor's.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use sunup_yaml::{DocEdit, Limits};
+
+/// What became of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was replaced; the diff of what changed.
+    Edited(String),
+    /// The edits were there already.
+    Unchanged,
+    /// It was not touched: why, and the diff where there would have been one.
+    LeftAlone {
+        /// The reason, without the file's name.
+        why: String,
+        /// What would have been written.
+        diff: Option<String>,
+    },
+}
+
+/// Edits one file. `label` is its name in the diff; `judged` says whether a text is the one that
+/// the edits were made for.
+pub(crate) fn edit_file(
+    path: &Path,
+    label: &str,
+    edits: &[DocEdit],
+    judged: impl Fn(&[u8]) -> bool,
+) -> Outcome {
+    let alone = |why: String, diff: Option<String>| Outcome::LeftAlone { why, diff };
+    // A link stays a link: the file it leads to is replaced.
+    let (path, before) = match fs::canonicalize(path).and_then(|p| Ok((p.clone(), fs::read(&p)?))) {
+        Ok(found) => found,
+        Err(error) => return alone(error.to_string(), None),
+    };
+    if !judged(&before) {
+        return alone("it changed after it was read; run again".to_owned(), None);
+    }
+    let Ok(text) = std::str::from_utf8(&before) else {
+        return alone("it is not UTF-8".to_owned(), None);
+    };
+    let after = match sunup_yaml::edit(text, edits, &Limits::default()) {
+        Ok(after) => after,
+        Err(error) => return alone(error.to_string(), None),
+    };
+    if after == text {
+        return Outcome::Unchanged;
+    }
+    let diff = diff(label, text, &after);
+    match replace(&path, &before, after.as_bytes()) {
+        Ok(()) => Outcome::Edited(diff),
+        Err(error) => alone(error.to_string(), Some(diff)),
+    }
+}
+
+/// A unified diff.
+fn diff(label: &str, before: &str, after: &str) -> String {
+    similar::TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .header(&format!("a/{label}"), &format!("b/{label}"))
+        .to_string()
+}
+
+/// Puts `after` in the place of `before` in one step: who opens the file sees one or the other,
+/// and a crash or Ctrl-C leaves one of them. Mode and owner are kept, or the file is left alone.
+fn replace(path: &Path, before: &[u8], after: &[u8]) -> io::Result<()> {
+    let refused = |why: &str| io::Error::new(io::ErrorKind::PermissionDenied, why.to_owned());
+    let meta = fs::metadata(path)?;
+    if meta.permissions().readonly() {
+        return Err(refused("it is read-only"));
+    }
+    if links(&meta) > 1 {
+        return Err(refused("it has several hard links, which replacing it would part"));
+    }
+    let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let mut new = tempfile::Builder::new().prefix(".sunup-").tempfile_in(&folder)?;
+    new.write_all(after)?;
+    same_owner(new.as_file(), &meta)?;
+    // After the owner: changing that drops set-id bits.
+    new.as_file().set_permissions(meta.permissions())?;
+    new.as_file().sync_all()?;
+    if fs::read(path)? != before {
+        return Err(io::Error::other("it is being changed by somebody else; run again"));
+    }
+    new.persist(path).map_err(|error| error.error)?;
+    // The name, too, has to outlast a crash. Not every system lets a folder be opened for that.
+    if let Ok(folder) = File::open(&folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn links(meta: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(meta)
+}
+
+#[cfg(not(unix))]
+fn links(_: &Metadata) -> u64 {
+    1
+}
+
+#[cfg(unix)]
+fn same_owner(new: &File, old: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let now = new.metadata()?;
+    let uid = (now.uid() != old.uid()).then_some(old.uid());
+    let gid = (now.gid() != old.gid()).then_some(old.gid());
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
+    }
+    fchown(new, uid, gid).map_err(|error| {
+        io::Error::new(error.kind(), "it belongs to somebody else, which replacing would change")
+    })
+}
+
+#[cfg(not(unix))]
+fn same_owner(_: &File, _: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use sunup_yaml::{DocEdit, Op};
+
+    use super::*;
+
+    const TEXT: &str = "# kept\na: 1 # why\r\nb: [x]\n";
+
+    fn set(value: u32) -> Vec<DocEdit> {
+        let op = Op::Set { path: vec!["a".into()], value: value.into() };
+        vec![DocEdit { document: 0, op }]
+    }
+
+    fn file(mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("m.yaml");
+        fs::write(&path, TEXT).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        (folder, path)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("readable");
+        entries.map(|e| e.expect("entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn an_edit_keeps_the_rest_and_the_mode_and_leaves_nothing_behind() {
+        let (folder, path) = file(0o640);
+        let outcome = edit_file(&path, "m.yaml", &set(2), |text| text == TEXT.as_bytes());
+        let Outcome::Edited(diff) = outcome else { panic!("{outcome:?}") };
+        assert!(diff.starts_with("--- a/m.yaml\n+++ b/m.yaml\n"), "{diff}");
+        let after = fs::read_to_string(&path).expect("readable");
+        assert_eq!(after, TEXT.replace("a: 1", "a: 2"));
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o640);
+        assert_eq!(names(folder.path()), ["m.yaml"]);
+        let inode = fs::metadata(&path).expect("there").ino();
+        assert_eq!(edit_file(&path, "m.yaml", &set(2), |_| true), Outcome::Unchanged);
+        assert_eq!(fs::metadata(&path).expect("there").ino(), inode, "written a second time");
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let (folder, path) = file(0o644);
+        let link = folder.path().join("link.yaml");
+        symlink("m.yaml", &link).expect("linked");
+        assert!(matches!(edit_file(&link, "link.yaml", &set(2), |_| true), Outcome::Edited(_)));
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert!(fs::read_to_string(&path).expect("readable").contains("a: 2"));
+    }
+
+    #[test]
+    fn what_must_not_be_replaced_is_left_alone_with_the_reason() {
+        let why = |path: &Path, judged: bool| match edit_file(path, "m", &set(2), |_| judged) {
+            Outcome::LeftAlone { why, .. } => why,
+            other => panic!("{other:?}"),
+        };
+        let (folder, path) = file(0o444);
+        assert!(why(&path, true).contains("read-only"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+        assert!(why(&path, false).contains("run again"));
+        fs::hard_link(&path, folder.path().join("twin")).expect("linked");
+        assert!(why(&path, true).contains("hard links"));
+        assert_eq!(fs::read_to_string(&path).expect("readable"), TEXT);
+        assert!(!why(&folder.path().join("gone"), true).is_empty());
+        fs::write(&path, b"a: \xff\n").expect("written");
+        assert!(why(&path, true).contains("UTF-8"));
+        fs::write(&path, "a: {{ .Values.a }}\n").expect("written");
+        assert!(why(&path, true).contains("template"));
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, ["m.yaml", "twin"]);
+    }
+}

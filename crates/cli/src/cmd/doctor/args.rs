@@ -1,0 +1,243 @@
+//! What `sunup doctor` can be asked.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use sunup_api::report::{Finding, Severity, Verdict};
+use sunup_evidence::scope::Scope;
+
+use crate::when::When;
+use crate::workload::Workload;
+
+/// The PATH that means standard input.
+const STDIN: &str = "-";
+
+const EXAMPLES: &str = "\
+Examples:
+  sunup doctor export.json                    a Cloud Logging export
+  kubectl get pods,events,deploy -o json | sunup doctor
+  sunup doctor bug-report.tar.gz -n shop      one namespace of a bug report
+  sunup doctor k8s/ logs/ -w deploy/checkout  one workload, manifests and logs together
+  sunup doctor --fix k8s/ export.json         edit the manifests among the inputs
+
+What is read is recognised by its content, never by its name: Cloud Logging exports (JSON array
+or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, CRI log files,
+istioctl bug-report and must-gather archives, manifests, and directories or .tar/.gz/.zst of them.
+
+Exit codes:
+  0  nothing found
+  1  findings (after --fix: findings left); also when some of the input was unreadable
+  2  no finding, but part of the input was unreadable, there was nothing to read, or wrong usage";
+
+/// Says why a workload does not come up, proves it, and shows or applies the fix
+///
+/// Reads what you already have: manifests, logs, events, pod status. Names the fault, shows the
+/// lines that prove it, rules look-alikes out, and prints the change to the manifest as a diff.
+/// Without --fix nothing is written.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES, after_help = "`sunup doctor --help` has examples.")]
+pub(crate) struct Args {
+    /// Files, archives or directories; `-` is standard input, which is also read when no PATH is
+    /// given and it is not a terminal
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    /// Only this namespace
+    #[arg(short, long, value_name = "NS", help_heading = "Narrow the input")]
+    pub(super) namespace: Option<String>,
+
+    /// Only this pod
+    #[arg(long, value_name = "POD", help_heading = "Narrow the input")]
+    pod: Option<String>,
+
+    /// Only this workload, such as deploy/checkout, StatefulSet/db or cronjob/report
+    #[arg(short, long, value_name = "KIND/NAME", help_heading = "Narrow the input")]
+    workload: Option<Workload>,
+
+    /// Only what happened at or after this time: RFC 3339 (2026-11-23T10:41:15Z), a date (UTC), or
+    /// how long before now (90s, 30m, 2h, 3d)
+    #[arg(long, value_name = "TIME", help_heading = "Narrow the input")]
+    since: Option<When>,
+
+    /// Only what happened before this time, written likewise
+    #[arg(long, value_name = "TIME", help_heading = "Narrow the input")]
+    until: Option<When>,
+
+    /// Edit the manifests among the inputs: the first safe fix of each finding, or with
+    /// --fix=FIX_ID that one. Prints the diff, then what is left. Logs, exports, templates and
+    /// healthy manifests are never touched
+    #[arg(long, value_name = "FIX_ID", num_args = 0..=1, require_equals = true)]
+    pub(super) fix: Option<Option<String>>,
+
+    /// How to print the report; json is a contract
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
+    pub(super) format: Format,
+
+    /// What ends in exit code 1: findings that are at least this certain, warnings and errors
+    /// only, or nothing
+    #[arg(long, value_enum, value_name = "LINE", default_value_t, help_heading = "Output")]
+    pub(super) fail_on: FailOn,
+
+    /// One line for each finding and nothing else
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// Everything: the whole timeline, all evidence, every fix with its patch
+    #[arg(short, long, help_heading = "Output")]
+    pub(super) verbose: bool,
+}
+
+/// How to print the report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: schema sunup.doctor/v1.
+    Json,
+}
+
+/// Which findings end in exit code 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum FailOn {
+    /// Any finding.
+    #[default]
+    Possible,
+    /// Likely and confirmed ones.
+    Likely,
+    /// Confirmed ones.
+    Confirmed,
+    /// Warnings and errors, however certain.
+    Warning,
+    /// None.
+    Never,
+}
+
+impl FailOn {
+    /// Whether a finding ends in exit code 1.
+    pub(super) fn counts(self, finding: &Finding) -> bool {
+        match self {
+            FailOn::Possible => true,
+            FailOn::Likely => finding.verdict >= Verdict::Likely,
+            FailOn::Confirmed => finding.verdict >= Verdict::Confirmed,
+            FailOn::Warning => finding.severity >= Severity::Warning,
+            FailOn::Never => false,
+        }
+    }
+}
+
+impl Args {
+    /// What to look at.
+    pub(super) fn scope(&self) -> Scope {
+        Scope {
+            namespace: self.namespace.clone(),
+            pod: self.pod.clone(),
+            workload: self.workload.as_ref().map(|w| (w.kind.clone(), w.name.clone())),
+            since: self.since.as_ref().map(|when| when.at),
+            until: self.until.as_ref().map(|when| when.at),
+        }
+    }
+
+    /// What clap cannot see.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let stdin = self.paths.iter().filter(|path| is_stdin(path)).count();
+        ensure!(stdin < 2, "standard input can be read once: give `-` once");
+        if let (Some(since), Some(until)) = (&self.since, &self.until) {
+            ensure!(
+                since.at < until.at,
+                "--since {} is not before --until {}",
+                since.text,
+                until.text
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether standard input is among what is read.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|path| is_stdin(path))
+    }
+
+    /// The arguments to run again with, but for `--fix` and those about the output, quoted for a
+    /// shell; `None` where standard input is among them.
+    pub(super) fn again(&self) -> Option<String> {
+        if self.reads_stdin() {
+            return None;
+        }
+        let mut words: Vec<String> = Vec::new();
+        let options = [
+            ("-n", self.namespace.clone()),
+            ("--pod", self.pod.clone()),
+            ("-w", self.workload.as_ref().map(ToString::to_string)),
+            ("--since", self.since.as_ref().map(|when| when.text.clone())),
+            ("--until", self.until.as_ref().map(|when| when.text.clone())),
+        ];
+        for (option, value) in options {
+            words.extend(value.into_iter().flat_map(|value| [option.to_owned(), quote(&value)]));
+        }
+        let paths: Vec<String> =
+            self.paths.iter().map(|path| quote(&path.to_string_lossy())).collect();
+        if paths.iter().any(|path| path.starts_with('-')) {
+            words.push("--".to_owned());
+        }
+        words.extend(paths);
+        Some(words.join(" "))
+    }
+}
+
+/// Whether a PATH means standard input.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == STDIN
+}
+
+/// A word as a POSIX shell reads it back.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cmd::{Cli, Command};
+
+    fn args(line: &[&str]) -> Args {
+        let line = ["sunup", "doctor"].iter().chain(line);
+        let cli = Cli::try_parse_from(line).expect("a good command line");
+        #[allow(irrefutable_let_patterns, reason = "it is refutable with a second command")]
+        let Command::Doctor(args) = cli.command else { panic!("another command") };
+        args
+    }
+
+    #[test]
+    fn a_run_can_be_repeated_as_it_was_given() {
+        let again = |line: &[&str]| args(line).again();
+        assert_eq!(
+            again(&["a b.yaml", "-n", "shop", "--fix", "--since=2h", "-w", "deploy/x", "-v"]),
+            Some("-n shop -w Deployment/x --since 2h 'a b.yaml'".to_owned())
+        );
+        assert_eq!(again(&["--", "-x.yaml", "it's"]), Some("-- -x.yaml 'it'\\''s'".to_owned()));
+        assert_eq!(again(&["a", "-"]), None);
+        assert_eq!(again(&[]), None);
+    }
+
+    #[test]
+    fn fix_takes_an_id_only_behind_an_equals_sign() {
+        assert_eq!(args(&["--fix", "a.yaml"]).fix, Some(None));
+        assert_eq!(args(&["--fix=x", "a.yaml"]).fix, Some(Some("x".to_owned())));
+        assert_eq!(args(&["a.yaml"]).fix, None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [&["-", "-"][..], &["--since=1h", "--until=2h", "a"]] {
+            assert!(args(line).check().is_err(), "{line:?}");
+        }
+        assert!(args(&["-", "a"]).check().is_ok());
+    }
+}

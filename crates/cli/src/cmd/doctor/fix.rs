@@ -1,0 +1,134 @@
+//! `--fix`: chooses one fix for each finding and has the files edited.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use sunup_api::report::{Finding, Safety};
+use sunup_doctor::{Diagnosis, FileEdit};
+
+use crate::apply::{Outcome, edit_file};
+
+/// What came of `--fix`.
+pub(super) struct Fixed {
+    /// The diffs and what became of each file, styled.
+    pub(super) text: String,
+    /// Said after the report, on standard error.
+    pub(super) notes: Vec<String>,
+    /// How many files were edited.
+    pub(super) files: usize,
+    /// Findings whose fix is in place.
+    done: Vec<usize>,
+}
+
+impl Fixed {
+    /// Takes out what was fixed, where the evidence can't be judged a second time.
+    pub(super) fn drop_findings(&self, diagnosis: &mut Diagnosis) {
+        let mut index = 0;
+        diagnosis.report.findings.retain(|_| {
+            index += 1;
+            !self.done.contains(&(index - 1))
+        });
+        diagnosis.edits.clear();
+    }
+}
+
+/// Applies the first safe fix of each finding, or the one that is `wanted`.
+pub(super) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>) -> Fixed {
+    let mut fixed = Fixed { text: String::new(), notes: Vec::new(), files: 0, done: Vec::new() };
+    let mut files: BTreeMap<&std::path::Path, Vec<&FileEdit>> = BTreeMap::new();
+    for (index, finding) in diagnosis.report.findings.iter().enumerate() {
+        let Some(fix) = choose(finding, wanted) else { continue };
+        for edit in diagnosis.edits.iter().filter(|e| e.finding == index && e.fix_id == fix) {
+            match files.entry(&edit.path) {
+                Entry::Vacant(slot) => {
+                    slot.insert(vec![edit]);
+                }
+                Entry::Occupied(mut slot) => slot.get_mut().push(edit),
+            }
+        }
+    }
+    if let Some(wanted) = wanted {
+        fixed.notes.extend(unoffered(diagnosis, wanted));
+    }
+    for (path, edits) in files {
+        let label = &edits[0].label;
+        let mut all = Vec::new();
+        for edit in edits.iter().flat_map(|edit| &edit.edits) {
+            if !all.contains(edit) {
+                all.push(edit.clone());
+            }
+        }
+        let outcome = edit_file(path, label, &all, |text| text == edits[0].before.as_bytes());
+        fixed.tell(label, &outcome);
+        if !matches!(outcome, Outcome::LeftAlone { .. }) {
+            fixed.done.extend(edits.iter().map(|edit| edit.finding));
+        }
+    }
+    fixed
+}
+
+/// The id of the fix to apply.
+fn choose<'a>(finding: &'a Finding, wanted: Option<&str>) -> Option<&'a str> {
+    let fix = match wanted {
+        Some(id) => finding.fixes.iter().find(|fix| fix.id == id),
+        None => finding.fixes.iter().find(|fix| fix.safety == Safety::Safe),
+    };
+    fix.map(|fix| fix.id.as_str())
+}
+
+/// Says so where no finding offers the fix that was asked for.
+fn unoffered(diagnosis: &Diagnosis, wanted: &str) -> Option<String> {
+    let fixes = || diagnosis.report.findings.iter().flat_map(|finding| &finding.fixes);
+    if diagnosis.report.findings.is_empty() || fixes().any(|fix| fix.id == wanted) {
+        return None;
+    }
+    let mut offered: Vec<&str> = fixes().map(|fix| fix.id.as_str()).collect();
+    offered.sort_unstable();
+    offered.dedup();
+    Some(match offered.as_slice() {
+        [] => format!("no finding has a fix `{wanted}`, nor any other"),
+        _ => format!("no finding has a fix `{wanted}`; there are: {}", offered.join(", ")),
+    })
+}
+
+impl Fixed {
+    fn tell(&mut self, label: &str, outcome: &Outcome) {
+        let bold = Style::new().bold();
+        match outcome {
+            Outcome::Edited(diff) => {
+                self.files += 1;
+                let green = bold.fg_color(Some(AnsiColor::Green.into()));
+                let _ = writeln!(self.text, "{green}edited{green:#} {bold}{label}{bold:#}\n");
+                self.diff(diff);
+            }
+            Outcome::Unchanged => {
+                let _ = writeln!(self.text, "{bold}{label}{bold:#} has the fix already\n");
+            }
+            Outcome::LeftAlone { why, diff } => {
+                let yellow = bold.fg_color(Some(AnsiColor::Yellow.into()));
+                let _ = writeln!(
+                    self.text,
+                    "{yellow}left alone{yellow:#} {bold}{label}{bold:#}: {why}\n"
+                );
+                self.diff(diff.as_deref().unwrap_or_default());
+            }
+        }
+    }
+
+    fn diff(&mut self, diff: &str) {
+        for line in diff.lines() {
+            let style = match line.as_bytes().first() {
+                _ if line.starts_with("+++") || line.starts_with("---") => Style::new().bold(),
+                Some(b'+') => Style::new().fg_color(Some(AnsiColor::Green.into())),
+                Some(b'-') => Style::new().fg_color(Some(AnsiColor::Red.into())),
+                _ => Style::new(),
+            };
+            let _ = writeln!(self.text, "  {style}{line}{style:#}");
+        }
+        if !diff.is_empty() {
+            self.text.push('\n');
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `sunup doctor`: reads evidence, prints the report, and with `--fix` edits the manifests.
+
+mod args;
+mod fix;
+mod seen;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use sunup_api::report::Report;
+use sunup_doctor::Diagnosis;
+use sunup_doctor::report::{Look, Seen};
+use sunup_evidence::collect::Collector;
+use sunup_intake::{Input, Options};
+
+pub(crate) use args::Args;
+use args::{FailOn, Format, is_stdin};
+
+use super::{FINDINGS, Global, TROUBLE};
+use crate::out;
+use crate::progress::Bar;
+
+/// Columns of a report that goes into a file or a pipe.
+const WIDTH: usize = 80;
+/// On a terminal of any width, lines longer than this are hard to read.
+const WIDTH_MAX: usize = 110;
+/// Below this the drawing makes no sense any more.
+const WIDTH_MIN: usize = 60;
+
+/// Runs the command.
+pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
+    args.check()?;
+    if args.paths.is_empty() && std::io::stdin().is_terminal() {
+        bail!(
+            "nothing to read: name files or directories, or pipe something in, such as\n  \
+             kubectl get pods,events,deploy -o json | sunup doctor"
+        );
+    }
+    let mut examined = examine(&args);
+    let mut notes = Vec::new();
+    if let Some(wanted) = &args.fix {
+        let mut fixed = fix::apply(&examined.diagnosis, wanted.as_deref());
+        show(&args, global, &fixed.text)?;
+        notes.append(&mut fixed.notes);
+        if fixed.files > 0 {
+            if args.reads_stdin() {
+                notes.push(
+                    "standard input can be read only once: run again to see what is left".into(),
+                );
+                fixed.drop_findings(&mut examined.diagnosis);
+            } else {
+                examined = examine(&args);
+            }
+        }
+    }
+    let report = &examined.diagnosis.report;
+    // The exit code is settled before printing: a reader that leaves early does not change it.
+    let code = exit_code(report, args.fail_on);
+    match out::print(global, &render(&args, &examined)) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        printed => printed?,
+    }
+    for note in notes {
+        out::note(global, &note);
+    }
+    if examined.seen.empty && report.findings.is_empty() {
+        bail!(seen::nothing(&args));
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// What a reading gave.
+struct Examined {
+    diagnosis: Diagnosis,
+    seen: Seen,
+}
+
+fn examine(args: &Args) -> Examined {
+    let scope = args.scope();
+    let mut collector = Collector::new(scope.clone());
+    let bar = Bar::new();
+    let progress = bar.map(|bar| bar as std::sync::Arc<dyn sunup_intake::Progress>);
+    let options = Options { scope, progress, ..Options::default() };
+    let summary = sunup_intake::read(inputs(args), &options, &mut collector);
+    // Wipes the bar before anything is printed.
+    drop(options);
+    let snapshot = collector.finish();
+    let diagnosis = sunup_doctor::diagnose(&snapshot);
+    let seen = seen::seen(args, &summary, &snapshot, &diagnosis);
+    Examined { diagnosis, seen }
+}
+
+fn inputs(args: &Args) -> Vec<Input> {
+    let stdin = || Input::Stdin(Box::new(std::io::stdin()));
+    if args.paths.is_empty() {
+        return vec![stdin()];
+    }
+    let of = |path: &std::path::PathBuf| {
+        if is_stdin(path) { stdin() } else { Input::Path(path.clone()) }
+    };
+    args.paths.iter().map(of).collect()
+}
+
+fn render(args: &Args, examined: &Examined) -> String {
+    let report = &examined.diagnosis.report;
+    match args.format {
+        Format::Json => sunup_doctor::report::json(report),
+        Format::Text if args.quiet => sunup_doctor::report::headlines(report),
+        Format::Text => sunup_doctor::report::text(report, &examined.seen, &look(args.verbose)),
+    }
+}
+
+/// Shows what `--fix` did: with the report for people, beside it for programs.
+fn show(args: &Args, global: &Global, text: &str) -> anyhow::Result<()> {
+    match args.format {
+        Format::Text if !args.quiet => match out::print(global, text) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            printed => printed?,
+        },
+        _ => out::eprint(global, text),
+    }
+    Ok(())
+}
+
+fn look(verbose: bool) -> Look {
+    let terminal = std::io::stdout().is_terminal();
+    let width = match terminal_size::terminal_size_of(std::io::stdout()) {
+        Some((terminal_size::Width(columns), _)) => {
+            usize::from(columns).clamp(WIDTH_MIN, WIDTH_MAX)
+        }
+        None => WIDTH,
+    };
+    // A pipe or a file takes UTF-8; what a terminal can show, its environment says.
+    Look { width, ascii: terminal && only_ascii(), verbose }
+}
+
+/// Whether the terminal is one that draws nothing but ASCII.
+fn only_ascii() -> bool {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if set("TERM").is_some_and(|term| matches!(term.as_str(), "dumb" | "linux")) {
+        return true;
+    }
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        !(locale.contains("utf-8") || locale.contains("utf8"))
+    })
+}
+
+fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
+    if report.findings.iter().any(|finding| fail_on.counts(finding)) {
+        FINDINGS
+    } else if report.unreadable.is_empty() {
+        0
+    } else {
+        TROUBLE
+    }
+}

@@ -1,0 +1,77 @@
+//! What was looked at, what was not there, and the words for "nothing to read".
+
+use sunup_doctor::Diagnosis;
+use sunup_doctor::report::Seen;
+use sunup_evidence::snapshot::Snapshot;
+use sunup_intake::Summary;
+
+use super::args::Args;
+
+/// For the report's last lines and for what to type next.
+pub(super) fn seen(
+    args: &Args,
+    summary: &Summary,
+    snapshot: &Snapshot,
+    diagnosis: &Diagnosis,
+) -> Seen {
+    let pods = snapshot.pods.iter().filter(|pod| pod.name.is_some()).count();
+    Seen {
+        counts: vec![
+            (summary.files, "file"),
+            (pods as u64, "pod"),
+            (summary.objects, "object"),
+            (summary.events, "event"),
+            (summary.logs, "container log"),
+        ],
+        empty: summary.is_empty(),
+        gaps: gaps(args, summary, snapshot),
+        arguments: args.again(),
+        editable: diagnosis
+            .edits
+            .iter()
+            .filter(|edit| !edit.already_there)
+            .map(|edit| (edit.finding, edit.fix_id.clone()))
+            .collect(),
+    }
+}
+
+/// Kinds of evidence without which some fault could not have been seen.
+fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, String)> {
+    let namespace = match &args.namespace {
+        Some(namespace) => format!("-n {namespace}"),
+        None => "-A".to_owned(),
+    };
+    let mut gaps = Vec::new();
+    let mut gap = |what: &str, command: String| gaps.push((what.to_owned(), command));
+    if snapshot.pods.iter().all(|pod| pod.pod.is_none()) {
+        gap("pod status", format!("kubectl get pods {namespace} -o json > pods.json"));
+    }
+    if summary.events == 0 {
+        gap("events", format!("kubectl get events {namespace} -o json > events.json"));
+    }
+    if summary.logs == 0 {
+        let command =
+            "kubectl logs -n NAMESPACE POD --all-containers --prefix --timestamps > POD.log";
+        gap("logs", command.to_owned());
+    }
+    gaps
+}
+
+/// Why there was nothing to judge, and what to do.
+pub(super) fn nothing(args: &Args) -> String {
+    let narrowed = args.scope() != sunup_evidence::scope::Scope::default();
+    let what = "no manifest, pod, event or log was found in it";
+    let given = if args.paths.is_empty() {
+        "standard input".to_owned()
+    } else {
+        let shown: Vec<String> =
+            args.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        shown.join(" ")
+    };
+    let hint = if narrowed {
+        "; the options that narrow the input may leave nothing of it"
+    } else {
+        "; `sunup doctor --help` says what can be read"
+    };
+    format!("nothing to read: {given}: {what}{hint}")
+}

@@ -1,0 +1,12 @@
+//! The built binary as a script or a person meets it: streams, exit codes, files.
+//!
+//! Which fault is found in which evidence is tested in `incidents.rs`; this file needs one fault
+//! and no more.
+
+mod cli {
+    //! One subject each.
+    pub(crate) mod fix;
+    pub(crate) mod kit;
+    pub(crate) mod output;
+    pub(crate) mod usage;
+}

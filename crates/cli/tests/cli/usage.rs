@@ -1,0 +1,93 @@
+//! Exit codes, help, and what is said of a command line that makes no sense.
+
+use super::kit::{GATEWAY, HEALTHY, folder, run, run_with};
+
+#[test]
+fn the_exit_code_says_what_was_found() {
+    let dir = folder(&[
+        ("gateway.yaml", GATEWAY),
+        ("settings.yaml", HEALTHY),
+        ("broken.json", "{\"a\": [1,"),
+    ]);
+    let code = |arguments: &[&str]| {
+        let line: Vec<&str> = ["doctor"].iter().chain(arguments).copied().collect();
+        run(dir.path(), &line).code
+    };
+    assert_eq!(code(&["settings.yaml"]), 0);
+    assert_eq!(code(&["gateway.yaml"]), 1);
+    assert_eq!(code(&["gateway.yaml", "broken.json"]), 1, "a finding outweighs a broken file");
+    assert_eq!(code(&["settings.yaml", "broken.json"]), 2);
+    assert_eq!(code(&["settings.yaml", "not-there.yaml"]), 2);
+    for (line, want) in [("possible", 1), ("likely", 0), ("confirmed", 0), ("never", 0)] {
+        assert_eq!(code(&["--fail-on", line, "gateway.yaml"]), want, "--fail-on {line}");
+    }
+    assert_eq!(code(&["--fail-on=never", "gateway.yaml", "broken.json"]), 2);
+}
+
+#[test]
+fn nothing_to_read_is_trouble_with_advice() {
+    let dir = folder(&[("empty/.keep", "")]);
+    for arguments in [&["doctor"][..], &["doctor", "empty"], &["doctor", "-"]] {
+        let run = run(dir.path(), arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        assert!(run.err.contains("nothing to read"), "{arguments:?}: {run:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_trouble_and_says_what_is_right() {
+    let dir = folder(&[("a.yaml", HEALTHY)]);
+    for (arguments, word) in [
+        (&["doctor", "-w", "checkout", "a.yaml"][..], "KIND/NAME"),
+        (&["doctor", "-w", "deplyment/a", "a.yaml"], "deploy, sts"),
+        (&["doctor", "--since", "yesterday", "a.yaml"], "RFC 3339"),
+        (&["doctor", "--since=1h", "--until=2h", "a.yaml"], "--until"),
+        (&["doctor", "--format", "yaml", "a.yaml"], "json"),
+        (&["doctor", "-", "-"], "once"),
+        (&["doctor", "--nonsense"], "--nonsense"),
+        (&["docter"], "doctor"),
+        (&[], "Usage"),
+    ] {
+        let run = run(dir.path(), arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        assert!(run.err.contains(word), "{arguments:?}: {run:?}");
+        assert!(run.out.is_empty(), "{arguments:?}: {run:?}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let dir = folder(&[]);
+    let long = run(dir.path(), &["doctor", "--help"]);
+    assert_eq!(long.code, 0);
+    for word in ["Examples:", "Exit codes:", "--fix[=<FIX_ID>]", "KIND/NAME", "--fail-on"] {
+        assert!(long.out.contains(word), "{word}");
+    }
+    assert!(long.out.lines().all(|line| line.chars().count() <= 100), "{}", long.out);
+    assert!(run(dir.path(), &["--version"]).out.starts_with("sunup "));
+}
+
+#[test]
+fn standard_input_is_read_when_no_path_is_given_or_asked_for() {
+    let dir = folder(&[("settings.yaml", HEALTHY)]);
+    for arguments in [&["doctor"][..], &["doctor", "-"], &["doctor", "settings.yaml", "-"]] {
+        let run = run_with(dir.path(), arguments, GATEWAY.as_bytes());
+        assert_eq!(run.code, 1, "{arguments:?}: {run:?}");
+        assert!(run.out.contains("gateway-privileged-port"), "{arguments:?}: {run:?}");
+    }
+    let only_the_file = run_with(dir.path(), &["doctor", "settings.yaml"], GATEWAY.as_bytes());
+    assert_eq!(only_the_file.code, 0, "{only_the_file:?}");
+}
+
+#[test]
+fn a_narrowed_run_sees_only_what_was_asked_for() {
+    let dir = folder(&[("gateway.yaml", GATEWAY)]);
+    let code = |options: &[&str]| {
+        let line: Vec<&str> = ["doctor", "gateway.yaml"].iter().chain(options).copied().collect();
+        run(dir.path(), &line).code
+    };
+    assert_eq!(code(&["-n", "edge"]), 1);
+    assert_eq!(code(&["-w", "deploy/way-in"]), 1);
+    assert_ne!(code(&["-n", "elsewhere"]), 1);
+    assert_ne!(code(&["-w", "deploy/another"]), 1);
+}

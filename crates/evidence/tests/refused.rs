@@ -332,3 +332,12 @@ proptest! {
         prop_assert_eq!(find_literal(text.as_bytes(), from), Some(from));
     }
 }
+
+/// Lines written after the recogniser was finished.
+const HELD_OUT: &str = include_str!("../src/refused/held_out.txt");
+
+#[test]
+fn lines_never_met_before_are_read_too() {
+    let wrong = check(HELD_OUT);
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

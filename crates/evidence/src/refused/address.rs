@@ -147,6 +147,10 @@ impl<'a> Finder<'a> {
     fn word(&mut self, word: &Word<'a>, next: Option<&Word<'a>>) {
         let key = self.key.take();
         let (mut text, mut at) = (word.text, word.at.clone());
+        let plain = |b: u8| b.is_ascii_alphabetic() || b == b'-';
+        if key.is_none() && text.bytes().all(plain) && !text.ends_with('-') {
+            return self.bare(text, at, None, next);
+        }
         if text.chars().all(|c| matches!(c, ':' | '=' | '-' | '>')) {
             self.key = text.starts_with([':', '=']).then(|| self.previous_word());
             return;
@@ -182,7 +186,7 @@ impl<'a> Finder<'a> {
         if text.ends_with('-') && self.line[at.end..].starts_with('>') {
             return;
         }
-        if self.port_word(text, key) || self.unresolved(text, &at) {
+        if self.port_word(text, &at, key) || self.unresolved(text, &at) {
             return;
         }
         let side = self.side(key, &at);
@@ -220,7 +224,7 @@ impl<'a> Finder<'a> {
     }
 
     /// A number that a `port` before it names.
-    fn port_word(&mut self, text: &str, key: Option<&str>) -> bool {
+    fn port_word(&mut self, text: &str, at: &Range<usize>, key: Option<&str>) -> bool {
         let named = match key {
             Some(key) => ends_with_key(key, "port"),
             None => self.previous_word().eq_ignore_ascii_case("port"),
@@ -228,9 +232,19 @@ impl<'a> Finder<'a> {
         if !named {
             return false;
         }
-        let Some(port) = port_number(text.trim_end_matches(['.', ':', '?', '!'])) else {
+        let Some(mut port) = port_number(text.trim_end_matches(['.', ':', '?', '!'])) else {
             return false;
         };
+        // DB2's driver writes numbers for people: `port 50,000`.
+        let rest = self.line[at.end..].strip_prefix(',').unwrap_or_default();
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if text.len() <= 2 && digits == 3 {
+            port = rest[..3]
+                .parse()
+                .ok()
+                .and_then(|low: u16| port.checked_mul(1000)?.checked_add(low))
+                .unwrap_or(port);
+        }
         let near = self.previous.end.saturating_sub(120);
         let mut given = false;
         for last in self.out.iter_mut().rev().take(2) {

@@ -352,7 +352,8 @@ pub(super) fn recovered(lower: &str, span: &Range<usize>) -> bool {
     let success = SUCCESS.iter().any(|s| {
         before.find(s).is_some_and(|n| {
             let head = before[..n].trim_end();
-            !["not", "never", "can't be", "n't", "dis"].iter().any(|neg| head.ends_with(neg))
+            let denied = ["not", "never", "can't be", "n't"].iter().any(|no| head.ends_with(no));
+            !denied && !before[..n].ends_with("dis")
         })
     });
     success && !before.contains("recovered from panic")

@@ -190,7 +190,8 @@ impl Whole {
 
     /// Remembers the address of a failed request, for an error that names none itself.
     fn earlier(&mut self, text: &str, lower: &str) {
-        const FAILING: &[&str] = &["error", "fail", "unable", "could not", "exception", "request"];
+        const FAILING: &[&str] =
+            &["error", "fail", "unable", "could not", "exception", "request", "dial", "connect"];
         if !self.errors.is_empty() || !FAILING.iter().any(|w| lower.contains(w)) {
             return;
         }

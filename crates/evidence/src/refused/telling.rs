@@ -108,6 +108,11 @@ fn refused(lower: &str, at: usize) -> Result<Option<Telling>, Decoy> {
             {
                 return Err(Decoy::Name);
             }
+            // `backend_connect_refused{…} 3` is a metric; Chrome's ERR_CONNECTION_REFUSED is not.
+            let longer = head.ends_with('_') || head.ends_with(|c: char| c.is_alphanumeric());
+            if longer && separator != " " && !head.ends_with("err_") && !head.ends_with("error_") {
+                return Err(Decoy::Name);
+            }
             if answered(after) {
                 return Err(Decoy::Answered);
             }

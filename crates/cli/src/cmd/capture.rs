@@ -1,0 +1,593 @@
+//! `sunup capture`: sets, shows, checks, explains and removes traffic capture.
+//!
+//! Reads arguments and prints; what the rules are is `sunup-capture`'s, carrying them out is
+//! `sunup-sys`'. The settings are istio-init's own arguments, taken as they come, so that this
+//! command can stand where istio-init stood.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use sunup_capture::ruleset::{Family, iptables};
+use sunup_capture::settings::{Config, FLAGS, FlagKind, Invocation};
+use sunup_capture::{Direction, Host, Packet, Plan, Protocol, Ruleset, Verdict};
+use sunup_sys::capture::{self as kernel, Applied, Binary, PortState, Report, TableState};
+
+use super::{FINDINGS, Global, TROUBLE};
+use crate::out;
+
+/// Exit code of `--run-validation`, by which Istio's CNI repair knows a broken pod.
+const NOT_IN_FORCE: u8 = 126;
+
+/// Sets, shows, checks, explains and removes traffic capture
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+const AFTER_HELP: &str = "\
+Every action takes istio-init's own arguments: `sunup capture apply --help` lists them.
+
+Examples:
+  Capture as istio-init would in a default mesh:
+    sunup capture apply -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -b '*' -d 15090,15021,15020
+  See the rules without setting them:
+    sunup capture show -i '*' -x 10.0.9.0/24
+  Why does this connection fail before the proxy is up?
+    sunup capture explain -i '*' --to 10.0.0.5:6379
+  Is capture in force, and is the start gate holding anything?
+    sunup capture check";
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Puts capture in force, all or nothing; applied twice it changes nothing
+    #[command(override_help = help("apply", APPLY))]
+    Apply(Settings),
+    /// Prints the rules that apply would set
+    #[command(override_help = help("show", SHOW))]
+    Show(Settings),
+    /// Says whether capture is in force, and what the start gate does
+    #[command(override_help = help("check", CHECK))]
+    Check(Settings),
+    /// Says what happens to one packet, by which rule, and why
+    #[command(override_help = help("explain", EXPLAIN))]
+    Explain(Settings),
+    /// Removes Sunup's own rules and nothing else
+    #[command(override_help = help("clean", CLEAN))]
+    Clean(Settings),
+}
+
+/// Arguments as they come; see [`Line`].
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    raw: Vec<String>,
+}
+
+const APPLY: &str = "\
+Puts capture in force: one nftables transaction, all or nothing. Applied twice it changes nothing;
+rules of others are never touched. Needs NET_ADMIN, as istio-init does.
+
+Examples:
+  sunup capture apply -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -x '' -b '*' -d 15090,15021,15020
+  sunup capture apply -i 10.0.0.0/8 -b 8080 --start-gate-deadline 30s
+  sunup capture apply --config capture.json --backend iptables";
+const SHOW: &str = "\
+Prints the rules that apply would set, as `nft -f` reads them (with --backend iptables: as
+iptables-restore does). Needs no privilege.
+
+      --format FORMAT
+          text, or json: the settings as they were understood [text]
+
+Examples:
+  sunup capture show -i '*' -b '*' --redirect-dns
+  sunup capture show -i '*' --format json";
+const CHECK: &str = "\
+Says whether capture is in force and what the start gate does. With settings: whether it is in
+force as they say, rule by rule. Exit code 0: in force; 1: not; 2: can't tell. Needs NET_ADMIN in
+the pod's network namespace: an application's container can't see this.
+
+      --format FORMAT
+          text or json [text]
+
+Examples:
+  sunup capture check
+  sunup capture check -i '*' -b '*' --format json
+  sunup capture check --network-namespace /proc/4711/ns/net";
+const EXPLAIN: &str = "\
+Says what happens to the first packet of a connection, by which rule, and why. Needs no privilege
+and sends nothing.
+
+      --to ADDRESS[:PORT]
+          Where it goes (IPv6 with a port: [fd00::1]:80). Required
+      --in
+          It arrives at the pod; otherwise the pod sends it
+      --udp
+          A datagram; otherwise TCP
+      --uid UID, --gid GID
+          The sender, by number; otherwise an ordinary process
+      --from ADDRESS
+          Its source address
+      --interface NAME
+          The interface it leaves or arrives by; otherwise lo for the pod's own addresses
+      --mark MARK
+          Its mark
+      --format FORMAT
+          text or json [text]
+
+Examples:
+  sunup capture explain -i '*' --to 10.0.0.5:6379
+  sunup capture explain -i '*' -x 10.0.9.0/24 --to 10.0.9.9:8200 --uid 1000
+  sunup capture explain -i '*' -b '*' -d 15021 --in --to 10.0.0.7:15021";
+const CLEAN: &str = "\
+Removes Sunup's own tables, and the routing they came with in TPROXY mode. Rules of others stay.
+
+Examples:
+  sunup capture clean
+  sunup capture clean --backend iptables";
+
+/// The help of an action: its words, then the table of arguments.
+fn help(action: &str, words: &str) -> String {
+    let (about, examples) = words.split_once("\n\nExamples:").unwrap_or((words, ""));
+    let mut out = format!("{about}\n\nUsage: sunup capture {action} [ARGUMENTS]\n\n");
+    out.push_str("Arguments (istio-init's, in all of its forms; the last one wins):\n");
+    for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
+        let short = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
+        let value = if flag.kind == FlagKind::Value { " VALUE" } else { "[=BOOL]" };
+        let _ = writeln!(out, "  {short}--{}{value}", flag.long);
+        for line in wrap(flag.help, 84) {
+            let _ = writeln!(out, "          {line}");
+        }
+        if !flag.env.is_empty() {
+            let _ = writeln!(out, "          env: {}", flag.env.join(", "));
+        }
+    }
+    out.push_str(
+        "      --config FILE\n          Settings as a JSON object with Istio's field names \
+         (OutboundIPRangesInclude …);\n          arguments win over it\n\n\
+         Variables without an argument: ISTIO_OUTBOUND_OWNER_GROUPS, \
+         ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE,\nISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR\n",
+    );
+    if !examples.is_empty() {
+        let _ = write!(out, "\nExamples:{examples}\n");
+    }
+    out
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        if lines.last().is_some_and(|l| !l.is_empty() && l.len() + 1 + word.len() > width) {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::Apply(settings) => apply(settings, global),
+        Action::Show(settings) => action(settings, global, "show", SHOW, show),
+        Action::Check(settings) => action(settings, global, "check", CHECK, check),
+        Action::Explain(settings) => action(settings, global, "explain", EXPLAIN, explain),
+        Action::Clean(settings) => action(settings, global, "clean", CLEAN, clean),
+    }
+}
+
+pub(crate) fn apply(settings: Settings, global: &Global) -> anyhow::Result<ExitCode> {
+    action(settings, global, "apply", APPLY, set)
+}
+
+type Do = fn(Line, &Global) -> anyhow::Result<ExitCode>;
+
+fn action(
+    settings: Settings,
+    global: &Global,
+    name: &str,
+    words: &str,
+    work: Do,
+) -> anyhow::Result<ExitCode> {
+    if settings.raw.iter().any(|arg| arg == "--help" || arg == "-h") {
+        out::print(global, &help(name, words))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    work(Line::read(settings.raw, name == "explain")?, global)
+}
+
+/// A command line, taken apart: our own options out, istio-init's arguments parsed.
+struct Line {
+    invocation: Invocation,
+    /// Whether any setting was given at all.
+    any: bool,
+    json: bool,
+    packet: Option<PacketOptions>,
+}
+
+#[derive(Default)]
+struct PacketOptions {
+    to: Option<String>,
+    inbound: bool,
+    udp: bool,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    from: Option<IpAddr>,
+    interface: Option<String>,
+    mark: Option<u32>,
+}
+
+impl Line {
+    fn read(mut raw: Vec<String>, explain: bool) -> anyhow::Result<Self> {
+        let json = match take(&mut raw, "--format")?.as_deref() {
+            None | Some("text") => false,
+            Some("json") => true,
+            Some(other) => bail!("--format: \"{other}\" is not a format: text or json"),
+        };
+        let packet = if explain { Some(PacketOptions::take(&mut raw)?) } else { None };
+        let file = take(&mut raw, "--config")?;
+        let env: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
+        let mut invocation = Invocation::parse(&raw, &env)?;
+        let any = file.is_some() || invocation.config != Config::default();
+        if let Some(file) = file {
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("--config {file}"))?;
+            let config = Config::from_json(&file, &text)?;
+            invocation.config = config.overridden_by(invocation.config);
+        }
+        Ok(Self { invocation, any, json, packet })
+    }
+
+    /// The plan, in the namespace it is for: host facts are read after entering it.
+    fn plan(&self, global: &Global) -> anyhow::Result<(Plan, Host)> {
+        self.enter()?;
+        let host = sunup_sys::host::facts();
+        let plan = Plan::new(self.invocation.config.resolve(&host)?);
+        for warning in plan.warnings() {
+            out::note(global, &warning);
+        }
+        let s = plan.settings();
+        let nothing_out =
+            s.outbound_ranges_include.is_empty() && s.outbound_ports_include.is_empty();
+        if nothing_out && s.inbound_ports_include.is_empty() && !plan.dns().is_on() {
+            out::note(
+                global,
+                "nothing is captured by these settings: -i and -b are empty (a default mesh has \
+                 -i '*' -b '*' -d 15090,15021,15020)",
+            );
+        }
+        Ok((plan, host))
+    }
+
+    fn enter(&self) -> anyhow::Result<()> {
+        let Some(path) = self.invocation.config.network_namespace.as_deref() else {
+            return Ok(());
+        };
+        if path.is_empty() {
+            return Ok(());
+        }
+        sunup_sys::ns::Namespace::at(Path::new(path))
+            .and_then(|namespace| namespace.enter())
+            .with_context(|| format!("--network-namespace {path}"))
+    }
+
+    /// `None` for nftables.
+    fn iptables(&self) -> Option<Binary> {
+        (self.invocation.backend.as_deref() == Some("iptables")).then_some(
+            match self.invocation.iptables_binary.as_deref() {
+                Some("legacy") => Binary::Legacy,
+                Some("nft") => Binary::Nft,
+                _ => Binary::Default,
+            },
+        )
+    }
+}
+
+/// Takes `--name value` or `--name=value` out of a command line; the last one wins.
+fn take(raw: &mut Vec<String>, name: &str) -> anyhow::Result<Option<String>> {
+    let joined = format!("{name}=");
+    let mut found = None;
+    while let Some(at) = raw.iter().position(|arg| arg == name || arg.starts_with(&joined)) {
+        let arg = raw.remove(at);
+        found = match arg.strip_prefix(&joined) {
+            Some(value) => Some(value.to_owned()),
+            None if at < raw.len() => Some(raw.remove(at)),
+            None => bail!("{name}: a value must follow"),
+        };
+    }
+    Ok(found)
+}
+
+fn take_switch(raw: &mut Vec<String>, name: &str) -> bool {
+    let before = raw.len();
+    raw.retain(|arg| arg != name);
+    raw.len() < before
+}
+
+impl PacketOptions {
+    fn take(raw: &mut Vec<String>) -> anyhow::Result<Self> {
+        fn parsed<T: std::str::FromStr>(
+            raw: &mut Vec<String>,
+            name: &str,
+            what: &str,
+        ) -> anyhow::Result<Option<T>> {
+            let Some(text) = take(raw, name)? else { return Ok(None) };
+            let value = text.parse().map_err(|_| anyhow!("{name}: \"{text}\" is not {what}"))?;
+            Ok(Some(value))
+        }
+        Ok(Self {
+            to: take(raw, "--to")?,
+            inbound: take_switch(raw, "--in"),
+            udp: take_switch(raw, "--udp"),
+            uid: parsed(raw, "--uid", "a number")?,
+            gid: parsed(raw, "--gid", "a number")?,
+            from: parsed(raw, "--from", "an IP address")?,
+            interface: take(raw, "--interface")?,
+            mark: parsed(raw, "--mark", "a number")?,
+        })
+    }
+
+    fn packet(self, host: &Host) -> anyhow::Result<Packet> {
+        let Some(to) = self.to else {
+            bail!("--to is missing: say where the packet goes, such as --to 10.0.0.5:6379");
+        };
+        let (destination, port) = match to.parse::<SocketAddr>() {
+            Ok(address) => (address.ip(), Some(address.port())),
+            Err(_) => match to.trim_matches(['[', ']']).parse::<IpAddr>() {
+                Ok(ip) => (ip, None),
+                Err(_) => bail!(
+                    "--to: \"{to}\" is not an address with or without port, such as 10.0.0.5:6379 \
+                     or [fd00::1]:80 (names are not resolved)"
+                ),
+            },
+        };
+        let own = host.addresses.as_deref().unwrap_or_default().contains(&destination);
+        let interface = self.interface.or((own && !self.inbound).then(|| "lo".to_owned()));
+        Ok(Packet {
+            direction: if self.inbound { Direction::Inbound } else { Direction::Outbound },
+            protocol: if self.udp { Protocol::Udp } else { Protocol::Tcp },
+            source: self.from,
+            destination,
+            port,
+            interface,
+            uid: self.uid,
+            gid: self.gid,
+            mark: self.mark,
+        })
+    }
+}
+
+fn set(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
+    if line.invocation.cleanup_only {
+        return clean(line, global);
+    }
+    if line.invocation.dry_run {
+        return show(line, global);
+    }
+    let (plan, _) = line.plan(global)?;
+    if !line.invocation.skip_apply {
+        let done = match line.iptables() {
+            Some(binary) => {
+                kernel::apply_iptables(&plan, binary)?;
+                "set through iptables-restore"
+            }
+            None => match kernel::apply(&Ruleset::new(&plan)?)? {
+                Applied::Created => "set",
+                Applied::Replaced => "set anew: earlier rules of other settings were replaced",
+                Applied::Unchanged => "in force already: nothing was changed",
+                Applied::Nothing => "off: these settings capture nothing",
+            },
+        };
+        out::print(global, &format!("capture is {done}\n{}", summary(&plan)))?;
+    }
+    if line.invocation.validate {
+        let report = kernel::check(Some(&Ruleset::new(&plan)?))?;
+        out::print(global, &report_text(&report))?;
+        if !report.is_whole() {
+            return Ok(ExitCode::from(NOT_IN_FORCE));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the plan does, in a few lines.
+fn summary(plan: &Plan) -> String {
+    let s = plan.settings();
+    let mut out = String::new();
+    if !plan.is_active() {
+        return out;
+    }
+    let families = if s.enable_ipv6 { "IPv4 and IPv6" } else { "IPv4" };
+    let (outbound, inbound) = (s.proxy_port, s.inbound_capture_port);
+    let _ = writeln!(out, "  {families}: outbound to {outbound}, inbound to {inbound}");
+    if s.start_gate.outbound {
+        let deadline = match s.start_gate.deadline.as_millis() {
+            0 => "without a deadline".to_owned(),
+            ms => format!("for up to {} s after the first", ms as f64 / 1000.0),
+        };
+        let _ = writeln!(
+            out,
+            "  start gate: connections made before the proxy listens wait, {deadline}"
+        );
+    }
+    out
+}
+
+fn show(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
+    let (plan, _) = line.plan(global)?;
+    let text = if line.json {
+        serde_json::to_string_pretty(plan.settings())? + "\n"
+    } else if line.iptables().is_some() {
+        let mut text = iptables::apply(&plan, Family::Ip, "");
+        let six = iptables::apply(&plan, Family::Ip6, "");
+        if !six.is_empty() {
+            text += &format!("# IPv6, for ip6tables-restore:\n{six}");
+        }
+        text
+    } else {
+        let ruleset = Ruleset::new(&plan)?;
+        let mut text = ruleset.to_nft();
+        if let Some((mark, table)) = ruleset.routing.tproxy {
+            text += &format!(
+                "# beside the tables: ip rule add fwmark {mark} lookup {table}; \
+                 ip route add local default dev lo table {table}\n"
+            );
+        }
+        if ruleset.routing.ipv6 {
+            text += "# beside the tables: ip -6 addr add ::6/128 dev lo\n";
+        }
+        text
+    };
+    out::print(global, &text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn clean(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
+    line.enter()?;
+    let found = match line.iptables() {
+        Some(binary) => {
+            let plan = Plan::new(line.invocation.config.resolve(&sunup_sys::host::facts())?);
+            kernel::clean_iptables(Ruleset::new(&plan)?.routing, binary)?
+        }
+        None => kernel::clean()?,
+    };
+    let text = if found { "capture is removed\n" } else { "there was no capture of Sunup's\n" };
+    out::print(global, text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
+    if line.iptables().is_some() {
+        bail!("--backend iptables: check reads nftables; use iptables-save to see these rules");
+    }
+    let report = if line.any {
+        let (plan, _) = line.plan(global)?;
+        kernel::check(Some(&Ruleset::new(&plan)?))?
+    } else {
+        line.enter()?;
+        kernel::check(None)?
+    };
+    let text = if line.json { report_json(&report)? } else { report_text(&report) };
+    out::print(global, &text)?;
+    Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+fn report_text(report: &Report) -> String {
+    let mut out = String::new();
+    for (family, state) in &report.tables {
+        let state = match state {
+            TableState::Whole => "in force".to_owned(),
+            TableState::Missing => "not in force: there is no table of Sunup's".to_owned(),
+            TableState::Differs(why) => format!("differs: {why}"),
+        };
+        let _ = writeln!(out, "capture ({family}): {state}");
+    }
+    for missing in &report.routing {
+        let _ = writeln!(out, "missing: {missing}");
+    }
+    for gate in &report.gate {
+        for (port, state) in &gate.ports {
+            let _ =
+                writeln!(out, "start gate ({}, port {port}): {}", gate.family, gate_words(state));
+        }
+        if let Some(state) = &gate.dns {
+            let _ = writeln!(out, "start gate ({}, DNS): {}", gate.family, gate_words(state));
+        }
+        let _ = writeln!(
+            out,
+            "start gate ({}): {} refusals held back, {} let through after the deadline",
+            gate.family, gate.held, gate.expired
+        );
+    }
+    out
+}
+
+fn gate_words(state: &PortState) -> String {
+    match state {
+        PortState::Armed => "armed: nothing was refused since the last listener".into(),
+        PortState::Holding(None) => "holding connections, without a deadline".into(),
+        PortState::Holding(Some(left)) => {
+            format!("holding connections, for {:.1} s yet", left.as_secs_f64())
+        }
+        PortState::Expired => "expired: refusals pass until a listener answers".into(),
+    }
+}
+
+fn report_json(report: &Report) -> anyhow::Result<String> {
+    let state = |state: &TableState| match state {
+        TableState::Whole => serde_json::json!({"state": "in-force"}),
+        TableState::Missing => serde_json::json!({"state": "missing"}),
+        TableState::Differs(why) => serde_json::json!({"state": "differs", "why": why}),
+    };
+    let port = |state: &PortState| match state {
+        PortState::Armed => serde_json::json!({"state": "armed"}),
+        PortState::Holding(left) => {
+            let left = left.map(|left| left.as_millis());
+            serde_json::json!({"state": "holding", "left_ms": left})
+        }
+        PortState::Expired => serde_json::json!({"state": "expired"}),
+    };
+    let tables: serde_json::Map<String, serde_json::Value> =
+        report.tables.iter().map(|(family, s)| ((*family).to_owned(), state(s))).collect();
+    let gates: Vec<serde_json::Value> = report
+        .gate
+        .iter()
+        .map(|gate| {
+            let ports: serde_json::Map<String, serde_json::Value> =
+                gate.ports.iter().map(|(number, s)| (number.to_string(), port(s))).collect();
+            serde_json::json!({"family": gate.family, "ports": ports,
+                "dns": gate.dns.as_ref().map(port), "held": gate.held, "expired": gate.expired})
+        })
+        .collect();
+    let value = serde_json::json!({"in_force": report.is_whole(), "tables": tables,
+        "missing_routing": report.routing, "start_gate": gates});
+    Ok(serde_json::to_string_pretty(&value)? + "\n")
+}
+
+fn explain(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
+    let (plan, host) = line.plan(global)?;
+    let Some(options) = line.packet else { return Ok(ExitCode::from(TROUBLE)) };
+    let packet = options.packet(&host)?;
+    let decision = plan.decide(&packet);
+    let verdict = match decision.verdict {
+        Verdict::Captured { port } => format!("captured: to the proxy's port {port}"),
+        Verdict::Direct => "direct: past the proxy".to_owned(),
+        Verdict::Dropped => "dropped".to_owned(),
+    };
+    if line.json {
+        let port = match decision.verdict {
+            Verdict::Captured { port } => Some(port),
+            _ => None,
+        };
+        let value = serde_json::json!({"captured": decision.is_captured(), "port": port,
+            "rule": decision.rule, "why": decision.why, "assumed": decision.assumed});
+        out::print(global, &(serde_json::to_string_pretty(&value)? + "\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = format!("{verdict}\n  rule: {}\n  why: {}\n", decision.rule, decision.why);
+    for assumed in &decision.assumed {
+        let _ = writeln!(text, "  assumed: {assumed}");
+    }
+    let gated = plan.settings().start_gate.outbound && packet.direction == Direction::Outbound;
+    if decision.is_captured() && gated {
+        text.push_str("  before the proxy listens: it waits at the start gate\n");
+    }
+    if let Ok(ruleset) = Ruleset::new(&plan) {
+        let family = if packet.destination.is_ipv4() { Family::Ip } else { Family::Ip6 };
+        for (chain, rule) in ruleset.rules_named(family, decision.rule) {
+            let _ = writeln!(text, "  in chain {chain}: {rule}");
+        }
+    }
+    out::print(global, &text)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -125,7 +125,8 @@ pub(super) fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
         at += memchr::memchr3(b'"', b'\\', b'\n', bytes.get(at..)?)?;
         match bytes[at] {
             b'"' => return Some(at + 1),
-            b'\\' => at += 2,
+            // Not even a backslash takes a line break into a string.
+            b'\\' if bytes.get(at + 1) != Some(&b'\n') => at += 2,
             _ => return None,
         }
     }

@@ -17,6 +17,7 @@ pub use blocks::{Chunk, Chunks};
 pub use elements::{Element, ElementChunk, Elements};
 pub use layout::{HEAD_BYTES, Layout};
 
+pub(crate) use blocks::{Block, Blocks};
 pub(crate) use split::{Splitter, Step};
 
 use std::io::{self, Read};

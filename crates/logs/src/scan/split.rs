@@ -81,7 +81,7 @@ impl Splitter {
         }
         loop {
             at = skip_space(buf, at);
-            let Some(&byte) = buf.get(at) else { return Step::More { from: at } };
+            let Some(&byte) = buf.get(at) else { return Step::More { from: keep_margin(buf, at) } };
             let last = done || buf.len() - at >= self.entry_bytes_max;
             match (self.place, byte) {
                 _ if buf[at..].starts_with(BOM) => at += BOM.len(), // files joined by `cat`
@@ -99,7 +99,7 @@ impl Splitter {
                         self.place = Place::Entries;
                         at = inside;
                     }
-                    Page::Incomplete if !last => return Step::More { from: at },
+                    Page::Incomplete if !last => return Step::More { from: keep_margin(buf, at) },
                     Page::None | Page::Incomplete => return self.element(buf, at, last),
                 },
                 (Place::PageTail, b'}') => {
@@ -133,7 +133,7 @@ impl Splitter {
                 self.learn(buf, start);
                 Step::Element { start, end }
             }
-            Object::Incomplete if !last => Step::More { from: start },
+            Object::Incomplete if !last => Step::More { from: keep_margin(buf, start) },
             Object::Incomplete => {
                 let reason = match buf.len() - start {
                     len if len >= self.entry_bytes_max => {
@@ -222,6 +222,15 @@ impl Splitter {
             let end = string_end(buf, first).unwrap_or(first);
             self.shape.key = Some(buf[first..end].to_vec());
         }
+    }
+}
+
+/// The line break before the white space before `at`: the margin is known only together with it.
+fn keep_margin(buf: &[u8], at: usize) -> usize {
+    let blank = buf[..at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    match buf[..at - blank].last() {
+        Some(b'\n') => at - blank - 1,
+        _ => at,
     }
 }
 

@@ -205,6 +205,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn any_bytes_are_cut_without_panic_and_alike(
         bytes in prop_oneof![
@@ -255,5 +256,12 @@ proptest! {
                 prop_assert!(there.contains(first), "line {} of {}", line, text);
             }
         }
+    }
+}
+
+#[test]
+fn broken_input_is_cut_alike_in_small_blocks() {
+    for input in [&b"{\"entries\":[\n[}\n\"\",: }a}}\"\\\n{::\"{}"[..], b"\n {\n {,}}{\"\n{}"] {
+        assert_eq!(cut(input, limits(1)).0, cut(input, Limits::default()).0);
     }
 }

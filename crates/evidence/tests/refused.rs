@@ -251,6 +251,8 @@ fn errors_of_their_own_stay_apart() {
     let two = "Unable to connect to redis:6379\nUnable to connect to rabbit:5672\n\
         Caused by: Connection refused: /10.0.0.2:9999";
     assert_eq!(joined(two), ["0 Weak redis:6379", "1 Weak rabbit:5672", "2 Strong 10.0.0.2:9999"]);
+    let given = "Connection refused: /10.0.0.2:80\nCaused by: Connection refused: /10.0.0.3:90";
+    assert_eq!(joined(given), ["0 Strong 10.0.0.2:80", "1 Strong 10.0.0.3:90"]);
     let mut joiner = Joiner::new();
     assert_eq!(joiner.push(1, Some(0), "Unable to connect to redis:6379"), None);
     let late = "Caused by: java.net.ConnectException: Connection refused";

@@ -132,6 +132,16 @@ impl<'a> Case<'a> {
         address
     }
 
+    /// Whether a destination is an address of this very pod: it is reached over `lo`, which Istio's
+    /// rules leave alone.
+    pub(crate) fn is_own_address(&self, destination: &Destination) -> bool {
+        let Some(pod) = self.pod() else { return false };
+        let Peer::Ip(ip) = &destination.host else { return false };
+        let all =
+            pod.status.pod_ips.iter().map(|p| p.ip.as_str()).chain(pod.status.pod_ip.as_deref());
+        all.filter_map(|own| own.parse::<IpAddr>().ok()).any(|own| own == *ip)
+    }
+
     /// Containers of the application, in the pod's order; from the object, else from logs.
     pub(crate) fn applications(&self) -> Vec<&'a str> {
         match self.pod() {

@@ -58,7 +58,7 @@ fn explain<'a>(
     burst: &'a Burst,
     route: &Route,
 ) -> (Explained, Option<&'a Sample>) {
-    if burst.loopback() {
+    if is_local(case, burst) {
         return (Explained::Loopback, None);
     }
     // The proxy itself says that the destination refused: it was there to say so.
@@ -111,6 +111,12 @@ fn may_lie_inside(case: &Case<'_>, at: Timestamp, instance: usize) -> bool {
         || i.end.is_some()
         || i.unready_now
         || since.is_some_and(|s| at <= s + NEXT_PROBE)
+}
+
+/// Whether every destination is the pod itself, by a loopback address or by its own.
+pub(crate) fn is_local(case: &Case<'_>, burst: &Burst) -> bool {
+    let own = |d: &Destination| case.is_own_address(d);
+    burst.loopback() || (!burst.destinations.is_empty() && burst.destinations.iter().all(own))
 }
 
 fn locate(case: &Case<'_>, at: Timestamp) -> Place {

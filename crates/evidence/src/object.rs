@@ -361,6 +361,12 @@ pub struct PodStatus {
     pub message: Option<String>,
     /// When the kubelet took it, RFC 3339.
     pub start_time: Option<String>,
+    /// The pod's address.
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
+    /// The pod's addresses of both families.
+    #[serde(rename = "podIPs", deserialize_with = "nullable")]
+    pub pod_ips: Vec<PodIp>,
     /// Conditions.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
@@ -378,6 +384,14 @@ impl PodStatus {
     pub fn container(&self, name: &str) -> Option<&ContainerStatus> {
         self.init_container_statuses.iter().chain(&self.container_statuses).find(|s| s.name == name)
     }
+}
+
+/// An address of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PodIp {
+    /// The address.
+    pub ip: String,
 }
 
 /// A condition of a pod.

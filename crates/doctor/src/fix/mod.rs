@@ -215,4 +215,3 @@ pub(crate) fn unified(before: &str, after: &str, label: &str) -> String {
         .header(&format!("a/{label}"), &format!("b/{label}"))
         .to_string()
 }
-

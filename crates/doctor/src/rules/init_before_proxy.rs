@@ -90,7 +90,7 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
         let why = format!("refused by the pod itself ({}), which is not captured", sample.place);
         return clear("loopback-refused", why);
     }
-    let burst = refused.iter().filter(|b| !b.loopback()).max_by_key(|b| b.strength);
+    let burst = refused.iter().filter(|b| !refusals::is_local(case, b)).max_by_key(|b| b.strength);
     if case.shape.from_object && case.shape.sidecar == Sidecar::None || case.shape.ambient {
         if let Some(b) = burst {
             let to = refusals::show(&b.destinations);
@@ -254,7 +254,7 @@ fn host_of(url: &str) -> Option<String> {
 fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict: Verdict) -> Fault {
     let mut points = timeline::of(case.facts, &case.shape, &case.windows);
     let mut evidence: Vec<EvidenceItem> = Vec::new();
-    for burst in log.refusals.iter().filter(|b| !b.loopback()) {
+    for burst in log.refusals.iter().filter(|b| !refusals::is_local(case, b)) {
         let first = burst.first();
         evidence.push(item(first));
         if let Some(t) = first.at {

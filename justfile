@@ -1,0 +1,25 @@
+# A menu; `just --list` is the map. Logic is in xtask.
+
+# What CI does, but for what it installs
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+    cargo test --workspace
+
+# Tests; a missing outside part (nftables, goldens …) skips its tests by name
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# Dependencies' direction and licences, documents, sources
+tidy:
+    cargo xtask tidy
+
+# Rewrite the goldens of the reports, then read the diff
+bless:
+    SUNUP_BLESS=1 cargo test -p sunup-doctor
+    git diff -- crates/doctor
+
+# The whole gate, in a fresh clone
+ci:
+    .ci/run

@@ -25,6 +25,8 @@ pub(crate) struct File<'r> {
     pub(crate) template: Option<u64>,
     /// The whole text, where a fix could be shown as a diff of it.
     pub(crate) text: Option<Arc<str>>,
+    /// Whether the file is a log by its layout: lines, and not an array or a single value.
+    pub(crate) is_log: bool,
     pub(crate) scope: &'r Scope,
     pub(crate) filter: &'r Filter,
 }
@@ -81,6 +83,7 @@ impl<'r> File<'r> {
             kustomization: self.kustomization.clone(),
             template: self.template,
             text: self.text.clone(),
+            is_log: self.is_log,
             scope: self.scope,
             filter: self.filter,
         }

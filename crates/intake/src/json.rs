@@ -337,6 +337,12 @@ fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut 
         container = ContainerRef { namespace, pod, container: name, ..ContainerRef::default() };
         container.template_hash = pick(&[&["kubernetes", "labels", "pod-template-hash"]]);
     }
+    // Any tool's JSON may quote an error; in arrays and whole documents only what says whose it
+    // is, or has a time and a message, is taken for a log.
+    let attributed = container.pod.is_some() || container.container.is_some();
+    if !file.is_log && !attributed && (payload::at(map).is_none() || !payload::has_message(map)) {
+        return;
+    }
     // Loki's own export has the text under `line`; the rest write `log` or `message`.
     let wrapped = pick(&[&["log"], &["message"], &["line"]]);
     let at = payload::at(map);

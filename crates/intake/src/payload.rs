@@ -34,6 +34,11 @@ pub(crate) fn text(payload: &Map<String, Value>, telling: &dyn Fn(&str) -> bool)
     parts.text
 }
 
+/// Whether a payload has a message of its own.
+pub(crate) fn has_message(payload: &Map<String, Value>) -> bool {
+    message(payload).is_some()
+}
+
 fn message(payload: &Map<String, Value>) -> Option<(&'static str, &str)> {
     MESSAGE.iter().find_map(|key| {
         let text = payload.get(*key)?.as_str()?;

@@ -57,6 +57,10 @@ pub(crate) struct Run<'o> {
     threads: usize,
     summary: Summary,
     logs: HashSet<ContainerKey>,
+    /// The last problem that was reported.
+    last_told: Option<(Arc<str>, Option<u64>, String)>,
+    /// Whether the file at hand gave anything.
+    found: bool,
 }
 
 impl<'o> Run<'o> {
@@ -72,6 +76,8 @@ impl<'o> Run<'o> {
             threads,
             summary: Summary::default(),
             logs: HashSet::new(),
+            last_told: None,
+            found: false,
         }
     }
 
@@ -192,7 +198,7 @@ impl<'o> Run<'o> {
         let whose = self.whose(origin);
         let attributed = whose.container.is_some() || whose.pod.is_some();
         let scope = self.options.scope.clone();
-        let filter = std::mem::replace(&mut self.filter, Filter::none());
+        let filter = self.filter.clone();
         let mut file = File {
             label: Arc::clone(label),
             path: origin.path.clone(),
@@ -200,9 +206,11 @@ impl<'o> Run<'o> {
             kustomization: origin.kustomization.clone(),
             template: None,
             text: None,
+            is_log: matches!(format, Format::Json(Layout::Lines) | Format::Log | Format::Prose),
             scope: &scope,
             filter: &filter,
         };
+        self.found = false;
         match format {
             Format::Empty if attributed => self.log_seen(&file),
             Format::Empty => self.unreadable(label, None, "empty".to_owned()),
@@ -221,7 +229,10 @@ impl<'o> Run<'o> {
             Format::Prose | Format::Tar => self.summary.ignored += 1,
             held => self.held(held, &mut file, reader, origin.explicit),
         }
-        self.filter = filter;
+        let structured = matches!(format, Format::Json(_) | Format::Documents);
+        if structured && !self.found {
+            self.nothing(label, origin.explicit, "JSON");
+        }
     }
 
     fn whose(&self, origin: &Origin) -> ContainerKey {
@@ -466,11 +477,8 @@ impl<'o> Run<'o> {
         } else if explicit && held.broken && !named_yaml {
             // Sentences with colons look like YAML until they are read.
             self.log(file, Box::new(Cursor::new(whole.as_bytes().to_vec())));
-        } else if explicit {
-            let why = "YAML, but no Kubernetes object, event or log entry in it";
-            self.unreadable(&file.label, None, why.to_owned());
         } else {
-            self.summary.ignored += 1;
+            self.nothing(&file.label, explicit, "YAML");
         }
     }
 
@@ -492,8 +500,19 @@ impl<'o> Run<'o> {
         }
     }
 
+    /// A file that holds nothing to judge: named where it was handed over by name.
+    fn nothing(&mut self, label: &Arc<str>, explicit: bool, what: &str) {
+        if explicit {
+            let why = format!("{what}, but no log entry, event or Kubernetes object in it");
+            self.unreadable(label, None, why);
+        } else {
+            self.summary.ignored += 1;
+        }
+    }
+
     fn fold(&mut self, file: &File<'_>, broken: &mut usize, out: Out) {
         for item in out.items {
+            self.found = true;
             match item {
                 Item::Line(noticed) => {
                     self.summary.lines += 1;
@@ -535,16 +554,26 @@ impl<'o> Run<'o> {
     }
 
     fn unreadable(&mut self, label: &Arc<str>, line: Option<u64>, why: String) {
+        self.found = true;
+        let told = (Arc::clone(label), line, why.clone());
+        // An archive whose stream breaks off says so a second time.
+        if self.last_told.as_ref() == Some(&told) {
+            return;
+        }
+        self.last_told = Some(told);
         self.summary.unreadable += 1;
         self.collector.unreadable(Place { file: Arc::clone(label), line }, why);
     }
 }
 
 fn broken_stream(error: &std::io::Error) -> String {
+    // The tar reader has only a text for it.
+    let cut_off = error.to_string().contains("EOF");
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             "cut off before its end: what came before was read".to_owned()
         }
+        _ if cut_off => "cut off before its end: what came before was read".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => format!("{error}: what came before was read"),
     }

@@ -34,13 +34,11 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) -> Held {
     let stream = read_values(text, &Limits::default());
     let mut held = Held::default();
     let before = out.items.len();
-    let mut behind = 0;
+    let starts = starts(text);
     for document in &stream.documents {
-        let front = text.get(behind..document.span.start).unwrap_or_default();
-        behind = document.span.end.max(behind);
-        let rendered = front.lines().any(|line| line.starts_with("# Source: "));
-        let at = (document.span.line.max(1), document.index);
-        value(file, &document.value, at, rendered, out);
+        let start = starts.get(document.index).copied().unwrap_or_default();
+        let line = if start.line == 0 { document.span.line.max(1) } else { start.line };
+        value(file, &document.value, (line, document.index), start.rendered, out);
     }
     held.found = out.items.len() > before;
     held.broken = !stream.errors.is_empty();
@@ -59,6 +57,53 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) -> Held {
         }
     }
     held
+}
+
+/// Where a document begins.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Start {
+    /// Its first line that is no comment; 0 for a document without any.
+    line: u64,
+    /// Helm's comment that names the template it was rendered from stands in front.
+    rendered: bool,
+}
+
+/// The documents of a text in order, by their marks: reading values alone gives no places.
+fn starts(text: &str) -> Vec<Start> {
+    let mut starts = Vec::new();
+    let mut here = Start::default();
+    let mut open = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let rest =
+            line.strip_prefix("---").filter(|r| r.is_empty() || r.starts_with([' ', '\t', '\r']));
+        if let Some(rest) = rest {
+            if open || here.line > 0 {
+                starts.push(std::mem::take(&mut here));
+            }
+            here.rendered = false;
+            open = true;
+            let content = rest.trim();
+            if !content.is_empty() && !content.starts_with(['#', '&', '!', '|', '>']) {
+                here.line = number;
+            }
+        } else if line.trim_end() == "..." {
+            if open || here.line > 0 {
+                starts.push(std::mem::take(&mut here));
+            }
+            open = false;
+        } else if line.starts_with("# Source: ") {
+            here.rendered |= here.line == 0;
+        } else if here.line == 0
+            && !line.trim().is_empty()
+            && !line.trim_start().starts_with(['#', '%'])
+        {
+            here.line = number;
+        }
+    }
+    if open || here.line > 0 {
+        starts.push(here);
+    }
+    starts
 }
 
 fn is_manifest(text: &str) -> bool {

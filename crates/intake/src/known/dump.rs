@@ -1,5 +1,6 @@
-//! `kubectl cluster-info dump`: logs of a pod's containers, one after another, each between a
-//! line `==== START logs for container X of pod NS/POD ====` and its `END`.
+//! Several logs in one file: `kubectl cluster-info dump` puts each between a line `==== START logs
+//! for container X of pod NS/POD ====` and its `END`; `istioctl bug-report` appends the log of the
+//! container's dead instance behind `========= Previous log =========`.
 
 use sunup_evidence::line::ContainerKey;
 use sunup_logs::scan::Chunk;
@@ -10,9 +11,13 @@ use crate::text;
 
 const START: &str = "==== START logs for container ";
 
+/// <https://github.com/istio/istio/blob/master/tools/bug-report/pkg/bugreport/bugreport.go>
+const APPENDED: &str = "========= Previous log present";
+const PREVIOUS: &str = "========= Previous log =========";
+
 /// Whether the text begins with, or soon has, such a line.
 pub(crate) fn is_dump(text: &str) -> bool {
-    text.lines().take(20).any(|line| line.starts_with(START))
+    text.lines().take(20).any(|line| line.starts_with(START) || line.starts_with(APPENDED))
 }
 
 fn container(line: &str) -> Option<ContainerKey> {
@@ -30,9 +35,18 @@ fn container(line: &str) -> Option<ContainerKey> {
 pub(crate) fn read(file: &File<'_>, whole: &str, out: &mut Out) {
     let mut at = 0;
     let mut section: Option<(ContainerKey, usize, u64)> = None;
+    if !whole.lines().take(20).any(|line| line.starts_with(START)) {
+        section = Some((file.whose.clone(), 0, 1));
+    }
     for (line, raw) in (1..).zip(whole.split_inclusive('\n')) {
         let text = raw.trim_end();
-        if text.starts_with("==== ") && text.ends_with("====") {
+        if text == PREVIOUS {
+            if let Some((whose, start, first)) = section.take() {
+                log(file, whose, &whole[start..at], first, out);
+            }
+            let whose = ContainerKey { previous: true, ..file.whose.clone() };
+            section = Some((whose, at + raw.len(), line + 1));
+        } else if text.starts_with("==== ") && text.ends_with("====") {
             if let Some((whose, start, first)) = section.take() {
                 log(file, whose, &whole[start..at], first, out);
             }

@@ -1,5 +1,12 @@
 //! Every format that people hand over, read from files as they are written.
 
+mod archives;
+mod broken;
 mod common;
 mod exports;
+mod kubectl;
+mod logs;
+mod manifests;
 mod pasted;
+mod random;
+mod scale;

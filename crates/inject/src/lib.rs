@@ -36,6 +36,7 @@
 mod build;
 mod decide;
 mod error;
+mod fast;
 mod go;
 mod image;
 mod injector;
@@ -48,6 +49,7 @@ mod patch;
 mod reason;
 mod selector;
 mod settings;
+mod splice;
 mod template;
 mod validate;
 mod value;

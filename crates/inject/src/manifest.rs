@@ -13,11 +13,13 @@ use sunup_yaml::{DocEdit, Document, Limits, Op, Segment};
 
 use crate::decide::{Decision, Subject};
 use crate::injector::{Context, Injector};
-use crate::reason::{Level, Reason};
+use crate::reason::Reason;
 use crate::settings::ProxyKind;
+use crate::splice::Splicer;
 use crate::template::to_yaml;
 use crate::value::{at, scalar};
 use crate::workload::{Template, walk};
+use crate::yaml;
 
 /// Namespaces whose labels are known, because they are among the manifests.
 #[derive(Debug, Clone, Default)]
@@ -142,11 +144,11 @@ pub fn inject(
         let why = format!("column {}: {}", error.column, error.why);
         return Err(ManifestError { line: error.line, subject: String::new(), why });
     }
-    let mut job = Job { injector, namespaces, edits: Vec::new(), verdicts: Vec::new() };
+    let mut job = Job { injector, namespaces, text, edits: Vec::new(), verdicts: Vec::new() };
     for document in &stream.documents {
         job.document(document)?;
     }
-    let text = job.write(text, &stream.documents)?;
+    let text = job.write(&stream.documents);
     Ok(Injected { text, verdicts: job.verdicts })
 }
 
@@ -165,11 +167,14 @@ struct DocumentEdits {
     /// The document's value when all is done.
     value: Value,
     first_verdict: usize,
+    /// The document's new text and where the old one ends, where the quick way could write it.
+    quick: Option<(String, usize)>,
 }
 
 struct Job<'a> {
     injector: &'a Injector,
     namespaces: &'a Namespaces,
+    text: &'a str,
     edits: Vec<DocumentEdits>,
     verdicts: Vec<Verdict>,
 }
@@ -190,7 +195,9 @@ impl Job<'_> {
                     set(&mut value, path, new);
                 }
             }
-            self.edits.push(DocumentEdits { index: document.index, edits, value, first_verdict });
+            let quick = self.quick(document, &edits, &value);
+            let index = document.index;
+            self.edits.push(DocumentEdits { index, edits, value, first_verdict, quick });
         }
         Ok(())
     }
@@ -251,42 +258,101 @@ impl Job<'_> {
         Ok(edits)
     }
 
-    /// Writes all edits; documents that can't be edited in place are written anew.
-    fn write(&mut self, text: &str, documents: &[Document]) -> Result<String, ManifestError> {
-        if self.edits.is_empty() {
-            return Ok(text.to_owned());
+    /// The document's new text by the quick way, read back and found to mean what it should.
+    fn quick(
+        &self,
+        document: &Document,
+        edits: &[DocEdit],
+        value: &Value,
+    ) -> Option<(String, usize)> {
+        let own = &self.text[document.span.start..document.span.end];
+        if own.starts_with('{') {
+            return json(own, value).map(|text| (text, document.span.end));
         }
-        let all: Vec<DocEdit> = self.edits.iter().flat_map(|d| d.edits.iter().cloned()).collect();
-        if let Ok(done) = sunup_yaml::edit(text, &all, &Limits::default()) {
-            return Ok(done);
+        let mut splicer = Splicer::new(self.text, document)?;
+        for edit in edits {
+            // A missing parent is written by the map that will hold it.
+            let mut path = edit.op.path().to_vec();
+            let old = loop {
+                match get(&document.value, &path) {
+                    Some(old) => break old,
+                    None => path.pop()?,
+                };
+            };
+            splicer.set(&mut path.clone(), old, get(value, &path)?)?;
         }
-        // One document stands in the way of all: edit each alone, from the last to the first, so
-        // that the places of those before it stay what they are.
-        let mut out = text.to_owned();
-        for document in self.edits.iter().rev() {
-            if let Ok(done) = sunup_yaml::edit(&out, &document.edits, &Limits::default()) {
-                out = done;
+        let (text, end) = splicer.finish();
+        (yaml::value(&text).as_ref() == Ok(value)).then_some((text, end))
+    }
+
+    /// The whole text with all edits. What the quick way couldn't write is edited step by step,
+    /// and what can't be edited at all is written anew.
+    fn write(&mut self, documents: &[Document]) -> String {
+        let mut out = String::with_capacity(self.text.len());
+        let mut at = 0;
+        let mut slow = Vec::new();
+        for document in &self.edits {
+            let found = documents.iter().find(|d| d.index == document.index);
+            match (found, &document.quick) {
+                (Some(found), Some((text, end))) => {
+                    out.push_str(&self.text[at..found.span.start]);
+                    out.push_str(text);
+                    at = *end;
+                }
+                _ => slow.push(document),
+            }
+        }
+        out.push_str(&self.text[at..]);
+        for document in slow {
+            if let Some(text) = edited(&out, &document.edits) {
+                out = text;
                 continue;
             }
-            let Some(span) = documents.iter().find(|d| d.index == document.index).map(|d| d.span)
-            else {
-                continue;
-            };
-            let json = text[span.start..].starts_with('{');
-            let anew = if json { document.value.to_string() } else { to_yaml(&document.value) };
-            let anew = if text[span.end..].starts_with('\n') { anew.trim_end() } else { &anew };
+            let stream = sunup_yaml::read(&out, &Limits::default());
+            let found = stream.documents.iter().find(|d| d.index == document.index);
+            let Some(span) = found.map(|d| d.span) else { continue };
+            let anew = to_yaml(&document.value);
+            let anew = if out[span.end..].starts_with('\n') { anew.trim_end() } else { &anew };
             out.replace_range(span.start..span.end, anew);
             if let Some(verdict) = self.verdicts.get_mut(document.first_verdict) {
-                verdict.reasons.push(Reason {
-                    level: Level::Warning,
-                    text: "the document was written anew, without its comments: an anchor, alias \
-                           or merge key stands where the injection had to write"
-                        .to_owned(),
-                });
+                verdict.reasons.push(Reason::warning(
+                    "the document was written anew, without its comments: an anchor, alias or \
+                     merge key stands where the injection had to write",
+                ));
             }
         }
-        Ok(out)
+        out
     }
+}
+
+fn get<'v>(value: &'v Value, path: &[Segment]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |v, s| match s {
+        Segment::Key(key) => v.get(key),
+        Segment::Index(i) => v.get(*i),
+    })
+}
+
+/// A JSON document anew, in its own style; `None` where it is YAML in braces.
+fn json(was: &str, value: &Value) -> Option<String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(was).ok()?;
+    let text = if was.contains('\n') {
+        serde_json::to_string_pretty(value)
+    } else {
+        serde_json::to_string(value)
+    };
+    text.ok()
+}
+
+/// Beyond this many edits the careful way, which reads the whole text after each of its steps,
+/// takes longer than anybody waits.
+const CAREFUL_EDITS_MAX: usize = 8;
+const CAREFUL_BYTES_MAX: usize = 1 << 20;
+
+fn edited(text: &str, edits: &[DocEdit]) -> Option<String> {
+    if edits.len() > CAREFUL_EDITS_MAX || text.len() > CAREFUL_BYTES_MAX {
+        return None;
+    }
+    sunup_yaml::edit(text, edits, &Limits::default()).ok()
 }
 
 fn edit(document: usize, object: &[Segment], path: &[&str], value: Value) -> DocEdit {

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use sunup_yaml::Limits;
 
+use crate::fast;
+
 /// The values of all documents of a text.
 pub(crate) fn values(text: &str) -> Result<Vec<Value>, String> {
     let stream = sunup_yaml::read_values(text, &Limits::default());
@@ -14,6 +16,9 @@ pub(crate) fn values(text: &str) -> Result<Vec<Value>, String> {
 
 /// The value of a text of one document; null where it is empty.
 pub(crate) fn value(text: &str) -> Result<Value, String> {
+    if let Some(value) = fast::parse(text) {
+        return Ok(value);
+    }
     let mut all = values(text)?;
     match all.len() {
         0 => Ok(Value::Null),

@@ -1,0 +1,318 @@
+//! Writes a changed value into the text it was read from, in one pass and with little text
+//! touched: comments, order and quoting of what stays are kept.
+//!
+//! This is the quick way of `manifest`; it does what injections need (new keys, new items by
+//! name, changed scalars) in block YAML without anchors, and answers `None` for everything else,
+//! where `sunup_yaml::edit` takes over. Its result is only used after it was read back and found
+//! to mean what it should.
+
+use serde_json::{Map, Value};
+use sunup_yaml::{Document, Segment};
+
+use crate::template::to_yaml;
+
+/// One piece of text in the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Splice {
+    start: usize,
+    end: usize,
+    text: String,
+}
+
+/// The document's text with `new` in the place of `old`, below `path`.
+///
+/// `text` is the whole stream; the result is for `document.span` up to the end of its last line.
+pub(crate) struct Splicer<'a> {
+    text: &'a str,
+    document: &'a Document,
+    splices: Vec<Splice>,
+}
+
+impl<'a> Splicer<'a> {
+    /// `None` where the document isn't plain block YAML.
+    pub(crate) fn new(text: &'a str, document: &'a Document) -> Option<Self> {
+        let own = text.get(document.span.start..document.span.end)?;
+        let flow = own.starts_with(['{', '[']);
+        (!flow && !own.contains('\r') && !has_anchors(own)).then_some(Splicer {
+            text,
+            document,
+            splices: Vec::new(),
+        })
+    }
+
+    /// Notes what changes at a path.
+    pub(crate) fn set(&mut self, path: &mut Vec<Segment>, old: &Value, new: &Value) -> Option<()> {
+        if old == new {
+            return Some(());
+        }
+        match (old, new) {
+            (Value::Object(old), Value::Object(new)) if self.is_block(path, old.is_empty())? => {
+                self.map(path, old, new)
+            }
+            (Value::Array(old), Value::Array(new)) if self.is_block(path, old.is_empty())? => {
+                match (names(old), names(new)) {
+                    (Some(a), Some(b)) => self.list(path, (old, &a), (new, &b)),
+                    _ => self.replace(path, &Value::Array(new.clone())),
+                }
+            }
+            (_, new) => self.replace(path, new),
+        }
+    }
+
+    /// The document's text when all is written: from the document's start to the end of its last
+    /// line, which is the second part.
+    pub(crate) fn finish(mut self) -> (String, usize) {
+        let start = self.document.span.start;
+        let end = self.line_end(self.document.span.end);
+        self.splices.sort_by_key(|s| s.start);
+        let mut out = String::with_capacity(end - start + 8192);
+        let mut at = start;
+        for splice in &self.splices {
+            out.push_str(&self.text[at..splice.start]);
+            // The last line of a file may have no end of its own.
+            if splice.start == self.text.len() && !out.ends_with('\n') {
+                out.push('\n');
+            }
+            out.push_str(&splice.text);
+            at = splice.end;
+        }
+        out.push_str(&self.text[at..end]);
+        (out, end)
+    }
+
+    /// Whether a collection is written in block style, so that entries can be added to it.
+    fn is_block(&self, path: &[Segment], empty: bool) -> Option<bool> {
+        let span = self.document.span_of(path)?;
+        Some(!empty && !self.text[span.start..].starts_with(['{', '[']))
+    }
+
+    fn map(
+        &mut self,
+        path: &mut Vec<Segment>,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) -> Option<()> {
+        for key in old.keys().filter(|k| !new.contains_key(*k)) {
+            path.push(Segment::from(key.as_str()));
+            self.remove_entry(path)?;
+            path.pop();
+        }
+        let mut added = String::new();
+        let indent = self.key_column(path, old)?;
+        for (key, value) in new {
+            path.push(Segment::from(key.as_str()));
+            match old.get(key) {
+                Some(before) => self.set(path, before, value)?,
+                None => {
+                    let entry = Map::from_iter([(key.clone(), value.clone())]);
+                    block(&Value::Object(entry), indent, &mut added);
+                }
+            }
+            path.pop();
+        }
+        if !added.is_empty() {
+            let end = self.document.span_of(path)?.end;
+            let at = self.line_end(end);
+            self.insert(at, added);
+        }
+        Some(())
+    }
+
+    /// The column of a map's keys, from 0.
+    fn key_column(&self, path: &[Segment], map: &Map<String, Value>) -> Option<usize> {
+        let key = map.keys().next()?;
+        let below: Vec<Segment> =
+            path.iter().cloned().chain([Segment::from(key.as_str())]).collect();
+        let span = self.document.key_span_of(&below)?;
+        usize::try_from(span.column).ok()?.checked_sub(1)
+    }
+
+    /// Removes an entry and its lines.
+    fn remove_entry(&mut self, path: &[Segment]) -> Option<()> {
+        let key = self.document.key_span_of(path)?;
+        let value = self.document.span_of(path);
+        let start = self.line_start(key.start);
+        // `- key: value`: the line is the item's too.
+        if !self.text[start..key.start].trim().is_empty() {
+            return None;
+        }
+        let end = self.line_end(value.map_or(key.end, |v| v.end.max(key.end)));
+        self.splices.push(Splice { start, end, text: String::new() });
+        Some(())
+    }
+
+    fn list(
+        &mut self,
+        path: &mut Vec<Segment>,
+        (old, old_names): (&[Value], &[&str]),
+        (new, new_names): (&[Value], &[&str]),
+    ) -> Option<()> {
+        // Items that stay, in their order; another order is for the other way.
+        let kept: Vec<usize> =
+            old_names.iter().filter_map(|n| new_names.iter().position(|m| m == n)).collect();
+        if !kept.is_sorted() {
+            return None;
+        }
+        let place = self.document.span_of(path)?;
+        let dash = usize::try_from(place.column).ok()?.checked_sub(1)?;
+        for (i, item) in old.iter().enumerate() {
+            path.push(Segment::from(i));
+            match new_names.iter().position(|n| *n == old_names[i]) {
+                Some(j) => self.set(path, item, &new[j])?,
+                None => self.remove_item(path)?,
+            }
+            path.pop();
+        }
+        let mut added = String::new();
+        let mut before: Option<usize> = None;
+        for (j, item) in new.iter().enumerate() {
+            let own = old_names.iter().position(|n| *n == new_names[j]);
+            if own.is_some() || j + 1 == new.len() {
+                if own.is_none() {
+                    block(&Value::Array(vec![item.clone()]), dash, &mut added);
+                }
+                if !added.is_empty() {
+                    self.insert_items(path, before, place.start, std::mem::take(&mut added))?;
+                }
+                before = own.or(before);
+            } else {
+                block(&Value::Array(vec![item.clone()]), dash, &mut added);
+            }
+        }
+        Some(())
+    }
+
+    /// Inserts items behind one of the old items, or before them all: then right behind the
+    /// list's key, so that comments above the first item stay with it.
+    fn insert_items(
+        &mut self,
+        path: &mut Vec<Segment>,
+        behind: Option<usize>,
+        list_start: usize,
+        text: String,
+    ) -> Option<()> {
+        let at = match behind {
+            Some(i) => {
+                path.push(Segment::from(i));
+                let end = self.document.span_of(path)?.end;
+                path.pop();
+                self.line_end(end)
+            }
+            None => {
+                let key = self.document.key_span_of(path)?;
+                let at = self.line_end(key.end);
+                // `key: - item` can't be, but a list on its key's line could only be flow.
+                if at > self.line_start(list_start) {
+                    return None;
+                }
+                at
+            }
+        };
+        self.insert(at, text);
+        Some(())
+    }
+
+    fn remove_item(&mut self, path: &[Segment]) -> Option<()> {
+        let span = self.document.span_of(path)?;
+        let start = self.line_start(span.start);
+        let lead = self.text[start..span.start].trim();
+        if lead != "-" {
+            return None;
+        }
+        let end = self.line_end(span.end);
+        self.splices.push(Splice { start, end, text: String::new() });
+        Some(())
+    }
+
+    /// Replaces a node as a whole.
+    fn replace(&mut self, path: &[Segment], new: &Value) -> Option<()> {
+        let span = self.document.span_of(path)?;
+        let (start, end) = (span.start, span.end.max(span.start));
+        let was = self.text.get(start..end)?;
+        let collection = match new {
+            Value::Object(map) => !map.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            _ => false,
+        };
+        if was.starts_with(['|', '>']) {
+            return None;
+        }
+        let block_list = new.is_array() && was.starts_with("- ");
+        let text = if block_list {
+            let column = usize::try_from(span.column).ok()?.checked_sub(1)?;
+            let mut text = String::new();
+            block(new, column, &mut text);
+            text.trim_start().trim_end_matches('\n').to_owned()
+        } else if was.is_empty() || (collection && was.contains('\n')) {
+            return None;
+        } else if collection {
+            // `{}`, `[]`, null or a flow collection: opened up below its key.
+            let key = self.document.key_span_of(path)?;
+            let column = usize::try_from(key.column).ok()?.checked_sub(1)?;
+            let rest = &self.text[end..self.line_end(end)];
+            if !rest.trim().is_empty() {
+                return None;
+            }
+            let mut text = "\n".to_owned();
+            block(new, column + if new.is_array() { 0 } else { 2 }, &mut text);
+            // No space before the line's end.
+            let space = self.text[..start].ends_with(' ');
+            let start = start - usize::from(space);
+            self.splices.push(Splice { start, end, text: text.trim_end_matches('\n').to_owned() });
+            return Some(());
+        } else {
+            to_yaml(new).trim_end_matches('\n').to_owned()
+        };
+        self.splices.push(Splice { start, end, text });
+        Some(())
+    }
+
+    fn insert(&mut self, at: usize, text: String) {
+        self.splices.push(Splice { start: at, end: at, text });
+    }
+
+    fn line_start(&self, at: usize) -> usize {
+        self.text[..at].rfind('\n').map_or(0, |n| n + 1)
+    }
+
+    /// Behind the end of the line that holds the byte before `at`.
+    fn line_end(&self, at: usize) -> usize {
+        if at > 0 && self.text[..at].ends_with('\n') {
+            return at;
+        }
+        self.text[at..].find('\n').map_or(self.text.len(), |n| at + n + 1)
+    }
+}
+
+/// The names of items, where all have one and no two are alike.
+fn names(list: &[Value]) -> Option<Vec<&str>> {
+    let names: Vec<&str> =
+        list.iter().map(|item| item.get("name")?.as_str()).collect::<Option<_>>()?;
+    let unique = names.iter().enumerate().all(|(i, n)| !names[..i].contains(n));
+    unique.then_some(names)
+}
+
+/// Whether a text may hold anchors, aliases, tags or merge keys.
+fn has_anchors(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(i, b)| {
+        let opens = i == 0 || matches!(bytes[i - 1], b' ' | b'[' | b'{' | b',' | b'\n' | b':');
+        let goes_on = bytes.get(i + 1).is_some_and(|n| n.is_ascii_alphanumeric() || *n == b'_');
+        match b {
+            b'&' | b'*' => opens && goes_on,
+            b'!' => opens && (goes_on || bytes.get(i + 1) == Some(&b'!')),
+            b'<' => text[i..].starts_with("<<:") || text[i..].starts_with("<< :"),
+            _ => false,
+        }
+    })
+}
+
+/// Appends a value's block YAML, every line indented.
+fn block(value: &Value, indent: usize, out: &mut String) {
+    let pad = " ".repeat(indent);
+    for line in to_yaml(value).lines() {
+        out.push_str(&pad);
+        out.push_str(line);
+        out.push('\n');
+    }
+}

@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that compute and do nothing else.
-const PURE: [&str; 7] = ["api", "yaml", "logs", "capture", "inject", "evidence", "doctor"];
+const PURE: [&str; 6] = ["api", "yaml", "capture", "inject", "evidence", "doctor"];
 
 /// What would bring IO, threads, a terminal or a cluster into a pure crate, at any distance.
 const IMPURE: [&str; 12] = [

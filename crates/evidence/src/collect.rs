@@ -9,7 +9,7 @@ use crate::line::{ContainerKey, Noticed, Sign};
 use crate::log::{ContainerLog, Sample};
 use crate::object::{Manifest, Meta, Object, Origin, Pod, PodTemplate, Workload};
 use crate::record::{Event, Place};
-use crate::refused::{self, Joined, Joiner, Reading};
+use crate::refused::{Joined, Joiner};
 use crate::scope::Scope;
 use crate::snapshot::{EventRun, PodFacts, Snapshot};
 
@@ -61,14 +61,6 @@ impl Collector {
     }
 
     fn refused(&mut self, file: &Arc<str>, noticed: &Noticed, sample: Sample) {
-        if let Reading::FalseFriend(kind, refused) = refused::read(&noticed.text) {
-            let log = self.log(file, &noticed.container);
-            match log.friends.get(&kind) {
-                Some((known, _)) if known.at <= sample.at => {}
-                _ => drop(log.friends.insert(kind, (sample, refused))),
-            }
-            return;
-        }
         let key = (Arc::clone(file), Arc::clone(&noticed.container));
         let joining = self.joining.entry(key).or_insert_with(|| Joining {
             joiner: Joiner::new(),
@@ -84,7 +76,7 @@ impl Collector {
         joining.recent.push_back((tag, sample));
         if let Some(joined) = joining.joiner.push(tag, at_ns, &noticed.text) {
             let first = joining.sample(&joined);
-            self.log(file, &noticed.container).refused(first, &joined.refused);
+            self.log(file, &noticed.container).joined(first, joined);
         }
     }
 
@@ -214,7 +206,7 @@ impl Collector {
         for ((file, key), mut joining) in joining {
             while let Some(joined) = joining.joiner.flush() {
                 let first = joining.sample(&joined);
-                self.log(&file, &key).refused(first, &joined.refused);
+                self.log(&file, &key).joined(first, joined);
             }
         }
     }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::line::{Noticed, Sign, cut};
 use crate::record::Place;
-use crate::refused::{Destination, FalseFriend, Refused, Strength};
+use crate::refused::{Destination, FalseFriend, Joined, Refused, Strength};
 
 /// A line that was kept, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +172,17 @@ pub struct ContainerLog {
 }
 
 impl ContainerLog {
+    /// A refusal, complete; one that is nobody's start-up fault is kept apart, the first of its kind.
+    pub(crate) fn joined(&mut self, sample: Sample, joined: Joined) {
+        let Some(kind) = joined.false_friend else {
+            return self.refused(sample, &joined.refused);
+        };
+        match self.friends.get(&kind) {
+            Some((known, _)) if known.at <= sample.at => {}
+            _ => drop(self.friends.insert(kind, (sample, Some(joined.refused)))),
+        }
+    }
+
     pub(crate) fn refused(&mut self, sample: Sample, refused: &Refused) {
         if let Some(burst) = self.refusals.iter_mut().find(|b| b.takes(refused, sample.at)) {
             burst.add(sample, refused);

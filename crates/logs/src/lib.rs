@@ -15,4 +15,4 @@ mod text;
 pub use entry::Entry;
 pub use filter::{Alternative, Filter, FilterError, Warning};
 pub use prefilter::Prefilter;
-pub use search::{BROKEN_MAX, Hit, SearchError, SearchOptions, SearchStats, search};
+pub use search::{BROKEN_MAX, Hit, Search, SearchError, SearchOptions, SearchStats, search};

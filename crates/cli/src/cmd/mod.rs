@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 mod capture;
 mod doctor;
+mod logs;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     IstioIptables(capture::Settings),
     Doctor(doctor::Args),
+    Logs(logs::Args),
 }
 
 /// Runs one command. An error is printed by `main` and ends in [`TROUBLE`].
@@ -65,5 +67,6 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         #[cfg(target_os = "linux")]
         Command::IstioIptables(args) => capture::apply(args, global),
         Command::Doctor(args) => doctor::run(args, global),
+        Command::Logs(args) => logs::run(args, global),
     }
 }

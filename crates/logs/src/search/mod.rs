@@ -57,9 +57,7 @@ pub struct SearchStats {
     pub hits: u64,
     /// Bytes searched.
     pub bytes: u64,
-    /// The first [`BROKEN_MAX`] pieces that are no entries.
-    pub broken: Vec<Broken>,
-    /// How many there were in all.
+    /// Pieces that are no entries. Of each input the first [`BROKEN_MAX`] are named.
     pub broken_total: u64,
     /// Matches of each alternative, counted only while there were no hits.
     pub alternatives: Vec<u64>,
@@ -81,8 +79,112 @@ impl Hit<'_> {
     }
 }
 
-/// Searches `input`, which may be of any layout that [`crate::scan`] knows. The sink is called
-/// for each hit in turn and may end the search.
+/// A search over one input after another, as if they were one.
+#[derive(Debug)]
+pub struct Search<'f> {
+    filter: &'f Filter,
+    options: SearchOptions,
+    wide: Prefilter,
+    narrow: Prefilter,
+    any: AtomicBool,
+    stats: SearchStats,
+    selection: Option<Selection>,
+}
+
+impl<'f> Search<'f> {
+    /// A search that has read nothing so far.
+    #[must_use]
+    pub fn new(filter: &'f Filter, options: SearchOptions) -> Self {
+        let all: Vec<&Filter> = std::iter::once(filter).chain(&options.alternatives).collect();
+        let ordered = options.first.is_some() || options.last.is_some();
+        let alternatives = vec![0; options.alternatives.len()];
+        Self {
+            filter,
+            wide: Prefilter::either(&all),
+            narrow: filter.prefilter(),
+            any: AtomicBool::new(options.alternatives.is_empty()),
+            stats: SearchStats { alternatives, ..SearchStats::default() },
+            selection: (ordered && !options.count)
+                .then(|| Selection::new(options.first, options.last)),
+            options,
+        }
+    }
+
+    /// Searches `input`, which may be of any layout that [`crate::scan`] knows. The sink is
+    /// called for each hit in turn and may end the search; with `first` or `last` hits come from
+    /// [`Search::finish`] only. Yields the pieces of this input that are no entries.
+    ///
+    /// # Errors
+    /// See [`SearchError`].
+    pub fn read<R: Read + Send>(
+        &mut self,
+        input: R,
+        sink: &mut dyn FnMut(Hit<'_>) -> ControlFlow<()>,
+    ) -> Result<Vec<Broken>, SearchError> {
+        let mut source = Source::new(input, self.options.limits)?;
+        let (mut wide, mut narrow) = (self.wide.clone(), self.narrow.clone());
+        let mut batch = source.read(1);
+        if let Ok(pieces) = &batch
+            && let Some(piece) = pieces.first()
+        {
+            let sample = &piece.bytes()[..piece.bytes().len().min(SAMPLE_BYTES)];
+            wide.tune(sample);
+            narrow.tune(sample);
+        }
+        let worker = Worker {
+            filter: self.filter,
+            alternatives: &self.options.alternatives,
+            wide: &wide,
+            narrow: &narrow,
+            any: &self.any,
+            framing: source.framing(),
+            entry_bytes_max: self.options.limits.entry_bytes_max,
+            timed: self.selection.is_some(),
+        };
+        let mut out = Output {
+            stats: &mut self.stats,
+            selection: self.selection.as_mut(),
+            count: self.options.count,
+            broken: Vec::new(),
+            line: 1,
+        };
+        let at_once = rayon::current_num_threads() * 4;
+        loop {
+            let pieces = batch?;
+            if pieces.is_empty() {
+                return Ok(out.broken);
+            }
+            let (found, next) = rayon::join(
+                || pieces.par_iter().map(|piece| worker.search(piece)).collect::<Vec<Found>>(),
+                || source.read(at_once),
+            );
+            for (piece, found) in pieces.iter().zip(found) {
+                if found.hits > 0 {
+                    self.any.store(true, Ordering::Relaxed);
+                }
+                if out.take(piece, found, sink).is_break() {
+                    return Ok(out.broken);
+                }
+            }
+            source.recycle(pieces);
+            batch = next;
+        }
+    }
+
+    /// Hands out what `first` and `last` have kept, and says what the search came to.
+    pub fn finish(mut self, sink: &mut dyn FnMut(Hit<'_>) -> ControlFlow<()>) -> SearchStats {
+        if let Some(selection) = self.selection.take() {
+            for (line, bytes) in selection.into_sorted() {
+                if sink(Hit { line, bytes: &bytes }).is_break() {
+                    break;
+                }
+            }
+        }
+        self.stats
+    }
+}
+
+/// Searches one input: [`Search`] for the usual case.
 ///
 /// # Errors
 /// See [`SearchError`].
@@ -91,82 +193,24 @@ pub fn search<R: Read + Send>(
     filter: &Filter,
     options: &SearchOptions,
     sink: &mut dyn FnMut(Hit<'_>) -> ControlFlow<()>,
-) -> Result<SearchStats, SearchError> {
-    let mut source = Source::new(input, options.limits)?;
-    let all: Vec<&Filter> = std::iter::once(filter).chain(&options.alternatives).collect();
-    let mut wide = Prefilter::either(&all);
-    let mut narrow = filter.prefilter();
-    let mut batch = source.read(1);
-    if let Ok(pieces) = &batch
-        && let Some(piece) = pieces.first()
-    {
-        let sample = &piece.bytes()[..piece.bytes().len().min(SAMPLE_BYTES)];
-        wide.tune(sample);
-        narrow.tune(sample);
-    }
-    let any = AtomicBool::new(options.alternatives.is_empty());
-    let ordered = options.first.is_some() || options.last.is_some();
-    let worker = Worker {
-        filter,
-        alternatives: &options.alternatives,
-        wide: &wide,
-        narrow: &narrow,
-        any: &any,
-        framing: source.framing(),
-        entry_bytes_max: options.limits.entry_bytes_max,
-        timed: ordered && !options.count,
-    };
-    let mut out = Output {
-        stats: SearchStats {
-            alternatives: vec![0; options.alternatives.len()],
-            ..Default::default()
-        },
-        line: 1,
-        selection: (ordered && !options.count).then(|| Selection::new(options.first, options.last)),
-        count: options.count,
-    };
-    let at_once = rayon::current_num_threads() * 4;
-    loop {
-        let pieces = batch?;
-        if pieces.is_empty() {
-            break;
-        }
-        let (found, next) = rayon::join(
-            || pieces.par_iter().map(|piece| worker.search(piece)).collect::<Vec<Found>>(),
-            || source.read(at_once),
-        );
-        for (piece, found) in pieces.iter().zip(found) {
-            if found.hits > 0 {
-                any.store(true, Ordering::Relaxed);
-            }
-            if out.take(piece, found, sink).is_break() {
-                return Ok(out.stats);
-            }
-        }
-        source.recycle(pieces);
-        batch = next;
-    }
-    if let Some(selection) = out.selection.take() {
-        for (line, bytes) in selection.into_sorted() {
-            if sink(Hit { line, bytes: &bytes }).is_break() {
-                break;
-            }
-        }
-    }
-    Ok(out.stats)
+) -> Result<(SearchStats, Vec<Broken>), SearchError> {
+    let mut search = Search::new(filter, options.clone());
+    let broken = search.read(input, sink)?;
+    Ok((search.finish(sink), broken))
 }
 
 /// How much of the first block the prefilter is tuned by.
 const SAMPLE_BYTES: usize = 512 << 10;
 
-struct Output {
-    stats: SearchStats,
-    line: u64,
-    selection: Option<Selection>,
+struct Output<'s> {
+    stats: &'s mut SearchStats,
+    selection: Option<&'s mut Selection>,
     count: bool,
+    broken: Vec<Broken>,
+    line: u64,
 }
 
-impl Output {
+impl Output<'_> {
     fn take(
         &mut self,
         piece: &Piece,
@@ -178,9 +222,9 @@ impl Output {
         self.stats.bytes += piece.bytes().len() as u64;
         self.stats.hits += found.hits;
         self.stats.broken_total += found.broken_total;
-        let room = BROKEN_MAX.saturating_sub(self.stats.broken.len());
+        let room = BROKEN_MAX.saturating_sub(self.broken.len());
         let broken = found.broken.into_iter().take(room);
-        self.stats.broken.extend(broken.map(|b| Broken { line: base + b.line, ..b }));
+        self.broken.extend(broken.map(|b| Broken { line: base + b.line, ..b }));
         for (sum, more) in self.stats.alternatives.iter_mut().zip(&found.alternatives) {
             *sum += more;
         }

@@ -6,14 +6,25 @@ use super::*;
 use crate::Entry;
 use crate::scan::{BrokenReason, Scanner};
 
-fn run(input: &[u8], filter: &str, options: &SearchOptions) -> (Vec<(u64, String)>, SearchStats) {
+#[derive(Debug)]
+struct Stats {
+    hits: u64,
+    bytes: u64,
+    broken: Vec<Broken>,
+    broken_total: u64,
+    alternatives: Vec<u64>,
+}
+
+fn run(input: &[u8], filter: &str, options: &SearchOptions) -> (Vec<(u64, String)>, Stats) {
     let filter = Filter::parse(filter).expect("parses");
     let mut hits = Vec::new();
     let stats = search(input, &filter, options, &mut |hit| {
         hits.push((hit.line, String::from_utf8_lossy(hit.bytes).into_owned()));
         ControlFlow::Continue(())
     });
-    (hits, stats.expect("reads from memory"))
+    let (SearchStats { hits: count, bytes, broken_total, alternatives }, broken) =
+        stats.expect("reads from memory");
+    (hits, Stats { hits: count, bytes, broken, broken_total, alternatives })
 }
 
 fn with_block(block_bytes: usize) -> SearchOptions {

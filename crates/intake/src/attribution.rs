@@ -1,7 +1,41 @@
 //! Whose log a plain text is, from its path: the layouts of kubectl users, of the kubelet's log
 //! directories, of must-gather and of `istioctl bug-report`.
 
+use std::collections::HashSet;
+
 use sunup_evidence::line::ContainerKey;
+use sunup_evidence::object::{Object, PodSpec};
+
+/// Names that other input speaks of: a folder or file of such a name is theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pods: HashSet<String>,
+    containers: HashSet<String>,
+}
+
+impl Names {
+    pub(crate) fn object(&mut self, object: &Object) {
+        match object {
+            Object::Pod(pod) => {
+                self.pods.insert(pod.metadata.name.clone());
+                self.spec(&pod.spec);
+            }
+            Object::Workload(workload) => self.spec(&workload.template.spec),
+            _ => {}
+        }
+    }
+
+    fn spec(&mut self, spec: &PodSpec) {
+        let all = spec.containers.iter().chain(&spec.init_containers);
+        self.containers.extend(all.map(|c| c.name.clone()));
+    }
+
+    pub(crate) fn pod(&mut self, name: &str) {
+        if !self.pods.contains(name) {
+            self.pods.insert(name.to_owned());
+        }
+    }
+}
 
 /// What Kubernetes makes random parts of names from.
 /// <https://github.com/kubernetes/apimachinery/blob/master/pkg/util/rand/rand.go>
@@ -63,7 +97,7 @@ const FOLDERS: &[&str] = &[
 
 /// What the path of a log says about its container; `below` is how many of the path's last
 /// parts lie below the directory or archive that was handed over (the file's name included).
-pub(crate) fn of_path(path: &str, below: usize) -> ContainerKey {
+pub(crate) fn of_path(path: &str, below: usize, names: &Names) -> ContainerKey {
     let parts: Vec<&str> = path.split(['/', '\\']).filter(|p| !p.is_empty() && *p != ".").collect();
     let Some((name, folders)) = parts.split_last() else { return ContainerKey::default() };
     let stem = stem(name);
@@ -71,8 +105,8 @@ pub(crate) fn of_path(path: &str, below: usize) -> ContainerKey {
         .or_else(|| must_gather(stem, folders))
         .or_else(|| bug_report(stem, folders))
         .or_else(|| flat(stem))
-        .or_else(|| in_folder(stem, folders, below.saturating_sub(1)))
-        .or_else(|| by_name(stem))
+        .or_else(|| in_folder(stem, folders, below.saturating_sub(1), names))
+        .or_else(|| by_name(stem, names))
         .unwrap_or_default()
 }
 
@@ -174,7 +208,7 @@ fn without_previous(stem: &str) -> (&str, bool) {
 
 /// `<pod>/<container>`, `<ns>/<pod>/<container>`: where the folder is a pod's name for certain,
 /// or lies below what was handed over and is no usual name of a folder.
-fn in_folder(stem: &str, folders: &[&str], below: usize) -> Option<ContainerKey> {
+fn in_folder(stem: &str, folders: &[&str], below: usize, names: &Names) -> Option<ContainerKey> {
     let (stem, mut previous) = without_previous(stem);
     // `<pod>/<container>/{current,previous}.log`
     let (container, folders, below) = match (stem, folders) {
@@ -190,7 +224,7 @@ fn in_folder(stem: &str, folders: &[&str], below: usize) -> Option<ContainerKey>
     }
     let likely = below >= 1 && !FOLDERS.contains(pod) && KNOWN.contains(&container);
     let ordinal = below >= 1 && is_ordinal_name(pod) && !FOLDERS.contains(&pod.rsplit_once('-')?.0);
-    if !is_random_name(pod) && !likely && !ordinal {
+    if !is_random_name(pod) && !likely && !ordinal && !names.pods.contains(*pod) {
         return None;
     }
     let namespace = outer.last().filter(|ns| below >= 2 && is_name(ns) && !is_folder(ns)).copied();
@@ -202,11 +236,11 @@ fn is_folder(name: &str) -> bool {
 }
 
 /// A file named after a pod, or after a container that everybody knows.
-fn by_name(stem: &str) -> Option<ContainerKey> {
+fn by_name(stem: &str, names: &Names) -> Option<ContainerKey> {
     let (stem, previous) = without_previous(stem);
-    let found = if is_random_name(stem) && is_name(stem) {
+    let found = if is_random_name(stem) && is_name(stem) || names.pods.contains(stem) {
         key(None, Some(stem), None)
-    } else if KNOWN.contains(&stem) {
+    } else if KNOWN.contains(&stem) || names.containers.contains(stem) {
         key(None, None, Some(stem))
     } else {
         return None;

@@ -313,6 +313,7 @@ fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut 
         &["kubernetes", "namespace"],
         &["labels", "namespace"],
         &["stream", "namespace"],
+        &["fields", "namespace"],
         &["namespace"],
     ]);
     let pod = pick(&[
@@ -320,6 +321,7 @@ fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut 
         &["kubernetes", "pod", "name"],
         &["labels", "pod"],
         &["stream", "pod"],
+        &["fields", "pod"],
         &["podName"],
         &["pod"],
     ]);
@@ -328,6 +330,7 @@ fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut 
         &["kubernetes", "container", "name"],
         &["labels", "container"],
         &["stream", "container"],
+        &["fields", "container"],
         &["containerName"],
         &["container"],
     ]);

@@ -105,7 +105,9 @@ impl Parts<'_> {
 /// nanoseconds since 1970.
 pub(crate) fn at(payload: &Map<String, Value>) -> Option<jiff::Timestamp> {
     TIME.iter().find_map(|key| match payload.get(*key)? {
-        Value::String(text) => time::parse(text).or_else(|| time::of_text(text)),
+        Value::String(text) => {
+            time::parse(text).or_else(|| time::of_text(text)).or_else(|| epoch(text.parse().ok()?))
+        }
         Value::Number(number) => epoch(number.as_f64()?),
         _ => None,
     })

@@ -40,6 +40,8 @@ const LIMITS: Limits = Limits { block_bytes: 1 << 20, entry_bytes_max: 16 << 20 
 #[derive(Debug, Clone)]
 struct Origin {
     label: String,
+    /// What can be opened again.
+    found: Option<walk::Found>,
     path: Option<PathBuf>,
     /// The path that may say whose log it is, and how many of its parts count for certain.
     whose: String,
@@ -56,6 +58,9 @@ pub(crate) struct Run<'o> {
     pool: Option<ThreadPool>,
     threads: usize,
     summary: Summary,
+    names: attribution::Names,
+    /// Logs whose path says nothing by itself: read last, when names are known.
+    deferred: Option<Vec<walk::Found>>,
     logs: HashSet<ContainerKey>,
     /// The last problem that was reported.
     last_told: Option<(Arc<str>, Option<u64>, String)>,
@@ -75,6 +80,8 @@ impl<'o> Run<'o> {
             pool: ThreadPoolBuilder::new().num_threads(threads).build().ok(),
             threads,
             summary: Summary::default(),
+            names: attribution::Names::default(),
+            deferred: Some(Vec::new()),
             logs: HashSet::new(),
             last_told: None,
             found: false,
@@ -102,6 +109,7 @@ impl<'o> Run<'o> {
         for input in inputs {
             if let Input::Stdin(stream) = input {
                 let origin = Origin {
+                    found: None,
                     label: "-".to_owned(),
                     path: None,
                     whose: String::new(),
@@ -112,6 +120,9 @@ impl<'o> Run<'o> {
                 };
                 self.stream(stream, &origin, 0);
             }
+        }
+        for file in self.deferred.take().into_iter().flatten() {
+            self.disk(file);
         }
         self.summary
     }
@@ -126,7 +137,9 @@ impl<'o> Run<'o> {
             Ok(opened) => opened,
             Err(error) => return self.unreadable(&label, None, walk::reason(&error)),
         };
+        let found = file.clone();
         let origin = Origin {
+            found: Some(found),
             label: file.label,
             whose: file.path.to_string_lossy().into_owned(),
             path: Some(file.path),
@@ -194,9 +207,16 @@ impl<'o> Run<'o> {
         if format == Format::Tar {
             return self.tar(reader, label, depth);
         }
-        self.summary.files += 1;
         let whose = self.whose(origin);
         let attributed = whose.container.is_some() || whose.pod.is_some();
+        if matches!(format, Format::Log | Format::Prose | Format::Empty)
+            && !attributed
+            && let (Some(found), Some(deferred)) = (&origin.found, &mut self.deferred)
+        {
+            deferred.push(found.clone());
+            return;
+        }
+        self.summary.files += 1;
         let scope = self.options.scope.clone();
         let filter = self.filter.clone();
         let mut file = File {
@@ -236,7 +256,7 @@ impl<'o> Run<'o> {
     }
 
     fn whose(&self, origin: &Origin) -> ContainerKey {
-        let mut whose = attribution::of_path(&origin.whose, origin.below);
+        let mut whose = attribution::of_path(&origin.whose, origin.below, &self.names);
         whose.previous |= origin.rotated;
         whose
     }
@@ -269,6 +289,7 @@ impl<'o> Run<'o> {
                 continue;
             }
             let member = Origin {
+                found: None,
                 label: format!("{label}/{name}"),
                 path: None,
                 below: name.split('/').count(),
@@ -313,6 +334,10 @@ impl<'o> Run<'o> {
     /// A log as lines of text, streamed.
     fn log(&mut self, file: &File<'_>, reader: Box<dyn Read + '_>) {
         self.log_seen(file);
+        if file.whose.container.is_none() && file.whose.pod.is_none() {
+            // Somebody's log, though nothing says whose: not nothing to read.
+            self.summary.logs += 1;
+        }
         let mut broken = 0;
         let batches = Chunks::new(without_bom(reader), LIMITS).map(|chunk| chunk.map(Batch::Lines));
         self.batches(file, batches, &mut broken, |file, batch, out| {
@@ -330,6 +355,9 @@ impl<'o> Run<'o> {
     }
 
     fn seen(&mut self, file: &File<'_>, container: ContainerKey) {
+        if let Some(pod) = &container.pod {
+            self.names.pod(pod);
+        }
         self.collector.container_seen(&file.label, &container);
         if self.logs.insert(container) {
             self.summary.logs += 1;
@@ -523,10 +551,14 @@ impl<'o> Run<'o> {
                 }
                 Item::Event(event) => {
                     self.summary.events += 1;
+                    if let ("Pod", Some(name)) = (event.kind.as_str(), &event.name) {
+                        self.names.pod(name);
+                    }
                     self.collector.event(event);
                 }
                 Item::Object(both) => {
                     let (object, manifest) = *both;
+                    self.names.object(&object);
                     self.summary.objects += 1;
                     self.collector.object(object, manifest);
                 }

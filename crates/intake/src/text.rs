@@ -151,7 +151,7 @@ fn join_cri<'a>(
     partial: bool,
 ) -> (Cow<'a, str>, usize) {
     let mut before = Vec::new();
-    let mut start = at.start;
+    let mut start = line_start(block, at.start);
     while before.len() < TRACE_LINES_MAX {
         let Some(line) = line_before(block, start) else { break };
         start = line.start;
@@ -186,6 +186,11 @@ fn join_cri<'a>(
     (Cow::Owned(text), if after.is_empty() { at.end } else { end })
 }
 
+/// Lines come without the white space they begin with: where this one really begins.
+fn line_start(block: &[u8], start: usize) -> usize {
+    memchr::memrchr(b'\n', &block[..start]).map_or(0, |n| n + 1)
+}
+
 fn line_before(block: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
     let end = start.checked_sub(1)?;
     let from = memchr::memrchr(b'\n', &block[..end]).map_or(0, |n| n + 1);
@@ -201,10 +206,10 @@ fn line_behind(block: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
 /// A line of a stack trace or of a cause was written with the line above it that has a time.
 /// Only lines that show that they go on count: a line that stands by itself has no time then.
 fn time_of_trace(block: &[u8], start: usize, text: &str) -> Option<Timestamp> {
-    let mut goes_on = text.starts_with([' ', '\t'])
+    let mut start = line_start(block, start);
+    let mut goes_on = block.get(start).is_some_and(|b| matches!(b, b' ' | b'\t'))
         || text.starts_with("Caused by")
         || text.starts_with("Suppressed");
-    let mut start = start;
     for distance in 0..TRACE_LINES_MAX {
         let range = line_before(block, start)?;
         start = range.start;

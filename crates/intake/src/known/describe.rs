@@ -15,12 +15,20 @@ use crate::out::{Item, Out};
 
 /// Whether the text describes pods: their fields in the order kubectl prints them.
 pub(crate) fn is_describe(text: &str) -> bool {
+    if text.lines().take(40).any(is_events_head) {
+        return true;
+    }
     let mut lines = text.lines().skip_while(|line| line.trim().is_empty());
     let first = lines.next().unwrap_or_default();
     let second = lines.next().unwrap_or_default();
     first.starts_with("Name:")
         && second.starts_with("Namespace:")
         && text.lines().take(400).any(|l| l.starts_with("Containers:") || l.starts_with("Events:"))
+}
+
+/// The head of the list of events, which people copy by itself too.
+fn is_events_head(line: &str) -> bool {
+    line.split_whitespace().eq(["Type", "Reason", "Age", "From", "Message"])
 }
 
 /// A line of a description with its place.
@@ -47,6 +55,15 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
         .filter(|(_, line)| line.indent == 0 && line.text.starts_with("Name:"))
         .map(|(i, _)| i)
         .collect();
+    if starts.is_empty() {
+        let pod = Pod::default();
+        for line in &lines {
+            if let Some(event) = event(&pod, true, line) {
+                let place = Some(Place::new(&file.label, line.number));
+                out.items.push(Item::Event(Event { place, ..event }));
+            }
+        }
+    }
     for (i, start) in starts.iter().enumerate() {
         let end = starts.get(i + 1).copied().unwrap_or(lines.len());
         one(file, &lines[*start..end], out);
@@ -241,7 +258,7 @@ fn event(pod: &Pod, is_pod: bool, line: &Line<'_>) -> Option<Event> {
     Some(Event {
         namespace: pod.metadata.namespace.clone(),
         kind: if is_pod { "Pod".to_owned() } else { String::new() },
-        name: Some(pod.metadata.name.clone()),
+        name: Some(pod.metadata.name.clone()).filter(|name| !name.is_empty()),
         container: reason::container_of(&message).map(str::to_owned),
         reason: reason.to_owned(),
         message,

@@ -131,6 +131,14 @@ fn a_described_pod() {
 }
 
 #[test]
+fn the_events_of_a_description_alone() {
+    let got = text(
+        "Events:\n  Type     Reason   Age  From     Message\n  ----     ------   ---- ----     -------\n  Normal   Started  3s   kubelet  Started container istio-proxy\n",
+    );
+    assert_eq!(got.events(), ["Pod/- istio-proxy Started - Started container istio-proxy"]);
+}
+
+#[test]
 fn must_gather() {
     let list = format!("{{\"apiVersion\":\"v1\",\"kind\":\"PodList\",\"items\":[{POD}]}}");
     let got = directory(&[

@@ -69,6 +69,28 @@ fn whose_it_is_by_its_path() {
 }
 
 #[test]
+fn names_from_other_input_say_whose_a_log_is() {
+    let pod = br#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"checkout","namespace":"shop","uid":"u"},"spec":{"containers":[{"name":"app"}]}}"#;
+    let line = format!("2020-03-31T10:41:15Z {REFUSED}\n");
+    for (path, want) in [
+        ("checkout/app.log", "shop/checkout/app checkout/app.log:1"),
+        ("app.log", "shop/checkout/app app.log:1"),
+        ("a/app-previous.log", "shop/checkout/app a/app-previous.log:1"),
+        ("checkout.log", "shop/checkout/app checkout.log:1"),
+    ] {
+        let got = directory(&[("z/pod.json", pod), (path, line.as_bytes())]);
+        let refusals = got.refusals();
+        assert_eq!(refusals.len(), 1, "{path}");
+        assert!(refusals[0].starts_with(want), "{path}: {refusals:?}");
+    }
+}
+
+#[test]
+fn a_log_of_nobody_is_not_nothing_to_read() {
+    assert!(!text("2020-03-31T10:41:15Z all is well\n").summary.is_empty());
+}
+
+#[test]
 fn logs_of_dead_containers() {
     let line = "2020-03-31T10:41:15Z up\n";
     for (path, previous) in [
@@ -109,6 +131,9 @@ fn a_stack_trace_has_the_time_of_its_first_line() {
         "{:?}",
         text(java).refusals()
     );
+    let indented = "2020-03-31 10:41:15,100 ERROR start failed\n    at one\n    at two\n    cause: connect ECONNREFUSED 10.0.0.1:6379\n";
+    let refusals = text(indented).refusals();
+    assert!(refusals[0].contains("2020-03-31T10:41:15.1Z"), "{refusals:?}");
     let apart = "2020-03-31 10:41:15,100 INFO begin\nservice is up\nready to serve\nError: connect ECONNREFUSED 10.0.0.1:6379\n";
     assert!(text(apart).refusals()[0].contains(":4 - "), "{:?}", text(apart).refusals());
 }

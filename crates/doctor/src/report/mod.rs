@@ -50,6 +50,9 @@ pub struct Seen {
     pub arguments: Option<String>,
     /// Findings (by index) and fix ids whose manifest `--fix` can edit.
     pub editable: BTreeSet<(usize, String)>,
+    /// Findings (by index) whose first fix `--fix` has put in place: the evidence is older than the
+    /// fix, so they are told in short.
+    pub settled: BTreeSet<usize>,
 }
 
 /// `Deployment shop/checkout`.

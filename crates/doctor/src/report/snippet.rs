@@ -8,7 +8,7 @@ use super::Look;
 use super::paint::{BOLD, DIM, FRAME, RED, Signs, char_width, clean, paint, signs, width};
 
 /// Words that say what went wrong, the most telling first. Where several are in a line, the first
-/// of this list is underlined.
+/// of this list is underlined, together with others of it that are near.
 const TELLING: [&str; 24] = [
     "connection refused",
     "econnrefused",
@@ -35,6 +35,12 @@ const TELLING: [&str; 24] = [
     "fatal",
     "error",
 ];
+
+/// The last of [`TELLING`], which say little by themselves and are not joined to others.
+const VAGUE: [&str; 3] = ["refused", "fatal", "error"];
+
+/// How far apart two telling words may be to be underlined as one, bytes.
+const NEAR: usize = 24;
 
 /// How many lines of one piece of evidence are shown when everything is asked for.
 const LINES_MAX: usize = 12;
@@ -93,7 +99,22 @@ enum Mark {
 fn telling(line: &str) -> Option<Range<usize>> {
     // ASCII lower case keeps byte offsets.
     let lower = line.to_ascii_lowercase();
-    TELLING.iter().find_map(|words| lower.find(words).map(|at| at..at + words.len()))
+    let find = |words: &&str| lower.find(*words).map(|at| at..at + words.len());
+    let mut span = TELLING.iter().find_map(find)?;
+    for other in TELLING.iter().filter(|words| !VAGUE.contains(words)).filter_map(find) {
+        let gap = other.start.saturating_sub(span.end).max(span.start.saturating_sub(other.end));
+        if gap <= NEAR {
+            span = span.start.min(other.start)..span.end.max(other.end);
+        }
+    }
+    Some(span)
+}
+
+/// What two pieces of evidence have in common that say the same at different times.
+pub(super) fn sameness(item: &EvidenceItem) -> String {
+    let text = clean(&item.text);
+    let line = text.lines().find(|line| telling(line).is_some()).unwrap_or(&text);
+    line.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// What to underline: the telling words, and whatever address or quoted name of the summary is in
@@ -236,6 +257,13 @@ mod tests {
         let (text, marks) = shown("dial tcp 192.168.9.16:19209: connect: connection refused", 80);
         assert_eq!(text, "dial tcp 192.168.9.16:19209: connect: connection refused");
         assert_eq!(marks, "         ------------------           ^^^^^^^^^^^^^^^^^^");
+    }
+
+    #[test]
+    fn telling_words_that_belong_together_are_underlined_as_one() {
+        let (text, marks) = shown("listener: cannot bind '0.0.0.0:80': Permission denied", 80);
+        assert_eq!(text, "listener: cannot bind '0.0.0.0:80': Permission denied");
+        assert_eq!(marks, "          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Goldens of the text report, from one hand-made report. `SUNUP_BLESS=1` rewrites them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::json;
@@ -70,6 +71,7 @@ fn seen() -> Seen {
         gaps: vec![("node versions".into(), "kubectl get nodes -o json".into())],
         arguments: Some("deploy.yaml export.jsonl events.json".into()),
         editable: [(0, "hold-application".to_owned())].into(),
+        settled: BTreeSet::new(),
     }
 }
 
@@ -117,6 +119,12 @@ fn a_proxy_that_became_ready_closes_its_window() {
 #[test]
 fn nothing_found_says_what_was_looked_at_and_what_was_missing() {
     golden("nothing.txt", &plain(&text(&Report::default(), &seen(), &Look::default())));
+}
+
+#[test]
+fn a_finding_whose_fix_is_in_place_is_told_in_short() {
+    let seen = Seen { settled: [0].into(), ..seen() };
+    golden("settled.txt", &plain(&text(&report(), &seen, &Look::default())));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The report for people: what is wrong, why that is certain, what to type. In that order.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::Style;
@@ -9,7 +10,7 @@ use super::paint::{
     BOLD, CYAN, DIM, ERROR, FRAME, GREEN, INFO, PLAIN, RED, Signs, WARNING, YELLOW, clean, counted,
     paint, signs, wrap,
 };
-use super::snippet::{more, snippet};
+use super::snippet::{more, sameness, snippet};
 use super::timeline::timeline;
 use super::{Look, Seen, first_fix, severity, subject, verdict};
 
@@ -125,6 +126,15 @@ impl Page<'_> {
         self.blank();
         self.line(&headline(finding));
         self.note(2, "", PLAIN, &finding.summary);
+        if self.seen.settled.contains(&index) && !self.look.verbose {
+            if let Some(fix) = first_fix(finding).map(|best| &finding.fixes[best]) {
+                self.note(2, &format!("{} in place: ", self.signs.ok), GREEN, &fix.title);
+                for line in fix.command.as_deref().unwrap_or_default().lines() {
+                    self.line(&format!("      {}", paint(CYAN, clean(line))));
+                }
+            }
+            return;
+        }
         let drawing = timeline(finding, self.look);
         if !drawing.is_empty() {
             self.blank();
@@ -144,8 +154,13 @@ impl Page<'_> {
     }
 
     fn evidence(&mut self, finding: &Finding) {
-        let shown = if self.look.verbose { usize::MAX } else { EVIDENCE_MAX };
-        for item in finding.evidence.iter().take(shown) {
+        let mut said = BTreeSet::new();
+        let mut shown = 0;
+        for item in &finding.evidence {
+            if !self.look.verbose && (shown == EVIDENCE_MAX || !said.insert(sameness(item))) {
+                continue;
+            }
+            shown += 1;
             self.blank();
             for line in snippet(item, finding, self.look) {
                 self.line(&format!(" {line}"));

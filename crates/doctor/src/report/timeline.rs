@@ -82,6 +82,12 @@ impl<'a> Point<'a> {
         let until = entry.until.as_deref().and_then(|until| until.parse().ok());
         Point { entry, kind, at, until }
     }
+
+    /// Whether it lies in the window; where there is none, everything does.
+    fn inside(&self, window: Option<Window>) -> bool {
+        let Some(window) = window else { return true };
+        self.at.is_some_and(|at| at >= window.from && at <= window.ready.unwrap_or(window.to))
+    }
 }
 
 /// The span in which the proxy was not ready.
@@ -313,7 +319,7 @@ fn list(
     zero: Option<Timestamp>,
     look: &Look,
 ) -> Vec<String> {
-    let kept = if look.verbose { (0..points.len()).collect() } else { telling(points) };
+    let kept = if look.verbose { (0..points.len()).collect() } else { telling(points, window) };
     let days = points.iter().filter_map(|p| p.at).map(|at| at.strftime("%m-%d").to_string());
     let several_days = days.collect::<std::collections::BTreeSet<_>>().len() > 1;
     let signs = signs(look.ascii);
@@ -368,26 +374,28 @@ fn list(
 
 /// The points that tell the story, in order: bounds of the window, first and last error, and what
 /// else there is room for.
-fn telling(points: &[Point<'_>]) -> Vec<usize> {
+fn telling(points: &[Point<'_>], window: Option<Window>) -> Vec<usize> {
     if points.len() <= POINTS_MAX {
         return (0..points.len()).collect();
     }
+    let inside = |i: usize| points[i].inside(window);
     let of = |kind: Kind| {
-        let mut at = (0..points.len()).filter(move |&i| points[i].kind == kind);
+        let mut at = (0..points.len()).filter(move |&i| points[i].kind == kind && inside(i));
         let first = at.next();
         [first, at.next_back().or(first)]
     };
     let mut kept = std::collections::BTreeSet::new();
-    for kind in [Kind::Error, Kind::NotReady, Kind::Opens, Kind::Ready] {
+    for kind in [Kind::Opens, Kind::Error, Kind::NotReady, Kind::Ready] {
         kept.extend(of(kind).into_iter().flatten());
     }
-    for i in 0..points.len() {
+    let rest = (0..points.len()).filter(|&i| inside(i)).chain(0..points.len());
+    for i in rest {
         if kept.len() >= POINTS_MAX {
             break;
         }
         kept.insert(i);
     }
-    kept.into_iter().take(POINTS_MAX).collect()
+    kept.into_iter().collect()
 }
 
 fn gutter(point: &Point<'_>, window: Option<Window>, signs: &Signs) -> String {

@@ -1,11 +1,12 @@
 //! `--fix`: chooses one fix for each finding and has the files edited.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use sunup_api::report::{Finding, Safety};
+use sunup_api::report::{Finding, Safety, Verdict};
+use sunup_doctor::report::Seen;
 use sunup_doctor::{Diagnosis, FileEdit};
 
 use crate::apply::{Outcome, edit_file};
@@ -23,14 +24,28 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    /// Takes out what was fixed, where the evidence can't be judged a second time.
-    pub(super) fn drop_findings(&self, diagnosis: &mut Diagnosis) {
-        let mut index = 0;
-        diagnosis.report.findings.retain(|_| {
-            index += 1;
-            !self.done.contains(&(index - 1))
-        });
+    /// What is left, where the evidence can't be judged a second time: what was only possible by
+    /// the manifests is no longer so, what was observed stays observed.
+    pub(super) fn settle(&self, diagnosis: &mut Diagnosis, seen: &mut Seen) {
+        let mut settled = BTreeSet::new();
+        let mut kept = Vec::new();
+        for (index, finding) in
+            std::mem::take(&mut diagnosis.report.findings).into_iter().enumerate()
+        {
+            let done = self.done.contains(&index);
+            if done && finding.verdict == Verdict::Possible {
+                continue;
+            }
+            if done {
+                settled.insert(kept.len());
+            }
+            kept.push(finding);
+        }
+        diagnosis.report.findings = kept;
+        // Both name findings by their place, which has changed.
         diagnosis.edits.clear();
+        seen.editable.clear();
+        seen.settled = settled;
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
                 notes.push(
                     "standard input can be read only once: run again to see what is left".into(),
                 );
-                fixed.drop_findings(&mut examined.diagnosis);
+                fixed.settle(&mut examined.diagnosis, &mut examined.seen);
             } else {
                 examined = examine(&args);
             }

@@ -15,9 +15,11 @@ pub(super) fn seen(
     diagnosis: &Diagnosis,
 ) -> Seen {
     let pods = snapshot.pods.iter().filter(|pod| pod.name.is_some()).count();
+    let settled = diagnosis.edits.iter().filter(|edit| args.fix.is_some() && edit.already_there);
     Seen {
+        settled: settled.map(|edit| edit.finding).collect(),
         counts: vec![
-            (summary.files, "file"),
+            (summary.files.saturating_sub(summary.ignored), "file"),
             (pods as u64, "pod"),
             (summary.objects, "object"),
             (summary.events, "event"),

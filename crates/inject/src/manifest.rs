@@ -25,6 +25,7 @@ use crate::yaml;
 #[derive(Debug, Clone, Default)]
 pub struct Namespaces {
     known: BTreeMap<String, Namespace>,
+    assumed: Option<Namespace>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -115,9 +116,13 @@ impl Namespaces {
         }
     }
 
-    /// Sets the labels of a namespace, as `kubectl get namespace` shows them.
-    pub fn set_labels(&mut self, namespace: &str, labels: BTreeMap<String, String>) {
-        self.known.entry(namespace.to_owned()).or_default().labels = labels;
+    /// Labels of every namespace that is not among the manifests.
+    pub fn assume(&mut self, labels: BTreeMap<String, String>) {
+        self.assumed = Some(Namespace { labels, annotations: BTreeMap::new() });
+    }
+
+    fn get(&self, name: &str) -> Option<&Namespace> {
+        self.known.get(name).or(self.assumed.as_ref())
     }
 }
 
@@ -210,7 +215,7 @@ impl Job<'_> {
     ) -> Result<Vec<DocEdit>, ManifestError> {
         let settings = self.injector.settings();
         let istio = settings.options.proxy == ProxyKind::Istio || settings.options.istio_compat;
-        let namespace = self.namespaces.known.get(template.namespace());
+        let namespace = self.namespaces.get(template.namespace());
         let seen = template.seen();
         let decision = self.injector.decide(&Subject {
             namespace: template.namespace(),

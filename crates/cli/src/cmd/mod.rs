@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 mod capture;
 mod doctor;
+mod inject;
 mod logs;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     IstioIptables(capture::Settings),
     Doctor(doctor::Args),
+    Inject(inject::Args),
     Logs(logs::Args),
 }
 
@@ -67,6 +69,7 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         #[cfg(target_os = "linux")]
         Command::IstioIptables(args) => capture::apply(args, global),
         Command::Doctor(args) => doctor::run(args, global),
+        Command::Inject(args) => inject::run(args, global),
         Command::Logs(args) => logs::run(args, global),
     }
 }

@@ -29,17 +29,25 @@ impl Bar {
             return None;
         }
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        let style = "{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+        let bar = Bar { bar, began: Instant::now(), shown: AtomicBool::new(false) };
+        bar.style("{spinner} {bytes} {bytes_per_sec} {wide_msg}");
+        Some(Arc::new(bar))
+    }
+
+    fn style(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
         }
-        Some(Arc::new(Bar { bar, began: Instant::now(), shown: AtomicBool::new(false) }))
     }
 }
 
 impl Progress for Bar {
     fn total(&self, bytes: u64) {
         self.bar.set_length(bytes);
+        // Of a stream nobody knows how long it is: no bar then.
+        if bytes > 0 {
+            self.style("{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}");
+        }
     }
 
     fn advance(&self, bytes: u64) {

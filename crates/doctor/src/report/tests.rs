@@ -128,6 +128,24 @@ fn a_finding_whose_fix_is_in_place_is_told_in_short() {
 }
 
 #[test]
+fn of_many_findings_the_first_are_told_in_full_and_all_are_named() {
+    let mut report = report();
+    let finding = report.findings[0].clone();
+    report.findings = (0..200)
+        .map(|i| {
+            let mut finding = finding.clone();
+            finding.subject.name = format!("workload-{i}");
+            finding
+        })
+        .collect();
+    let got = plain(&text(&report, &seen(), &Look::default()));
+    assert!((0..200).all(|i| got.contains(&format!("shop/workload-{i} "))), "{got}");
+    assert_eq!(got.matches("why: ").count(), 10);
+    let look = Look { verbose: true, ..Look::default() };
+    assert_eq!(plain(&text(&report, &seen(), &look)).matches("why: ").count(), 200);
+}
+
+#[test]
 fn each_finding_has_a_headline() {
     golden("headlines.txt", &plain(&headlines(&report())));
 }

@@ -14,6 +14,8 @@ use super::snippet::{more, sameness, snippet};
 use super::timeline::timeline;
 use super::{Look, Seen, first_fix, severity, subject, verdict};
 
+/// Findings told in full when not everything is asked for; the others have their headline.
+const FULL_MAX: usize = 10;
 /// Pieces of evidence shown when not everything is asked for.
 const EVIDENCE_MAX: usize = 3;
 /// Lines of a diff shown when not everything is asked for.
@@ -25,9 +27,11 @@ const ASIDES_MAX: usize = 8;
 #[must_use]
 pub fn text(report: &Report, seen: &Seen, look: &Look) -> String {
     let mut page = Page { out: String::new(), look, seen, signs: signs(look.ascii) };
-    for (index, finding) in report.findings.iter().enumerate() {
+    let full = if look.verbose { usize::MAX } else { FULL_MAX };
+    for (index, finding) in report.findings.iter().enumerate().take(full) {
         page.finding(report, index, finding);
     }
+    page.others(report.findings.get(full..).unwrap_or_default());
     page.cleared(report);
     page.unknown(report);
     page.unreadable(report);
@@ -151,6 +155,21 @@ impl Page<'_> {
             self.note(2, "so also: ", BOLD, &finding.consequences.join(", "));
         }
         self.fixes(report, index, finding);
+    }
+
+    /// Findings beyond what anybody reads in full.
+    fn others(&mut self, findings: &[Finding]) {
+        if findings.is_empty() {
+            return;
+        }
+        self.heading(&format!(
+            "{} more, in full with -v",
+            counted(findings.len() as u64, "finding")
+        ));
+        for finding in findings {
+            self.line(&format!("  {}", headline(finding)));
+            self.note(4, "", PLAIN, &finding.summary);
+        }
     }
 
     fn evidence(&mut self, finding: &Finding) {

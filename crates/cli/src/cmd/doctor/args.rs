@@ -159,7 +159,7 @@ impl Args {
     }
 
     /// The arguments to run again with, but for `--fix` and those about the output, quoted for a
-    /// shell; `None` where standard input is among them.
+    /// shell; `None` where that can't be done: standard input, or a name that is no text.
     pub(super) fn again(&self) -> Option<String> {
         if self.reads_stdin() {
             return None;
@@ -175,8 +175,8 @@ impl Args {
         for (option, value) in options {
             words.extend(value.into_iter().flat_map(|value| [option.to_owned(), quote(&value)]));
         }
-        let paths: Vec<String> =
-            self.paths.iter().map(|path| quote(&path.to_string_lossy())).collect();
+        let paths = self.paths.iter().map(|path| path.to_str().map(quote));
+        let paths = paths.collect::<Option<Vec<String>>>()?;
         if paths.iter().any(|path| path.starts_with('-')) {
             words.push("--".to_owned());
         }

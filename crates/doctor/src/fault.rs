@@ -2,6 +2,7 @@
 
 use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
 use sunup_evidence::log::Sample;
+use sunup_evidence::time::show;
 use sunup_evidence::timeline::Point;
 
 use crate::fix::Remedy;
@@ -63,7 +64,7 @@ impl Judgements {
 pub(crate) fn item(sample: &Sample) -> EvidenceItem {
     EvidenceItem {
         source: sample.place.to_string(),
-        at: sample.at.map(|t| t.to_string()),
+        at: sample.at.map(show),
         text: sample.text.to_string(),
     }
 }

@@ -61,6 +61,9 @@ fn explain<'a>(
     if is_local(case, burst) {
         return (Explained::Loopback, None);
     }
+    if burst.form == "udp" {
+        return (Explained::Excluded("UDP is not captured, only TCP is".to_owned()), None);
+    }
     // The proxy itself says that the destination refused: it was there to say so.
     if burst.form.starts_with("envoy") {
         return (Explained::Destination(burst.first().clone()), None);

@@ -67,8 +67,8 @@ impl Known {
             _ => (self.lo, None),
         };
         TimelineEntry {
-            at: at.map(|t| t.to_string()),
-            until: until.map(|t| t.to_string()),
+            at: at.map(show),
+            until: until.map(show),
             precision: self.precision,
             what: what.into(),
             source: self.source.clone(),
@@ -76,8 +76,37 @@ impl Known {
     }
 }
 
+/// RFC 3339 in UTC, with the digits that sources write: none, milli-, micro- or nanoseconds. A
+/// container log's `…04.800000090Z` stays as it is, to be found again by its text.
+#[must_use]
+pub fn show(at: Timestamp) -> String {
+    match at.subsec_nanosecond().unsigned_abs() {
+        0 => format!("{at:.0}"),
+        ns if ns % 1_000_000 == 0 => format!("{at:.3}"),
+        ns if ns % 1_000 == 0 => format!("{at:.6}"),
+        _ => format!("{at:.9}"),
+    }
+}
+
 /// An RFC 3339 text of the API, where it is one.
 #[must_use]
 pub fn parse(text: Option<&str>) -> Option<Timestamp> {
     text?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_the_digits_of_their_source() {
+        for text in [
+            "2026-11-02T10:00:04Z",
+            "2026-11-02T10:00:04.800Z",
+            "2026-11-02T10:00:04.800001Z",
+            "2026-11-02T10:00:04.800000090Z",
+        ] {
+            assert_eq!(show(text.parse().unwrap()), text);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::ContainerLog;
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
-use sunup_evidence::time::Known;
+use sunup_evidence::time::{Known, show};
 use sunup_evidence::timeline::{self, Point};
 use sunup_evidence::window::Place;
 
@@ -122,12 +122,12 @@ fn destination_refuses(
     after: &sunup_evidence::log::Sample,
 ) -> String {
     let to = target(s);
-    let since = after.at.map(|t| t.to_string()).unwrap_or_default();
+    let since = after.at.map(show).unwrap_or_default();
     let ready = match after.at.map(|t| case.windows.locate(t)) {
         Some(Place::After(i)) => case
             .windows
             .ready_by(i)
-            .map_or(String::new(), |r| format!(" (istio-proxy was ready by {r})")),
+            .map_or(String::new(), |r| format!(" (istio-proxy was ready by {})", show(r))),
         _ => String::new(),
     };
     format!(
@@ -149,7 +149,7 @@ fn quiet_look_alikes(case: &Case<'_>, name: &str, log: &ContainerLog, out: &mut 
         let why = format!(
             "reset at {} ({}), after the proxy was ready: it had accepted the connection, so the \
              destination ended it",
-            reset.at.map(|t| t.to_string()).unwrap_or_default(),
+            reset.at.map(show).unwrap_or_default(),
             reset.place
         );
         out.clear(ID, "destination-refuses", subject.clone(), why);
@@ -303,7 +303,7 @@ fn proxy_evidence(case: &Case<'_>, evidence: &mut Vec<sunup_api::report::Evidenc
         if let Some((at, place)) = run.instants().last() {
             evidence.push(sunup_api::report::EvidenceItem {
                 source: place.map_or_else(|| "pod event".to_owned(), ToString::to_string),
-                at: Some(at.to_string()),
+                at: Some(show(at)),
                 text: run.event.message.clone(),
             });
         }
@@ -325,7 +325,7 @@ fn explanation(
     let count: u64 = telling.iter().map(|s| s.burst.count).sum();
     if let Some(t) = first.burst.first().at {
         let many = if count > 1 { format!(" ({count} in all)") } else { String::new() };
-        why.push(format!("The first refusal is at {t}{many}."));
+        why.push(format!("The first refusal is at {}{many}.", show(t)));
     }
     why.push(window_in_words(case, instance));
     why.push(
@@ -364,10 +364,10 @@ fn window_in_words(case: &Case<'_>, instance: usize) -> String {
     {
         let reason = before.end_reason.as_deref().unwrap_or("reason not known");
         let ready = match i.ready.as_ref().and_then(|r| r.hi) {
-            Some(r) => format!("the next one was ready by {r}"),
+            Some(r) => format!("the next one was ready by {}", show(r)),
             None => "nothing shows the next one ready".to_owned(),
         };
-        return format!("istio-proxy ended at {end} ({reason}), and {ready}.");
+        return format!("istio-proxy ended at {} ({reason}), and {ready}.", show(end));
     }
     match (&i.not_ready_at, &i.ready) {
         (_, Some(r)) if r.lo == r.hi => {
@@ -400,5 +400,5 @@ fn window_in_words(case: &Case<'_>, instance: usize) -> String {
 }
 
 fn shown(t: Option<jiff::Timestamp>) -> String {
-    t.map(|t| t.to_string()).unwrap_or_default()
+    t.map(show).unwrap_or_default()
 }

@@ -156,6 +156,8 @@ pub(super) fn quoted(lower: &str, span: &Range<usize>, suspicious: bool) -> bool
     let before = tail(&lower[..span.start], 160);
     let after = head(&lower[span.end..], 120);
     source_code(before, after)
+        || bare_item(before, after)
+        || explained(before, after)
         || query(before, after)
         || listed(before, after)
         || counted(after)
@@ -224,6 +226,27 @@ fn strip_path(bare: &str) -> &str {
         }
         _ => bare,
     }
+}
+
+/// The word and nothing else as an item of a list: `- ECONNREFUSED` on a line of its own,
+/// `["ECONNREFUSED"]`. A list of errors would say more than their name.
+fn bare_item(before: &str, after: &str) -> bool {
+    let line = &before[before.rfind('\n').map_or(0, |n| n + 1)..];
+    let rest = &after[..after.find('\n').unwrap_or(after.len())];
+    let alone = line.trim_start().strip_prefix('-').is_some_and(|dash| {
+        dash.starts_with([' ', '\t']) && dash.trim_matches([' ', '\t', '\'', '"']).is_empty()
+    });
+    alone && rest.trim_matches([' ', '\t', '\r', '\'', '"']).is_empty()
+        || line.ends_with("[\"") && rest.starts_with("\"]")
+}
+
+/// Said of the words rather than with them: `"connection refused" means …`, a handler that is
+/// registered for them.
+fn explained(before: &str, after: &str) -> bool {
+    let of_words = after.trim_start_matches(['"', '\'', '`', '”', '’']);
+    let quoted = of_words.len() < after.len();
+    quoted && (of_words.starts_with(" means") || of_words.starts_with(" usually means"))
+        || before.contains("handler for ")
 }
 
 /// SQL, log filters, regular expressions.
@@ -343,7 +366,11 @@ fn setting(before: &str) -> bool {
 /// Help texts, documentation and comments.
 fn advice(before: &str) -> bool {
     let near = tail(before, 80);
-    ADVICE.iter().any(|lead| near.contains(lead))
+    // Whole words only: `vault.acme.example:8200` is a host.
+    let starts_word = |n: usize| {
+        n == 0 || !near[..n].ends_with(|c: char| c.is_ascii_alphanumeric() || ".-_/".contains(c))
+    };
+    ADVICE.iter().any(|lead| near.match_indices(lead).any(|(n, _)| starts_word(n)))
 }
 
 /// A connection that came up in the end, told with its last error.
@@ -383,7 +410,7 @@ pub(super) fn unix_socket(lower: &str, span: &Range<usize>) -> bool {
     let file = near
         .match_indices(".sock")
         .any(|(n, w)| !near[n + w.len()..].starts_with(|c: char| c.is_alphanumeric()));
-    file || ["dial unix", "unix:/", "unix domain socket", "unix socket"]
+    file || ["dial unix", "unix:/", "unix domain socket", "unix socket", "on socket \"/"]
         .iter()
         .any(|w| near.contains(w))
 }

@@ -58,7 +58,8 @@ pub struct Refused {
     /// The peers, in the order of the text, without repeats, at most 16; often none. A name and
     /// the IP that it was dialled by are both listed.
     pub destinations: Vec<Destination>,
-    /// Stable id of the family that was recognised, such as `go-dial` or `dns-udp`.
+    /// Stable id of the family that was recognised, such as `go-dial`; `udp` and `dns-udp` are
+    /// not TCP.
     pub form: &'static str,
     /// Bytes of the telling words in the text; for a joined error, in its first line.
     pub span: Range<usize>,

@@ -125,9 +125,14 @@ fn refused(lower: &str, at: usize) -> Result<Option<Telling>, Decoy> {
 /// The family of the plain phrase, from the words right before it.
 fn phrase_form(head: &str, after: &str) -> &'static str {
     let near = tail(head, 200);
-    if near.contains("lookup ") && near.contains("->") || near.contains("read udp") {
+    let udp = ["read udp", "write udp", "dial udp", "udp://", "sendto", "sendmsg"];
+    if near.contains("lookup ") && near.contains("->")
+        || near.contains("read udp") && near.contains(":53:")
+    {
         "dns-udp"
-    } else if near.contains("dial tcp") || near.contains("dial udp") {
+    } else if udp.iter().any(|u| near.contains(u)) {
+        "udp"
+    } else if near.contains("dial tcp") {
         "go-dial"
     } else if near.ends_with("could not connect to server: ") {
         "psycopg-old"

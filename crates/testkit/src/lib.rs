@@ -4,6 +4,8 @@
 //! listed by name; with `SUNUP_REQUIRE=all` in the environment the same gap fails the test.
 //! A dev-dependency only: nothing that ships may depend on this crate.
 
+pub mod export_gen;
+
 use std::path::{Path, PathBuf};
 
 /// The root of the workspace, found from this crate's own manifest.

@@ -89,9 +89,35 @@ pub fn enter_user_namespace() -> std::io::Result<()> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     unshare(UnshareFlags::NEWUSER)?;
     // Required before a plain user may write gid_map (user_namespaces(7)).
-    std::fs::write("/proc/self/setgroups", "deny")?;
-    std::fs::write("/proc/self/uid_map", format!("0 {} 1", uid.as_raw()))?;
-    std::fs::write("/proc/self/gid_map", format!("0 {} 1", gid.as_raw()))
+    write_existing(c"/proc/self/setgroups", b"deny")?;
+    write_existing(c"/proc/self/uid_map", format!("0 {} 1", uid.as_raw()).as_bytes())?;
+    write_existing(c"/proc/self/gid_map", format!("0 {} 1", gid.as_raw()).as_bytes())
+}
+
+/// Makes a command start as the root of a new user namespace, whatever threads this process has:
+/// how a test or the lab starts its namespaced half without root.
+#[expect(unsafe_code, reason = "the work must be done between fork and exec")]
+pub fn in_user_namespace(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let (uids, gids) = (format!("0 {} 1", uid.as_raw()), format!("0 {} 1", gid.as_raw()));
+    let enter = move || -> std::io::Result<()> {
+        unshare(UnshareFlags::NEWUSER)?;
+        write_existing(c"/proc/self/setgroups", b"deny")?;
+        write_existing(c"/proc/self/uid_map", uids.as_bytes())?;
+        write_existing(c"/proc/self/gid_map", gids.as_bytes())
+    };
+    // SAFETY: between fork and exec only async-signal-safe work is allowed: the closure makes
+    // system calls alone; all it needs was allocated before.
+    unsafe { command.pre_exec(enter) };
+}
+
+/// Writes to an existing file without allocating.
+fn write_existing(path: &std::ffi::CStr, text: &[u8]) -> std::io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, text)?;
+    Ok(())
 }
 
 #[expect(unsafe_code, reason = "rustix marks unshare unsafe for CLONE_FILES, not used here")]

@@ -128,15 +128,19 @@ pub fn add_address(interface: &str, address: IpNet) -> Result<bool> {
     new(send(message))
 }
 
-/// Adds a default route through a gateway.
+/// Adds a route to a range through a gateway; whether it was new.
 ///
 /// # Errors
 /// The gateway can't be reached, no privilege.
-pub fn add_default_route(gateway: IpAddr) -> Result<bool> {
+pub fn add_route(range: IpNet, gateway: IpAddr) -> Result<bool> {
     const MAIN: u8 = 254;
-    let fixed = [family(gateway), 0, 0, 0, MAIN, PROTOCOL_BOOT, 0, TYPE_UNICAST, 0, 0, 0, 0];
-    let what = format!("adding a default route through {gateway}");
+    let bits = range.prefix_len();
+    let fixed = [family(gateway), bits, 0, 0, MAIN, PROTOCOL_BOOT, 0, TYPE_UNICAST, 0, 0, 0, 0];
+    let what = format!("adding a route to {range} through {gateway}");
     let mut message = Message::new(NEW_ROUTE, NEW, &fixed, what);
+    if bits > 0 {
+        message.put(1, &octets(range.network()));
+    }
     message.put(5, &octets(gateway));
     new(send(message))
 }

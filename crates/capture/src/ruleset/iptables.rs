@@ -345,8 +345,9 @@ impl<'a> Writer<'a> {
             "OUTPUT",
             format!("-o lo ! -d {loopback} -p tcp {spared} {own} {redirect}"),
         );
-        if let (Identity::Mark(_), Mode::Tproxy) = (identity, s.mode) {
-            let own = owner(Identity::Mark(TPROXY_OUTBOUND_MARK), false);
+        let remarked = matches!(identity, Identity::Mark(_)) && s.mode == Mode::Tproxy;
+        let remarked = remarked.then(|| owner(Identity::Mark(TPROXY_OUTBOUND_MARK), false));
+        if let Some(own) = &remarked {
             let rule = format!("-o lo ! -d {loopback} -p tcp {spared} {own} {redirect}");
             self.own("nat", "OUTPUT", rule);
         }
@@ -355,7 +356,9 @@ impl<'a> Writer<'a> {
             let other = owner(identity, true);
             self.own("nat", "OUTPUT", format!("-o lo {port}{other} -j RETURN"));
         }
-        self.own("nat", "OUTPUT", format!("{own} -j RETURN"));
+        for own in std::iter::once(own).chain(remarked) {
+            self.own("nat", "OUTPUT", format!("{own} -j RETURN"));
+        }
     }
 
     fn groups(&mut self) {

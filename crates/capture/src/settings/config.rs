@@ -107,9 +107,9 @@ pub struct Config {
     /// Sunup: deadline of the gate.
     pub start_gate_deadline: Option<String>,
 
-    /// Where each field's value came from, for errors.
+    /// Where a value came from (argument, annotation …), by field name: what errors say.
     #[serde(skip)]
-    pub(super) labels: BTreeMap<&'static str, String>,
+    pub labels: BTreeMap<&'static str, String>,
 }
 
 /// Fields of Istio's object that steer its own program, not the packets: a whole object of

@@ -1,0 +1,1 @@
+//! The start gate with real sockets.

@@ -7,37 +7,34 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use regex::bytes::Regex;
 
 use sunup_evidence::line;
 use sunup_evidence::scope::Scope;
 
+use crate::search::Search;
+
 /// Raw marks of entries that are no log lines: events and objects inside a log export.
 const EVENT_MARKS: &[&str] = &["involvedObject", "\"regarding\"", "apiVersion"];
 
-/// An escaped ASCII letter or digit.
-const ESCAPED: &str = r"\\u00(?:3[0-9]|[46][1-9a-f]|[57][0-9a])";
+/// How an escaped ASCII letter or digit begins; which one it is, the next digit says.
+const ESCAPES: &[&[u8]] = &[b"\\u003", b"\\u004", b"\\u005", b"\\u006", b"\\u007"];
 
 /// The searches: for plain text, for JSON, for escapes alone.
 struct Searches {
-    text: Option<Regex>,
-    json: Option<Regex>,
-    escaped: Option<Regex>,
+    text: Option<Search>,
+    json: Option<Search>,
+    escaped: Option<Search>,
     literals: Vec<&'static str>,
 }
 
 static SEARCHES: LazyLock<Searches> = LazyLock::new(|| {
     let literals = line::literals();
-    let plain: Vec<String> = literals.iter().map(|l| regex::escape(l)).collect();
-    let marks = EVENT_MARKS.iter().map(|mark| regex::escape(mark));
-    let text = plain.join("|");
-    let all: Vec<String> = plain.iter().cloned().chain(marks).collect();
-    let build = |pattern: &str| Regex::new(&format!("(?i-u){pattern}")).ok();
+    let plain = || literals.iter().map(|l| l.as_bytes()).chain(ESCAPES.iter().copied());
     Searches {
-        text: build(&format!("{text}|{ESCAPED}")),
-        json: build(&format!("{}|{ESCAPED}", all.join("|"))),
-        escaped: build(ESCAPED),
-        literals,
+        text: Search::new(plain()),
+        json: Search::new(plain().chain(EVENT_MARKS.iter().map(|mark| mark.as_bytes()))),
+        escaped: Search::new(ESCAPES.iter().copied()),
+        literals: literals.clone(),
     }
 });
 
@@ -69,20 +66,34 @@ impl Filter {
     /// Whether an entry can belong to the pod or workload that was asked for.
     pub(crate) fn in_scope(&self, entry: &[u8]) -> bool {
         match (&self.scope, &SEARCHES.escaped) {
-            (Some(literal), Some(escaped)) => {
-                literal.find(entry).is_some() || escaped.is_match(entry)
+            (Some(literal), escaped) => {
+                literal.find(entry).is_some() || next(escaped.as_ref(), entry, 0).is_some()
             }
             _ => true,
         }
     }
 }
 
-/// Without a search (its pattern did not compile) everything is looked at.
-fn next(search: Option<&Regex>, block: &[u8], from: usize) -> Option<usize> {
-    match search {
-        Some(search) => search.find_at(block, from).map(|found| found.start()),
-        None => (from < block.len()).then_some(from),
+/// Without a search (a literal too short for it) everything is looked at.
+fn next(search: Option<&Search>, block: &[u8], mut from: usize) -> Option<usize> {
+    let Some(search) = search else { return (from < block.len()).then_some(from) };
+    loop {
+        let (start, text) = search.next(block, from)?;
+        if !text.starts_with(b"\\u00") || is_letter_or_digit(block, start) {
+            return Some(start);
+        }
+        from = start + 1;
     }
+}
+
+/// Whether the escape `\u00XX` at `start` stands for an ASCII letter or digit: what programs
+/// escape for other reasons (`<`, `&`) hides no literal.
+fn is_letter_or_digit(block: &[u8], start: usize) -> bool {
+    let code = block
+        .get(start + 4..start + 6)
+        .and_then(|hex| std::str::from_utf8(hex).ok())
+        .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+    code.is_some_and(|c| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

@@ -165,6 +165,11 @@ pub(crate) fn item(
 
 /// Reads one JSON object; `bytes` is the whole of it. Broken text is named.
 pub(crate) fn entry(file: &File<'_>, bytes: &[u8], at_line: u64, out: &mut Out) {
+    entry_or_page(file, bytes, at_line, true, out);
+}
+
+/// Pages hold entries and no pages: following them without end would let a file exhaust the stack.
+fn entry_or_page(file: &File<'_>, bytes: &[u8], at_line: u64, page: bool, out: &mut Out) {
     let head: Head<'_> = match serde_json::from_slice(bytes) {
         Ok(head) => head,
         Err(error) => {
@@ -172,7 +177,7 @@ pub(crate) fn entry(file: &File<'_>, bytes: &[u8], at_line: u64, out: &mut Out) 
             if let Cow::Owned(fixed) = String::from_utf8_lossy(bytes)
                 && serde_json::from_str::<&RawValue>(&fixed).is_ok()
             {
-                return entry(file, fixed.as_bytes(), at_line, out);
+                return entry_or_page(file, fixed.as_bytes(), at_line, page, out);
             }
             return out.bad(at_line, format!("not valid JSON: {}", short(&error)));
         }
@@ -184,8 +189,10 @@ pub(crate) fn entry(file: &File<'_>, bytes: &[u8], at_line: u64, out: &mut Out) 
     {
         return cloud(file, &head, at_line, out);
     }
-    if let Some(entries) = head.entries.filter(|e| is_entries(e.get())) {
-        return lists::raw_items(entries, |item| entry(file, item.as_bytes(), at_line, out));
+    if let Some(entries) = head.entries.filter(|e| page && is_entries(e.get())) {
+        return lists::raw_items(entries, |item| {
+            entry_or_page(file, item.as_bytes(), at_line, false, out);
+        });
     }
     if let Some(items) = head.items.filter(|i| i.get().starts_with('[') && head.kind.is_some()) {
         let of: Option<TypeMeta> = serde_json::from_slice(bytes).ok();

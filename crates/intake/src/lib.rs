@@ -18,6 +18,7 @@ mod lists;
 mod out;
 mod payload;
 mod run;
+mod search;
 mod sniff;
 mod text;
 mod time;

@@ -19,6 +19,8 @@ pub(crate) struct Found {
     /// Named by itself, not found in a directory.
     pub(crate) explicit: bool,
     pub(crate) bytes: u64,
+    /// Neither a pipe nor a device: it can be read twice.
+    pub(crate) regular: bool,
     /// The kustomization that lists it.
     pub(crate) kustomization: Option<Arc<str>>,
     /// A newer log of the same container lies beside it.
@@ -61,6 +63,7 @@ fn one(path: &Path, found: &mut Vec<Found>, refused: &mut Vec<Refused>) {
             below: 1,
             explicit: true,
             bytes: if meta.is_file() { meta.len() } else { 0 },
+            regular: meta.is_file(),
             kustomization: None,
             rotated: false,
         }),
@@ -117,6 +120,7 @@ fn directory(
                 below: depth + 1,
                 explicit: false,
                 bytes: meta.len(),
+                regular: true,
                 kustomization: None,
                 rotated: false,
                 path,

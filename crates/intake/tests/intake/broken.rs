@@ -116,6 +116,33 @@ fn yaml_bombs_and_deep_nesting() {
 }
 
 #[test]
+fn pages_within_pages_do_not_exhaust_the_stack() {
+    let deep = "{\"entries\":[".repeat(100_000) + "{\"logName\":1}" + &"]}".repeat(100_000);
+    assert!(text(&deep).refusals().is_empty());
+    assert!(text(format!("{deep}\n{deep}\n")).refusals().is_empty());
+}
+
+#[test]
+fn sentences_with_colons_are_a_log() {
+    assert_eq!(text(format!("Error: {REFUSED}\nNote: it was up before\n")).refusals().len(), 1);
+}
+
+#[test]
+fn a_pipe_is_read_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+    assert!(made.success());
+    let writer = {
+        let path = path.clone();
+        std::thread::spawn(move || std::fs::write(path, format!("{AT} {REFUSED}\n")))
+    };
+    let got = with(vec![Input::Path(path)], &Options::default());
+    writer.join().expect("joined").expect("written");
+    assert_eq!(got.refusals().len(), 1, "{:?}", got.unreadable());
+}
+
+#[test]
 fn a_line_without_end() {
     let mut input = format!("{}\n", entry(REFUSED, AT)).into_bytes();
     input.extend_from_slice(b"{\"textPayload\":\"");

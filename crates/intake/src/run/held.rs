@@ -1,0 +1,137 @@
+//! Texts that are read as a whole: lists of objects, YAML, tables, descriptions, pasted text.
+
+use std::io::{Cursor, Read};
+
+use super::{Run, is_log_name};
+use crate::file::File;
+use crate::out::Out;
+use crate::sniff::Format;
+use crate::{json, known, lists, yaml};
+
+/// Texts that are held in memory while they are read: longer ones are named instead.
+const HELD_MAX: u64 = 1 << 30;
+
+impl Run<'_> {
+    /// Texts that are read as a whole.
+    pub(super) fn held(
+        &mut self,
+        format: Format,
+        file: &mut File<'_>,
+        mut reader: Box<dyn Read + '_>,
+        explicit: bool,
+    ) {
+        let mut raw = Vec::new();
+        // Errors have been noted on the way; what was read counts.
+        let _ = reader.by_ref().take(HELD_MAX + 1).read_to_end(&mut raw);
+        if raw.len() as u64 > HELD_MAX {
+            let why = format!("longer than {} MiB: hand it over in parts", HELD_MAX >> 20);
+            return self.unreadable(&file.label, None, why);
+        }
+        let mut broken = 0;
+        if format == Format::Documents {
+            file.text =
+                file.path.as_ref().and_then(|_| std::str::from_utf8(&raw).ok()).map(Into::into);
+            self.documents(file, raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&raw), &mut broken);
+            return self.broken_rest(file, broken);
+        }
+        let whole = match String::from_utf8(raw) {
+            Ok(whole) => whole,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        };
+        if file.path.is_some() && format == Format::Yaml {
+            file.template = sunup_yaml::is_template(&whole);
+            file.text = Some(whole.as_str().into());
+        }
+        let whole = whole.strip_prefix('\u{feff}').unwrap_or(&whole);
+        let mut out = Out::default();
+        match format {
+            Format::Pasted => known::pasted::read(file, whole, &mut out),
+            Format::EventTable => known::table::read(file, whole, &mut out),
+            Format::Describe => known::describe::read(file, whole, &mut out),
+            Format::Dump => known::dump::read(file, whole, &mut out),
+            _ => return self.yaml(file, whole, explicit),
+        }
+        self.fold(file, &mut broken, out);
+        self.broken_rest(file, broken);
+    }
+
+    fn documents(&mut self, file: &File<'_>, raw: &[u8], broken: &mut usize) {
+        for (index, document) in lists::Documents::new(raw).enumerate() {
+            let mut out = Out::default();
+            let Some(items) = &document.items else {
+                if document.broken.is_none() {
+                    json::document(file, &document.frame, document.line, index, &mut out);
+                }
+                self.fold(file, broken, out);
+                self.cut_off(file, broken, &document);
+                continue;
+            };
+            let of = lists::frame_type(&document.frame);
+            let numbered: Vec<_> = items.iter().enumerate().collect();
+            let outs = self.parallel(&numbered, |(item, (range, line)), out| {
+                let bytes = &raw[range.clone()];
+                json::item(file, bytes, of.as_ref(), (*line, index, Some(*item)), out);
+            });
+            for out in outs {
+                self.fold(file, broken, out);
+            }
+            self.cut_off(file, broken, &document);
+        }
+    }
+
+    fn cut_off(&mut self, file: &File<'_>, broken: &mut usize, document: &lists::Document) {
+        if let Some((line, why)) = &document.broken {
+            self.bad(file, broken, Some(*line), why.clone());
+        }
+    }
+
+    fn yaml(&mut self, file: &File<'_>, whole: &str, explicit: bool) {
+        let mut broken = 0;
+        if let Some((of, pieces)) = yaml::cut(whole) {
+            let numbered: Vec<_> = pieces.iter().enumerate().collect();
+            let alone = std::sync::atomic::AtomicBool::new(true);
+            let outs = self.parallel(&numbered, |(index, piece), out| {
+                if !yaml::piece(file, whole, piece, *index, &of, out) {
+                    alone.store(false, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+            if alone.into_inner() {
+                for out in outs {
+                    self.fold(file, &mut broken, out);
+                }
+                return self.broken_rest(file, broken);
+            }
+        }
+        let mut out = Out::default();
+        let held = yaml::read(file, whole, &mut out);
+        let attributed = file.whose.container.is_some() || file.whose.pod.is_some();
+        // Sentences with colons look like YAML until they are read.
+        let named_yaml = file.label.ends_with(".yaml") || file.label.ends_with(".yml");
+        if held.found || !out.items.is_empty() {
+            self.fold(file, &mut broken, out);
+            self.broken_rest(file, broken);
+        } else if !named_yaml && (explicit || attributed || is_log_name(&file.label)) {
+            self.log(file, Box::new(Cursor::new(whole.as_bytes().to_vec())));
+        } else {
+            self.nothing(&file.label, explicit, "YAML");
+        }
+    }
+
+    /// Parses pieces side by side; what they give is in their order.
+    fn parallel<T: Sync>(&self, pieces: &[T], parse: impl Fn(&T, &mut Out) + Sync) -> Vec<Out> {
+        use rayon::prelude::*;
+        let run = |part: &[T]| {
+            let mut out = Out::default();
+            for piece in part {
+                parse(piece, &mut out);
+            }
+            out
+        };
+        match &self.pool {
+            Some(pool) if pieces.len() > 8 => {
+                pool.install(|| pieces.par_chunks(16).map(run).collect())
+            }
+            _ => vec![run(pieces)],
+        }
+    }
+}

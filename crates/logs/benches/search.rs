@@ -77,27 +77,36 @@ fn compare(file: &Path, layout: ExportLayout, rounds: u64, dir: &Path) {
         ("rg, in the field", rg(&[&field])),
     ];
     let mut times = vec![Vec::new(); contenders.len()];
+    let mut cpu = times.clone();
     let mut results = vec![(String::new(), 0); contenders.len()];
     for _ in 0..rounds {
         for (n, (_, command)) in contenders.iter_mut().enumerate() {
-            let (ms, found, kib) = timed(command);
-            times[n].push(ms);
-            results[n] = (found, kib);
+            let run = timed(command);
+            times[n].push(run.wall_ms);
+            cpu[n].push(run.cpu_ms);
+            results[n] = (run.first_line, run.rss_kib);
         }
     }
     let medians: Vec<f64> = times.into_iter().map(median).collect();
+    let cpu: Vec<f64> = cpu.into_iter().map(median).collect();
     for (n, (name, _)) in contenders.iter().enumerate() {
         let (found, kib) = &results[n];
-        println!("  {name:<22} {:>8.1} ms  {found:>8} found  {:>5} MB RSS", medians[n], kib / 1024);
+        println!(
+            "  {name:<22} {:>8.1} ms  {:>7.0} ms CPU  {found:>8} found  {:>5} MB RSS",
+            medians[n],
+            cpu[n],
+            kib / 1024
+        );
     }
     let (slice, share) = slice(file, layout, dir);
     let select = "select(.resource.type==\"k8s_container\" and ((.textPayload // \"\") | ascii_downcase | contains(\"connection refused\"))) | 1";
     let each = if layout == ExportLayout::Array { ".[] | " } else { "" };
     let mut jq = Command::new("jq");
     jq.arg(format!("{each}{select}")).arg(&slice);
-    let (ms, _, kib) = timed(&mut jq);
-    let jq = ms * share;
-    println!("  {:<22} {jq:>8.1} ms  scaled from {ms:.1} ms, {} MB RSS", "jq", kib / 1024);
+    let run = timed(&mut jq);
+    let jq = run.wall_ms * share;
+    let rss = run.rss_kib / 1024;
+    println!("  {:<22} {jq:>8.1} ms  scaled from {:.1} ms, {rss} MB RSS", "jq", run.wall_ms);
     println!(
         "  sunup text = {:.2} x rg -i anywhere, {:.2} x rg -i in the field, {:.2} x rg in the field; jq = {:.0} x sunup text",
         medians[0] / medians[2],
@@ -107,10 +116,18 @@ fn compare(file: &Path, layout: ExportLayout, rounds: u64, dir: &Path) {
     );
 }
 
-/// Milliseconds, the first line written, and the peak resident size in KiB.
-fn timed(command: &mut Command) -> (f64, String, u64) {
+/// What one run cost and said.
+struct Run {
+    wall_ms: f64,
+    /// Of all threads: what holds on a busy machine too.
+    cpu_ms: f64,
+    first_line: String,
+    rss_kib: u64,
+}
+
+fn timed(command: &mut Command) -> Run {
     let mut timed = Command::new("/usr/bin/time");
-    timed.args(["-q", "-f", "%M"]).arg(command.get_program()).args(command.get_args());
+    timed.args(["-q", "-f", "%M %U %S"]).arg(command.get_program()).args(command.get_args());
     let start = Instant::now();
     let mut child = timed
         .stdout(Stdio::piped())
@@ -122,10 +139,16 @@ fn timed(command: &mut Command) -> (f64, String, u64) {
     stdout.read_line(&mut first).expect("text");
     std::io::copy(&mut stdout, &mut std::io::sink()).expect("text");
     child.wait().expect("ends");
-    let ms = start.elapsed().as_secs_f64() * 1000.0;
-    let mut memory = String::new();
-    child.stderr.take().expect("piped").read_to_string(&mut memory).expect("text");
-    (ms, first.trim().to_owned(), memory.trim().parse().unwrap_or_default())
+    let wall_ms = start.elapsed().as_secs_f64() * 1000.0;
+    let mut figures = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut figures).expect("text");
+    let figures: Vec<f64> =
+        figures.split_whitespace().filter_map(|figure| figure.parse().ok()).collect();
+    let [rss, user, system] = figures[..] else { panic!("GNU time says {figures:?}") };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole KiB")]
+    let rss_kib = rss as u64;
+    let first_line = first.trim().to_owned();
+    Run { wall_ms, cpu_ms: (user + system) * 1000.0, first_line, rss_kib }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

@@ -124,7 +124,8 @@ impl<'a> Parser<'a> {
             ) = (items.last(), &item)
             {
                 let message = format!(
-                    "searched for in all fields; for another value of the field write {operand}{}(… OR {})",
+                    "searched for in all fields; for another value of the field write \
+                     {operand}{}(… OR {})",
                     op.symbol(),
                     &self.source[start.clone()],
                 );

@@ -57,11 +57,21 @@ pub(crate) struct Blocks<R> {
     spare: Vec<Vec<u8>>,
     offset: u64,
     done: bool,
+    /// What went wrong behind the last byte that could be read.
+    failure: Option<io::Error>,
 }
 
 impl<R: Read> Blocks<R> {
     pub(crate) fn new(reader: R, limits: Limits) -> Self {
-        Self { reader, limits, carry: Vec::new(), spare: Vec::new(), offset: 0, done: false }
+        Self {
+            reader,
+            limits,
+            carry: Vec::new(),
+            spare: Vec::new(),
+            offset: 0,
+            done: false,
+            failure: None,
+        }
     }
 
     /// Takes a buffer back for the next blocks.
@@ -90,16 +100,10 @@ impl<R: Read> Blocks<R> {
         loop {
             if !self.done {
                 fit(&mut buf, wanted.max(len));
-                match fill(&mut self.reader, &mut buf[len..]) {
-                    Ok(n) => {
-                        self.done = n < buf.len() - len;
-                        len += n;
-                    }
-                    Err(error) => {
-                        self.done = true;
-                        return Some(Err(error));
-                    }
-                }
+                let (read, failure) = fill(&mut self.reader, &mut buf[len..]);
+                self.done = read < buf.len() - len;
+                self.failure = failure;
+                len += read;
             }
             if skipping {
                 // The rest of an over-long line: gone up to and including its newline.
@@ -124,7 +128,7 @@ impl<R: Read> Blocks<R> {
                 self.carry.extend_from_slice(&buf[end..len]);
                 buf.truncate(end);
                 if buf.is_empty() && skipped == 0 {
-                    return None;
+                    return self.failure.take().map(Err);
                 }
                 return Some(Ok(self.block(buf, skipped)));
             }
@@ -172,19 +176,19 @@ fn fit(buf: &mut Vec<u8>, len: usize) {
     buf.resize(len, 0);
 }
 
-/// Reads until `buf` is full or the stream ends: what a block holds must not depend on how the
-/// reader portions its bytes.
-pub(crate) fn fill(reader: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+/// Reads until `buf` is full, the stream ends or fails: what a block holds must not depend on
+/// how the reader portions its bytes, and what was read before a failure counts.
+pub(crate) fn fill(reader: &mut impl Read, buf: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut len = 0;
     while len < buf.len() {
         match reader.read(&mut buf[len..]) {
             Ok(0) => break,
             Ok(n) => len += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return (len, Some(error)),
         }
     }
-    Ok(len)
+    (len, None)
 }
 
 /// Blocks of whole lines with their line numbers.

@@ -44,23 +44,34 @@ pub struct Elements<R> {
     line: u64,
     done: bool,
     finished: bool,
+    /// What went wrong behind the last byte that could be read.
+    failure: Option<io::Error>,
 }
 
 impl<R: Read> Elements<R> {
     /// Cuts `reader`, whose layout is known, into chunks of about [`Limits::block_bytes`].
     pub fn new(reader: R, layout: Layout, limits: Limits) -> Self {
         let splitter = Splitter::new(layout, limits.entry_bytes_max);
-        Self { reader, limits, splitter, carry: Vec::new(), line: 1, done: false, finished: false }
+        Self {
+            reader,
+            limits,
+            splitter,
+            carry: Vec::new(),
+            line: 1,
+            done: false,
+            finished: false,
+            failure: None,
+        }
     }
 
-    fn chunk(&mut self) -> io::Result<ElementChunk> {
+    fn chunk(&mut self) -> ElementChunk {
         let mut chunk =
             ElementChunk { bytes: std::mem::take(&mut self.carry), ..Default::default() };
         let mut wanted = self.limits.block_bytes.max(1);
         let mut at = 0;
         let mut lines = Lines { at: 0, line: self.line };
         loop {
-            self.more(&mut chunk.bytes, wanted)?;
+            self.more(&mut chunk.bytes, wanted);
             loop {
                 match self.splitter.step(&chunk.bytes, at, self.done) {
                     Step::Element { start, end } => {
@@ -84,7 +95,7 @@ impl<R: Read> Elements<R> {
                 self.line = lines.of(&chunk.bytes, at);
                 self.carry.extend_from_slice(&chunk.bytes[at..]);
                 self.finished = self.done;
-                return Ok(chunk);
+                return chunk;
             }
             // Nothing complete so far: what has been passed is dropped, the rest is kept.
             self.line = lines.of(&chunk.bytes, at);
@@ -95,16 +106,16 @@ impl<R: Read> Elements<R> {
         }
     }
 
-    fn more(&mut self, bytes: &mut Vec<u8>, wanted: usize) -> io::Result<()> {
+    fn more(&mut self, bytes: &mut Vec<u8>, wanted: usize) {
         let len = bytes.len();
         if self.done || wanted <= len {
-            return Ok(());
+            return;
         }
         bytes.resize(wanted, 0);
-        let read = fill(&mut self.reader, &mut bytes[len..]);
-        bytes.truncate(len + *read.as_ref().unwrap_or(&0));
-        self.done = read? < wanted - len;
-        Ok(())
+        let (read, failure) = fill(&mut self.reader, &mut bytes[len..]);
+        bytes.truncate(len + read);
+        self.done = read < wanted - len;
+        self.failure = failure;
     }
 }
 
@@ -112,15 +123,13 @@ impl<R: Read> Iterator for Elements<R> {
     type Item = io::Result<ElementChunk>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
+        while !self.finished {
+            let chunk = self.chunk();
+            if !chunk.elements.is_empty() || !chunk.broken.is_empty() {
+                return Some(Ok(chunk));
+            }
         }
-        let chunk = self.chunk();
-        self.finished |= chunk.is_err();
-        match chunk {
-            Ok(chunk) if chunk.elements.is_empty() && chunk.broken.is_empty() => self.next(),
-            chunk => Some(chunk),
-        }
+        self.failure.take().map(Err)
     }
 }
 

@@ -115,7 +115,23 @@ pub enum Scanner<R> {
 }
 
 /// A reader with the bytes in front of it that were read to recognise the layout.
-pub type Prefixed<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+pub type Prefixed<R> = io::Chain<io::Cursor<Vec<u8>>, Resumed<R>>;
+
+/// A reader of which the head has been read; a failure there is reported behind it.
+#[derive(Debug)]
+pub struct Resumed<R> {
+    reader: R,
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> Read for Resumed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => self.reader.read(buf),
+        }
+    }
+}
 
 impl<R: Read> Scanner<R> {
     /// Reads up to [`HEAD_BYTES`] to recognise the layout.
@@ -133,8 +149,12 @@ impl<R: Read> Scanner<R> {
 
 /// Reads the head of a stream, recognises its layout, and gives the bytes back in front of it.
 pub(crate) fn sniff<R: Read>(mut reader: R) -> io::Result<(Layout, Prefixed<R>)> {
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    reader.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    let mut head = vec![0; HEAD_BYTES];
+    let (len, failure) = blocks::fill(&mut reader, &mut head);
+    head.truncate(len);
+    if let (0, Some(error)) = (len, failure.as_ref()) {
+        return Err(io::Error::new(error.kind(), error.to_string()));
+    }
     if layout::is_utf16(&head) {
         let why = BrokenReason::Encoding.to_string();
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -143,7 +163,7 @@ pub(crate) fn sniff<R: Read>(mut reader: R) -> io::Result<(Layout, Prefixed<R>)>
     let bom = usize::from(head.starts_with(layout::BOM)) * layout::BOM.len();
     let mut cursor = io::Cursor::new(head);
     cursor.set_position(bom as u64);
-    Ok((layout, cursor.chain(reader)))
+    Ok((layout, cursor.chain(Resumed { reader, failure })))
 }
 
 impl<R: Read> Iterator for Scanner<R> {

@@ -265,3 +265,28 @@ fn broken_input_is_cut_alike_in_small_blocks() {
         assert_eq!(cut(input, limits(1)).0, cut(input, Limits::default()).0);
     }
 }
+
+#[test]
+fn what_was_read_before_a_failure_counts() {
+    struct Failing(bool);
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            // Like some decoders, it says so once only.
+            if std::mem::replace(&mut self.0, true) { Ok(0) } else { Err(io::Error::other("cut")) }
+        }
+    }
+    for text in ["{\"a\":1}\n{\"a\":2}\n", "[{\"a\":1},{\"a\":2},"] {
+        for block in [1, 1 << 20] {
+            let input = text.as_bytes().chain(Failing(false));
+            let mut found = 0;
+            let mut failed = 0;
+            for batch in Scanner::new(input, limits(block)).expect("has a head") {
+                match batch {
+                    Ok(batch) => found += batch.entries().count(),
+                    Err(_) => failed += 1,
+                }
+            }
+            assert_eq!((found, failed), (2, 1), "{text} in blocks of {block}");
+        }
+    }
+}

@@ -58,7 +58,10 @@ impl Repository<'_> {
     /// Whether a quoted text that looks like one of our paths is one.
     fn path(&self, text: &str) -> bool {
         let ours = FOLDERS.iter().any(|folder| text.starts_with(folder));
-        let pattern = text.contains(|c: char| c.is_whitespace() || "*<{…".contains(c));
+        let place_holder =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_uppercase());
+        let pattern = text.contains(|c: char| c.is_whitespace() || "*<{…".contains(c))
+            || text.split('/').any(place_holder);
         let bare = text.split(':').next().unwrap_or(text);
         !ours || pattern || self.root.join(bare).exists()
     }
@@ -159,7 +162,7 @@ mod tests {
     fn what_exists_and_what_is_a_pattern_passes() {
         for text in [
             "see [a](README.md#part), [b](https://example.org/x)",
-            "`crates/cli`, `crates/<name>`, `crates/cli/src/main.rs:1`",
+            "`crates/cli`, `crates/<name>`, `examples/NAME`, `crates/cli/src/main.rs:1`",
             "```\nkubectl get pods -o json | sunup doctor\njust check\n```",
             "`cargo run --release -- doctor x.json`",
         ] {

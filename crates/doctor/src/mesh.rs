@@ -70,8 +70,7 @@ impl Mesh {
         }
         mesh.kubelet =
             snapshot.nodes.iter().filter_map(|(_, n)| Version::parse(&n.kubelet_version)).min();
-        let pods = snapshot.pods.iter().filter_map(|p| p.object());
-        mesh.istio = pods.filter_map(|p| proxy_version(&p.spec)).min();
+        mesh.istio = istio_version(snapshot);
         mesh.managed = is_managed(snapshot);
         mesh
     }
@@ -92,17 +91,36 @@ impl Mesh {
     }
 }
 
+/// The oldest version that the proxies' images, istiod's image or the kubelet's events about them
+/// name.
+fn istio_version(snapshot: &Snapshot) -> Option<Version> {
+    let pods = snapshot.pods.iter().filter_map(|p| p.object()).map(|p| &p.spec);
+    let workloads = snapshot.workloads.iter().map(|(w, _)| &w.template.spec);
+    let images = pods.chain(workloads).filter_map(proxy_version);
+    let events = snapshot.pods.iter().flat_map(|p| p.events_of(container::PROXY));
+    let pulled = events.filter_map(|r| {
+        // `Container image "docker.io/istio/proxyv2:1.3.3" already present on machine`
+        let image = r.event.message.split('"').nth(1)?;
+        image_version(image)
+    });
+    images.chain(pulled).min()
+}
+
+/// The version of a proxy's or istiod's image; `auto` and digests have none.
+fn image_version(image: &str) -> Option<Version> {
+    let (path, tag) = image.split('@').next()?.rsplit_once(':')?;
+    let known = path.contains("proxy") || path.ends_with("/pilot");
+    (known && !tag.contains('/')).then(|| Version::parse(tag))?
+}
+
 /// The version in a proxy's image: `…/proxyv2:1.24.1-distroless`. CSM's `1.21.5-asm.7` alike.
 pub(crate) fn proxy_version(spec: &PodSpec) -> Option<Version> {
     let all = spec.init_containers.iter().chain(&spec.containers);
-    let proxy = all.filter(|c| c.name == container::PROXY || c.name == container::INIT);
-    proxy
-        .filter_map(|c| {
-            let image = c.image.split('@').next()?;
-            let (path, tag) = image.rsplit_once(':')?;
-            (!tag.contains('/') && path.contains("proxy")).then(|| Version::parse(tag))?
-        })
-        .min()
+    let proxy = all.filter(|c| {
+        matches!(c.name.as_str(), container::PROXY | container::INIT | container::VALIDATION)
+            || c.name == "discovery"
+    });
+    proxy.filter_map(|c| image_version(&c.image)).min()
 }
 
 /// Channels and revisions of managed Cloud Service Mesh.

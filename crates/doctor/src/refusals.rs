@@ -69,7 +69,7 @@ fn explain<'a>(
         return (Explained::Destination(burst.first().clone()), None);
     }
     let places: Vec<(&Sample, Place)> =
-        burst.samples.iter().filter_map(|s| Some((s, locate(case, s.at?)))).collect();
+        burst.samples.iter().filter_map(|s| Some((s, place(case, s)?))).collect();
     let inside = places.iter().filter_map(|(s, p)| match p {
         Place::Inside(i) => Some((*s, *i)),
         _ => None,
@@ -120,6 +120,15 @@ fn may_lie_inside(case: &Case<'_>, at: Timestamp, instance: usize) -> bool {
 pub(crate) fn is_local(case: &Case<'_>, burst: &Burst) -> bool {
     let own = |d: &Destination| case.is_own_address(d);
     burst.loopback() || (!burst.destinations.is_empty() && burst.destinations.iter().all(own))
+}
+
+/// Where a sample lies. Last words were said before the time they are known by, so they may have
+/// been said in the window although that time is after it.
+fn place(case: &Case<'_>, sample: &Sample) -> Option<Place> {
+    Some(match locate(case, sample.at?) {
+        Place::After(i) if sample.last_words => Place::Either(i),
+        place => place,
+    })
 }
 
 fn locate(case: &Case<'_>, at: Timestamp) -> Place {

@@ -190,6 +190,7 @@ impl Collector {
             self.pods.into_values().chain(self.orphans.into_values()).collect();
         for facts in &mut pods {
             name_the_only_container(facts);
+            last_words(facts);
             facts.logs.values_mut().for_each(ContainerLog::settle);
             facts.events.iter_mut().for_each(EventRun::settle);
             facts.events.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -295,6 +296,34 @@ fn name_the_only_container(facts: &mut PodFacts) {
         && let Some(log) = facts.logs.remove("")
     {
         facts.logs.entry(app.name.clone()).or_default().absorb(log);
+    }
+}
+
+/// The termination message of a container whose log was not handed over: what it said last, before
+/// it ended.
+///
+/// # Sources
+/// Kubernetes, "Determine the Reason for Pod Failure": `terminationMessagePolicy:
+/// FallbackToLogsOnError` puts the tail of the log there.
+fn last_words(facts: &mut PodFacts) {
+    let Some((pod, manifest)) = &facts.pod else { return };
+    let status = &pod.status;
+    for container in status.init_container_statuses.iter().chain(&status.container_statuses) {
+        if facts.logs.get(&container.name).is_some_and(|l| !l.refusals.is_empty()) {
+            continue;
+        }
+        let ended = [&container.last_state, &container.state];
+        for ended in ended.into_iter().filter_map(|s| s.terminated.as_ref()) {
+            let Some(text) = ended.message.as_deref() else { continue };
+            let Some(refused) = crate::refused::recognise(text) else { continue };
+            let at =
+                crate::time::parse(ended.finished_at.as_deref()).map(|t| t + crate::time::SECOND);
+            let place = manifest.place.clone();
+            let text = crate::line::cut(text.trim_end(), crate::line::TEXT_MAX).into();
+            let sample = Sample { at, place, text, last_words: true };
+            let log = facts.logs.entry(container.name.clone()).or_default();
+            log.refused(sample, &refused);
+        }
     }
 }
 

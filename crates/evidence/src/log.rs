@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::line::{Noticed, Sign, cut};
 use crate::record::Place;
 use crate::refused::{Destination, FalseFriend, Joined, Refused, Strength};
+use crate::time::Known;
 
 /// A line that was kept, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +19,29 @@ pub struct Sample {
     pub place: Place,
     /// The text.
     pub text: Box<str>,
+    /// `at` is an upper bound: the last words of a container, known by when it ended.
+    pub last_words: bool,
 }
 
 impl Sample {
     pub(crate) fn of(file: &Arc<str>, noticed: &Noticed) -> Self {
-        Sample { at: noticed.at, place: Place::new(file, noticed.line), text: noticed.text.clone() }
+        Sample {
+            at: noticed.at,
+            place: Place::new(file, noticed.line),
+            text: noticed.text.clone(),
+            last_words: false,
+        }
+    }
+
+    /// When, as well as it is known.
+    #[must_use]
+    pub fn known(&self) -> Option<Known> {
+        let at = self.at?;
+        Some(if self.last_words {
+            Known::not_after(at, &self.place)
+        } else {
+            Known::exact(at, &self.place)
+        })
     }
 }
 

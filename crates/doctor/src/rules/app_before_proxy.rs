@@ -12,7 +12,7 @@ use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::ContainerLog;
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
-use sunup_evidence::time::{Known, show};
+use sunup_evidence::time::show;
 use sunup_evidence::timeline::{self, Point};
 use sunup_evidence::window::Place;
 
@@ -277,19 +277,18 @@ fn add_refusals(
 ) {
     let first = s.burst.first();
     evidence.push(item(first));
-    if let Some(t) = first.at {
-        let known = Known::exact(t, &first.place);
+    if let Some(known) = first.known() {
         points.push(Point::new(known, "first refused connection"));
     }
     let last = s.last_inside.unwrap_or(s.burst.last());
     if last.place != first.place {
         evidence.push(item(last));
-        if let Some(t) = last.at {
+        if let Some(known) = last.known() {
             let what = match s.burst.count {
                 2 => "last refused connection".to_owned(),
                 n => format!("last refused connection ({n} in all)"),
             };
-            points.push(Point::new(Known::exact(t, &last.place), what));
+            points.push(Point::new(known, what));
         }
     }
 }
@@ -325,7 +324,8 @@ fn explanation(
     let count: u64 = telling.iter().map(|s| s.burst.count).sum();
     if let Some(t) = first.burst.first().at {
         let many = if count > 1 { format!(" ({count} in all)") } else { String::new() };
-        why.push(format!("The first refusal is at {}{many}.", show(t)));
+        let bound = if first.burst.first().last_words { "no later than" } else { "at" };
+        why.push(format!("The first refusal is {bound} {}{many}.", show(t)));
     }
     why.push(window_in_words(case, instance));
     why.push(

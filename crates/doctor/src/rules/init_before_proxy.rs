@@ -14,7 +14,6 @@ use sunup_evidence::log::ContainerLog;
 use sunup_evidence::object::ContainerStatus;
 use sunup_evidence::refused::Host;
 use sunup_evidence::shape::{CaptureBy, Sidecar, is_mesh_container};
-use sunup_evidence::time::Known;
 use sunup_evidence::timeline::{self, Point};
 
 use crate::case::{Case, Route};
@@ -257,15 +256,15 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
     for burst in log.refusals.iter().filter(|b| !refusals::is_local(case, b)) {
         let first = burst.first();
         evidence.push(item(first));
-        if let Some(t) = first.at {
-            points.push(Point::new(Known::exact(t, &first.place), "first refused connection"));
+        if let Some(known) = first.known() {
+            points.push(Point::new(known, "first refused connection"));
         }
         let last = burst.last();
         if last.place != first.place {
             evidence.push(item(last));
-            if let Some(t) = last.at {
+            if let Some(known) = last.known() {
                 let what = format!("last refused connection ({} in all)", burst.count);
-                points.push(Point::new(Known::exact(t, &last.place), what));
+                points.push(Point::new(known, what));
             }
         }
     }

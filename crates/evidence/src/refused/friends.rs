@@ -156,6 +156,7 @@ pub(super) fn quoted(lower: &str, span: &Range<usize>, suspicious: bool) -> bool
     let before = tail(&lower[..span.start], 160);
     let after = head(&lower[span.end..], 120);
     source_code(before, after)
+        || request_path(before)
         || bare_item(before, after)
         || explained(before, after)
         || query(before, after)
@@ -226,6 +227,16 @@ fn strip_path(bare: &str) -> &str {
         }
         _ => bare,
     }
+}
+
+/// Part of a path that somebody asked for: `GET /errors/econnrefused 200`.
+fn request_path(before: &str) -> bool {
+    let token = before.rfind([' ', '"']).map_or(0, |n| n + 1);
+    let method = before[..token].trim_end_matches([' ', '"']);
+    before[token..].starts_with('/')
+        && ["get", "head", "post", "put", "delete", "patch", "options"].iter().any(|m| {
+            method.strip_suffix(m).is_some_and(|h| !h.ends_with(|c: char| c.is_alphanumeric()))
+        })
 }
 
 /// The word and nothing else as an item of a list: `- ECONNREFUSED` on a line of its own,

@@ -184,6 +184,11 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Help of `sunup istio-iptables`, the name under which istio-init's arguments come.
+pub(crate) fn apply_help() -> String {
+    help("apply", APPLY)
+}
+
 pub(crate) fn apply(settings: Settings, global: &Global) -> anyhow::Result<ExitCode> {
     action(settings, global, "apply", APPLY, set)
 }
@@ -590,4 +595,77 @@ fn explain(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
     }
     out::print(global, &text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn our_options_are_taken_out_wherever_they_stand() {
+        let line = Line::read(raw("-i * --to 10.0.0.5:80 -b * --udp --uid=7 -x 10.9.0.0/16"), true);
+        let line = line.unwrap();
+        let packet = line.packet.unwrap().packet(&Host::default()).unwrap();
+        assert_eq!((packet.port, packet.uid, packet.protocol), (Some(80), Some(7), Protocol::Udp));
+        let config = line.invocation.config;
+        assert_eq!(config.outbound_ip_ranges_exclude.as_deref(), Some("10.9.0.0/16"));
+        assert_eq!(config.inbound_ports_include.as_deref(), Some("*"));
+    }
+
+    #[test]
+    fn a_bad_line_names_the_argument() {
+        for (line, name) in [
+            ("--to", "--to"),
+            ("--to 10.0.0.5 --uid root", "--uid"),
+            ("--to 10.0.0.5 --format yaml", "--format"),
+            ("--to 10.0.0.5 --config /nonexistent.json", "--config"),
+            ("--to 10.0.0.5 --frobnicate", "--frobnicate"),
+        ] {
+            let error = Line::read(raw(line), true).err().unwrap().to_string();
+            assert!(error.starts_with(name), "{line}: {error}");
+        }
+        for to in ["db", "10.0.0.5:http", "10.0.0", "::1:x"] {
+            let line = Line::read(raw(&format!("--to {to}")), true).unwrap();
+            assert!(line.packet.unwrap().packet(&Host::default()).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn the_pods_own_address_is_reached_over_lo() {
+        let own: IpAddr = "10.0.0.7".parse().unwrap();
+        let host = Host { addresses: Some(vec![own]), ..Host::default() };
+        let packet = |text: &str| {
+            Line::read(raw(text), true).unwrap().packet.unwrap().packet(&host).unwrap()
+        };
+        assert_eq!(packet("--to 10.0.0.7:80").interface.as_deref(), Some("lo"));
+        assert_eq!(packet("--to 10.0.0.8:80").interface, None);
+        assert_eq!(packet("--to 10.0.0.7:80 --in").interface, None);
+        assert_eq!(packet("--to [fd00::1]:80").port, Some(80));
+        assert_eq!(packet("--to fd00::1").port, None);
+    }
+
+    #[test]
+    fn help_lists_every_argument_with_a_meaning() {
+        let text = help("apply", APPLY);
+        for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
+            assert!(text.contains(&format!("--{}", flag.long)), "{}", flag.long);
+        }
+        assert!(text.contains("Examples:") && text.lines().all(|line| line.len() <= 100));
+    }
+
+    #[test]
+    fn arguments_win_over_the_file() {
+        let file = Config {
+            proxy_port: Some("1".into()),
+            proxy_uid: Some("2".into()),
+            ..Config::default()
+        };
+        let line = Config { proxy_port: Some("3".into()), ..Config::default() };
+        let both = file.overridden_by(line);
+        assert_eq!((both.proxy_port.as_deref(), both.proxy_uid.as_deref()), (Some("3"), Some("2")));
+    }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 use sunup_sys::capture::{self, PortState};
 
-use crate::lifecycle::ruleset;
+use crate::lifecycle::{plan, ruleset};
 use crate::world::{Owner, Probe, Servers, World, listen, pod_address, with_namespaces};
 
 /// The proxy is known by its mark, so that one uid is enough.
@@ -329,6 +329,39 @@ fn refused_datagrams_are_held_until_the_deadline() {
         assert_eq!(dns(), PortState::Armed);
         drop(listening);
         assert_eq!(ask(), "silence");
+    });
+}
+
+#[test]
+fn the_iptables_backend_holds_and_lets_go_too() {
+    let test = "gate::the_iptables_backend_holds_and_lets_go_too";
+    with_namespaces(test, |_| {
+        let program = sunup_testkit::program("iptables-restore");
+        if sunup_testkit::require(test, "iptables", program).is_none() {
+            return;
+        }
+        let world = World::new(&["eth0"]);
+        let args = ["-i", "*", "--proxy-mark", MARK, "--start-gate-deadline=2s"];
+        let apply = || capture::apply_iptables(&plan(&args), capture::Binary::Default);
+        match world.pod.run(apply).unwrap() {
+            Ok(()) => {}
+            Err(error) => {
+                // The gate needs the module xt_recent, which some kernels lack.
+                let none: Option<()> = None;
+                sunup_testkit::require(test, &format!("xt_recent ({error})"), none);
+                return;
+            }
+        }
+        let attempt = |ms| world.pod.run(|| connect(destination(false), Duration::from_millis(ms)));
+        let (_, early) = attempt(500).unwrap();
+        assert!(!refused(&early) && early.is_err(), "{early:?}");
+        let (took, late) = attempt(8000).unwrap();
+        assert!(refused(&late) && took < Duration::from_secs(5), "{took:?} {late:?}");
+        let listening = proxy(&world);
+        assert!(attempt(1000).unwrap().1.unwrap().starts_with("proxy:15001"));
+        drop(listening);
+        let (_, next) = attempt(500).unwrap();
+        assert!(!refused(&next) && next.is_err(), "armed again: {next:?}");
     });
 }
 

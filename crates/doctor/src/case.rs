@@ -32,6 +32,8 @@ pub(crate) struct Capture {
     pub(crate) plan: Plan,
     /// What was assumed for want of the pod's own settings; empty where they were handed over.
     pub(crate) assumed: Option<&'static str>,
+    /// Whether the pod's addresses are known, on which it depends whether IPv6 is captured.
+    pub(crate) family_known: bool,
 }
 
 /// Where a refusal was going, as capture sees it.
@@ -113,6 +115,9 @@ impl<'a> Case<'a> {
             Peer::Ip(ip) => *ip,
             Peer::Name(name) => self.resolve(name)?,
         };
+        if ip.is_ipv6() && !self.capture.family_known {
+            return None;
+        }
         Some(self.capture.plan.outbound(ip, destination.port, uid))
     }
 
@@ -135,11 +140,8 @@ impl<'a> Case<'a> {
     /// Whether a destination is an address of this very pod: it is reached over `lo`, which Istio's
     /// rules leave alone.
     pub(crate) fn is_own_address(&self, destination: &Destination) -> bool {
-        let Some(pod) = self.pod() else { return false };
         let Peer::Ip(ip) = &destination.host else { return false };
-        let all =
-            pod.status.pod_ips.iter().map(|p| p.ip.as_str()).chain(pod.status.pod_ip.as_deref());
-        all.filter_map(|own| own.parse::<IpAddr>().ok()).any(|own| own == *ip)
+        addresses(self.facts).contains(ip)
     }
 
     /// Containers of the application, in the pod's order; from the object, else from logs.
@@ -189,12 +191,16 @@ impl Capture {
     /// From istio-init's own arguments where the pod was handed over; else from the annotations
     /// and the mesh's settings; else from Istio's defaults.
     fn of(facts: &PodFacts, mesh: &Mesh, template: Option<&PodTemplate>) -> Capture {
-        if let Some(settings) = facts.object().and_then(from_init_container) {
-            return Capture { plan: Plan::new(settings), assumed: None };
+        let own = addresses(facts);
+        let family_known = !own.is_empty();
+        let host = Host { addresses: family_known.then_some(own), ..Host::default() };
+        if let Some(settings) = facts.object().and_then(|pod| from_init_container(pod, &host)) {
+            return Capture { plan: Plan::new(settings), assumed: None, family_known };
         }
         let meta = facts.object().map(|p| &p.metadata).or(template.map(|t| &t.metadata));
         let mut injection =
             Injection::from_annotations(meta.map(|m| m.annotations.clone()).unwrap_or_default());
+        injection.host = host;
         injection.values = mesh.values.clone();
         injection.mesh_config = mesh.mesh_config.clone();
         if let Some(own) = injection.annotations.get(annotation::PROXY_CONFIG) {
@@ -210,12 +216,22 @@ impl Capture {
             ),
         };
         let settings = injection.settings().unwrap_or_else(|_| Settings::mesh_default());
-        Capture { plan: Plan::new(settings), assumed }
+        Capture { plan: Plan::new(settings), assumed, family_known }
     }
 }
 
+/// The pod's own addresses, where its status has them.
+fn addresses(facts: &PodFacts) -> Vec<IpAddr> {
+    let Some(pod) = facts.object() else { return Vec::new() };
+    let first = pod.status.pod_ip.iter();
+    let all = first.chain(pod.status.pod_ips.iter().map(|p| &p.ip));
+    let mut found: Vec<IpAddr> = all.filter_map(|ip| ip.parse().ok()).collect();
+    found.dedup();
+    found
+}
+
 /// istio-init (or, under CNI, istio-validation) carries the settings as its arguments.
-fn from_init_container(pod: &Pod) -> Option<Settings> {
+fn from_init_container(pod: &Pod, host: &Host) -> Option<Settings> {
     let init = pod
         .spec
         .init_containers
@@ -227,5 +243,5 @@ fn from_init_container(pod: &Pod) -> Option<Settings> {
     }
     let env: Vec<(String, String)> =
         init.env.iter().filter_map(|e| Some((e.name.clone(), e.value.clone()?))).collect();
-    Settings::from_args(&args, &env, &Host::default()).ok()
+    Settings::from_args(&args, &env, host).ok()
 }

@@ -54,7 +54,7 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Capture(capture::Args),
     #[cfg(target_os = "linux")]
-    #[command(hide = true)]
+    #[command(hide = true, override_help = capture::apply_help())]
     IstioIptables(capture::Settings),
     Doctor(doctor::Args),
     Inject(inject::Args),

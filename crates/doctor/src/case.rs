@@ -132,9 +132,9 @@ impl<'a> Case<'a> {
         if parts.next().is_some_and(|svc| svc != "svc") {
             return None;
         }
-        let mut found = self.snapshot.services_named(namespace, service);
-        let address = found.find_map(|s| s.spec.cluster_ip.as_deref()?.parse().ok());
-        address
+        self.snapshot
+            .services_named(namespace, service)
+            .find_map(|s| s.spec.cluster_ip.as_deref()?.parse().ok())
     }
 
     /// Whether a destination is an address of this very pod: it is reached over `lo`, which Istio's

@@ -145,6 +145,12 @@ fn workload(subject: &Subject) -> Subject {
     Subject { pods: Vec::new(), ..subject.clone() }
 }
 
+fn add_pods(subject: &mut Subject, more: Vec<String>) {
+    subject.pods.extend(more);
+    subject.pods.sort();
+    subject.pods.dedup();
+}
+
 /// One finding for all pods of a workload: the clearest pod tells the story.
 fn merge(faults: Vec<Fault>) -> Vec<Fault> {
     let mut merged: BTreeMap<Whose, Fault> = BTreeMap::new();
@@ -152,14 +158,13 @@ fn merge(faults: Vec<Fault>) -> Vec<Fault> {
         let key = (fault.rule, fault.cause, workload(&fault.subject));
         match merged.get_mut(&key) {
             Some(known) => {
-                let mut pods = std::mem::take(&mut known.subject.pods);
-                pods.extend(fault.subject.pods.iter().cloned());
-                pods.sort();
-                pods.dedup();
+                let pods = fault.subject.pods.clone();
+                let so_far = known.subject.pods.clone();
                 if fault.verdict > known.verdict {
                     *known = fault;
                 }
-                known.subject.pods = pods;
+                add_pods(&mut known.subject, so_far);
+                add_pods(&mut known.subject, pods);
             }
             None => drop(merged.insert(key, fault)),
         }
@@ -173,9 +178,7 @@ fn cleared(all: Vec<Innocent>) -> Vec<Cleared> {
         let key = (one.rule, one.look_alike, workload(&one.subject));
         match merged.get_mut(&key) {
             Some(known) => {
-                known.subject.pods.extend(one.subject.pods);
-                known.subject.pods.sort();
-                known.subject.pods.dedup();
+                add_pods(&mut known.subject, one.subject.pods);
             }
             None => {
                 let cleared = Cleared {
@@ -207,9 +210,7 @@ fn unknown(all: Vec<Open>, found: &[(String, Subject)]) -> Vec<Unknown> {
         let key = (one.rule, workload(&one.subject));
         match merged.get_mut(&key) {
             Some(known) => {
-                known.subject.pods.extend(one.subject.pods);
-                known.subject.pods.sort();
-                known.subject.pods.dedup();
+                add_pods(&mut known.subject, one.subject.pods);
             }
             None => {
                 let unknown = Unknown {

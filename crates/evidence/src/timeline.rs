@@ -41,7 +41,7 @@ pub fn of(facts: &PodFacts, shape: &Shape, windows: &Windows) -> Vec<Point> {
 #[must_use]
 pub fn entries(mut points: Vec<Point>) -> Vec<TimelineEntry> {
     let key = |p: &Point| (p.at.lo.or(p.at.hi), p.at.hi);
-    points.sort_by(|a, b| key(a).cmp(&key(b)));
+    points.sort_by_key(key);
     points.dedup();
     points.iter().map(|p| p.at.entry(&p.what)).collect()
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use sunup_api::port;
 
 use super::{Config, Host, Invocation, Settings, SettingsError};
 
@@ -132,7 +133,7 @@ impl Injection {
             })
     }
 
-    /// `15090,15021`, the status port, and what the user excludes.
+    /// Metrics, readiness, the status port, and what the user excludes.
     fn inbound_excludes(&self) -> Option<(String, String)> {
         let (label, user) = self
             .of("excludeInboundPorts", "excludeInboundPorts")
@@ -140,8 +141,8 @@ impl Injection {
         let (_, status) = self
             .annotation(STATUS_PORT)
             .or_else(|| self.value("statusPort"))
-            .unwrap_or_else(|| (String::new(), "15020".into()));
-        let mut ports = vec!["15090".to_owned(), "15021".to_owned()];
+            .unwrap_or_else(|| (String::new(), port::AGENT.to_string()));
+        let mut ports = vec![port::METRICS.to_string(), port::READINESS.to_string()];
         ports.extend(user.split(',').map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()));
         let status = status.trim();
         if !status.is_empty() && status != "0" && !ports.iter().any(|p| p == status) {

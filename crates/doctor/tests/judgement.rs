@@ -1,5 +1,7 @@
 //! Rules on evidence handed over directly, without readers: windows, shapes, look-alikes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -201,7 +203,12 @@ const LOGIN: &str = "[ERROR] auth.handler: error authenticating: error=\"Put \
 #[test]
 fn the_cell_of_the_matrix_names_the_cause() {
     let cells: [(&[&str], bool, Option<&str>, &str); 6] = [
-        (&["istio-init", "vault-agent-init"], false, Some("webhook-order"), "exclude-outbound-range"),
+        (
+            &["istio-init", "vault-agent-init"],
+            false,
+            Some("webhook-order"),
+            "exclude-outbound-range",
+        ),
         (&["istio-validation", "vault-agent-init"], false, Some("cni"), "exclude-outbound-range"),
         (
             &["vault-agent-init", "istio-validation", "istio-proxy"],
@@ -214,10 +221,8 @@ fn the_cell_of_the_matrix_names_the_cause() {
         (&["istio-validation", "istio-proxy", "vault-agent-init"], true, None, ""),
     ];
     for (init, native, cause, first_fix) in cells {
-        let report = report(&[
-            vault(init, native),
-            Line("vault-agent-init", "2024-05-01T10:00:02Z", LOGIN),
-        ]);
+        let report =
+            report(&[vault(init, native), Line("vault-agent-init", "2024-05-01T10:00:02Z", LOGIN)]);
         match cause {
             Some(cause) => {
                 let [finding] = report.findings.as_slice() else { panic!("{init:?} {report:#?}") };

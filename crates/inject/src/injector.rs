@@ -20,7 +20,7 @@ use crate::mutate::{order, probes, prometheus};
 use crate::owner::Owner;
 use crate::patch::{JsonPatchOp, diff};
 use crate::reason::Reason;
-use crate::settings::{ProxyKind, Settings, proxy_config};
+use crate::settings::{NativeSidecars, ProxyKind, Settings, proxy_config};
 use crate::template::{Base, Inputs, Templates};
 use crate::value::{
     annotation, at, check_pod, containers, find, map_mut, name, set_annotation, set_label, text_at,
@@ -115,7 +115,7 @@ impl Injector {
         let mode = annotation(&result, keys::INTERCEPTION_MODE);
         let tproxy = text_at(&plan.config, &["interceptionMode"]) == Some("TPROXY")
             || mode == Some("TPROXY");
-        overrides::adjust_init_user(&mut result, pod, tproxy);
+        overrides::adjust_init_user(&mut result, pod, &plan.kept, tproxy);
         self.post_process(&mut result, &template, &plan)?;
         Ok(Injection { patch: diff(pod, &result), pod: result, reasons })
     }
@@ -144,12 +144,38 @@ impl Injector {
         };
         let way = self.way();
         let by_default = context.native.unwrap_or_else(|| self.settings.native_by_default());
-        let native = native(pod, by_default, reasons);
+        let native = self.native(pod, by_default, context.native.is_some(), reasons);
         let kept = overrides::kept(pod)?;
         let stripped = self.strip(pod, &config, &kept);
         let hold = self.hold(pod, &config, way, native, reasons);
         let ids = openshift::proxy_ids(context.namespace_annotations);
         Ok(Plan { owner, config, native, hold, way, ids, kept, stripped })
+    }
+
+    /// Whether this pod's sidecar is a native one. The annotation wins: everything but `false`
+    /// and an empty text is a yes, as Istio's template has it.
+    fn native(
+        &self,
+        pod: &Value,
+        by_default: bool,
+        by_node: bool,
+        reasons: &mut Vec<Reason>,
+    ) -> bool {
+        let own = annotation(pod, keys::NATIVE_SIDECAR).filter(|v| !v.is_empty());
+        let native = own.map_or(by_default, |v| v != "false");
+        let kind = if native { "native" } else { "classic" };
+        let options = &self.settings.options;
+        let why = match (own, options.native, options.kubernetes) {
+            (Some(value), ..) => format!("the annotation {} is {value:?}", keys::NATIVE_SIDECAR),
+            _ if by_node => "by the nodes' version of Kubernetes".to_owned(),
+            (_, NativeSidecars::Auto, Some((major, minor))) => {
+                format!("Kubernetes is {major}.{minor}")
+            }
+            (_, NativeSidecars::Auto, None) => "the version of Kubernetes isn't known".to_owned(),
+            _ => "by the settings".to_owned(),
+        };
+        reasons.push(Reason::note(format!("{kind} sidecar: {why}")));
+        native
     }
 
     /// Whether a classic sidecar holds the app back.
@@ -356,23 +382,6 @@ impl Injector {
 fn status_port(config: &Value) -> u64 {
     let port = at(config, &["statusPort"]);
     port.and_then(|p| p.as_u64().or_else(|| p.as_str()?.parse().ok())).unwrap_or(15020)
-}
-
-/// Whether this pod's sidecar is a native one. The annotation wins: everything but `false` and
-/// an empty text is a yes, as Istio's template has it.
-fn native(pod: &Value, by_default: bool, reasons: &mut Vec<Reason>) -> bool {
-    match annotation(pod, keys::NATIVE_SIDECAR).filter(|v| !v.is_empty()) {
-        Some(value) => {
-            let native = value != "false";
-            let kind = if native { "native" } else { "classic" };
-            reasons.push(Reason::note(format!(
-                "{kind} sidecar: the annotation {} is {value:?}",
-                keys::NATIVE_SIDECAR
-            )));
-            native
-        }
-        None => by_default,
-    }
 }
 
 /// A sidecar that became a native one is customised by a container of its name among the

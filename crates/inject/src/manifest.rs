@@ -275,18 +275,24 @@ impl Job<'_> {
             return json(own, value).map(|text| (text, document.span.end));
         }
         let mut splicer = Splicer::new(self.text, document)?;
+        // A missing parent is written by the map that will hold it, with all that is below.
+        let mut paths: Vec<Vec<Segment>> = Vec::new();
         for edit in edits {
-            // A missing parent is written by the map that will hold it.
             let mut path = edit.op.path().to_vec();
-            let old = loop {
-                match get(&document.value, &path) {
-                    Some(old) => break old,
-                    None => path.pop()?,
-                };
-            };
-            splicer.set(&mut path.clone(), old, get(value, &path)?)?;
+            while get(&document.value, &path).is_none() {
+                path.pop()?;
+            }
+            paths.push(path);
         }
-        let (text, end) = splicer.finish();
+        paths.sort_by_key(Vec::len);
+        for (i, path) in paths.iter().enumerate() {
+            if paths[..i].iter().any(|above| path.starts_with(above)) {
+                continue;
+            }
+            let (old, new) = (get(&document.value, path)?, get(value, path)?);
+            splicer.set(&mut path.clone(), old, new)?;
+        }
+        let (text, end) = splicer.finish()?;
         (yaml::value(&text).as_ref() == Ok(value)).then_some((text, end))
     }
 

@@ -11,6 +11,17 @@ use sunup_yaml::{Document, Segment};
 
 use crate::template::to_yaml;
 
+/// How a node is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// Block style, or a scalar.
+    Block,
+    /// `{…}` or `[…]` with something in it.
+    Flow,
+    /// `{}`, `[]` or nothing.
+    Empty,
+}
+
 /// One piece of text in the place of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Splice {
@@ -45,30 +56,35 @@ impl<'a> Splicer<'a> {
         if old == new {
             return Some(());
         }
+        let style = self.style(path)?;
         match (old, new) {
-            (Value::Object(old), Value::Object(new)) if self.is_block(path, old.is_empty())? => {
+            (Value::Object(old), Value::Object(new)) if style == Style::Block => {
                 self.map(path, old, new)
             }
-            (Value::Array(old), Value::Array(new)) if self.is_block(path, old.is_empty())? => {
+            (Value::Object(old), Value::Object(new)) if style == Style::Flow => {
+                self.flow_map(path, old, new)
+            }
+            (Value::Array(old), Value::Array(new)) if style == Style::Block => {
                 match (names(old), names(new)) {
                     (Some(a), Some(b)) => self.list(path, (old, &a), (new, &b)),
-                    _ => self.replace(path, &Value::Array(new.clone())),
+                    _ => self.replace(path, style, &Value::Array(new.clone())),
                 }
             }
-            (_, new) => self.replace(path, new),
+            (_, new) => self.replace(path, style, new),
         }
     }
 
     /// The document's text when all is written: from the document's start to the end of its last
     /// line, which is the second part.
-    pub(crate) fn finish(mut self) -> (String, usize) {
+    pub(crate) fn finish(mut self) -> Option<(String, usize)> {
         let start = self.document.span.start;
         let end = self.line_end(self.document.span.end);
         self.splices.sort_by_key(|s| s.start);
         let mut out = String::with_capacity(end - start + 8192);
         let mut at = start;
         for splice in &self.splices {
-            out.push_str(&self.text[at..splice.start]);
+            // Two changes of one place: not for this way.
+            out.push_str(self.text.get(at..splice.start)?);
             // The last line of a file may have no end of its own.
             if splice.start == self.text.len() && !out.ends_with('\n') {
                 out.push('\n');
@@ -76,14 +92,57 @@ impl<'a> Splicer<'a> {
             out.push_str(&splice.text);
             at = splice.end;
         }
-        out.push_str(&self.text[at..end]);
-        (out, end)
+        out.push_str(self.text.get(at..end)?);
+        Some((out, end))
     }
 
-    /// Whether a collection is written in block style, so that entries can be added to it.
-    fn is_block(&self, path: &[Segment], empty: bool) -> Option<bool> {
+    fn style(&self, path: &[Segment]) -> Option<Style> {
         let span = self.document.span_of(path)?;
-        Some(!empty && !self.text[span.start..].starts_with(['{', '[']))
+        let text = self.text.get(span.start..span.end)?;
+        Some(match text.as_bytes().first() {
+            None => Style::Empty,
+            Some(b'{' | b'[') => {
+                let inner = text[1..].trim_start();
+                if inner.starts_with(['}', ']']) { Style::Empty } else { Style::Flow }
+            }
+            _ => Style::Block,
+        })
+    }
+
+    /// A map in braces: changed entries in place, new ones before the closing brace.
+    fn flow_map(
+        &mut self,
+        path: &mut Vec<Segment>,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) -> Option<()> {
+        if old.keys().any(|k| !new.contains_key(k)) {
+            return None;
+        }
+        let mut added = String::new();
+        for (key, value) in new {
+            path.push(Segment::from(key.as_str()));
+            match old.get(key) {
+                Some(before) if before == value => {}
+                Some(_) => {
+                    let span = self.document.span_of(path)?;
+                    let (start, end) = (span.start, span.end);
+                    self.splices.push(Splice { start, end, text: value.to_string() });
+                }
+                None => {
+                    let key = Value::from(key.as_str());
+                    added.push_str(&format!(", {key}: {value}"));
+                }
+            }
+            path.pop();
+        }
+        let span = self.document.span_of(path)?;
+        let body = self.text.get(span.start..span.end)?.strip_suffix('}')?.trim_end();
+        if body.ends_with(',') {
+            return None;
+        }
+        self.insert(span.start + body.len(), added);
+        Some(())
     }
 
     fn map(
@@ -154,7 +213,7 @@ impl<'a> Splicer<'a> {
             return None;
         }
         let place = self.document.span_of(path)?;
-        let dash = usize::try_from(place.column).ok()?.checked_sub(1)?;
+        let dash = self.dash(place.start)? - self.line_start(place.start);
         for (i, item) in old.iter().enumerate() {
             path.push(Segment::from(i));
             match new_names.iter().position(|n| *n == old_names[i]) {
@@ -225,46 +284,56 @@ impl<'a> Splicer<'a> {
     }
 
     /// Replaces a node as a whole.
-    fn replace(&mut self, path: &[Segment], new: &Value) -> Option<()> {
+    fn replace(&mut self, path: &[Segment], style: Style, new: &Value) -> Option<()> {
         let span = self.document.span_of(path)?;
-        let (start, end) = (span.start, span.end.max(span.start));
+        let (mut start, end) = (span.start, span.end);
         let was = self.text.get(start..end)?;
         let collection = match new {
             Value::Object(map) => !map.is_empty(),
             Value::Array(items) => !items.is_empty(),
             _ => false,
         };
-        if was.starts_with(['|', '>']) {
+        if was.is_empty() || was.starts_with(['|', '>']) {
             return None;
         }
-        let block_list = new.is_array() && was.starts_with("- ");
-        let text = if block_list {
-            let column = usize::try_from(span.column).ok()?.checked_sub(1)?;
-            let mut text = String::new();
-            block(new, column, &mut text);
-            text.trim_start().trim_end_matches('\n').to_owned()
-        } else if was.is_empty() || (collection && was.contains('\n')) {
-            return None;
-        } else if collection {
-            // `{}`, `[]`, null or a flow collection: opened up below its key.
-            let key = self.document.key_span_of(path)?;
-            let column = usize::try_from(key.column).ok()?.checked_sub(1)?;
-            let rest = &self.text[end..self.line_end(end)];
-            if !rest.trim().is_empty() {
-                return None;
+        let column = |column: u64| usize::try_from(column).ok()?.checked_sub(1);
+        let rest = self.text.get(end..self.line_end(end))?;
+        let text = match style {
+            Style::Block if new.is_array() && collection && self.dash(start).is_some() => {
+                start = self.dash(start)?;
+                let mut text = String::new();
+                block(new, start - self.line_start(start), &mut text);
+                text.trim_matches([' ', '\n']).to_owned()
             }
-            let mut text = "\n".to_owned();
-            block(new, column + if new.is_array() { 0 } else { 2 }, &mut text);
-            // No space before the line's end.
-            let space = self.text[..start].ends_with(' ');
-            let start = start - usize::from(space);
-            self.splices.push(Splice { start, end, text: text.trim_end_matches('\n').to_owned() });
-            return Some(());
-        } else {
-            to_yaml(new).trim_end_matches('\n').to_owned()
+            // `{}`, `[]` or null, opened up below its key; no space before the line's end.
+            _ if collection && style != Style::Flow && rest.trim().is_empty() => {
+                if was.contains('\n') {
+                    return None;
+                }
+                let key = column(self.document.key_span_of(path)?.column)?;
+                let mut text = "\n".to_owned();
+                block(new, key + if new.is_array() { 0 } else { 2 }, &mut text);
+                start -= usize::from(self.text[..start].ends_with(' '));
+                text.trim_end_matches('\n').to_owned()
+            }
+            // JSON is flow; within braces nothing else will do.
+            Style::Flow | Style::Empty => new.to_string(),
+            Style::Block if collection => return None,
+            Style::Block => to_yaml(new).trim_end_matches('\n').to_owned(),
         };
         self.splices.push(Splice { start, end, text });
         Some(())
+    }
+
+    /// Where the dash of a block list's first item stands; the list's span may begin behind it.
+    fn dash(&self, first: usize) -> Option<usize> {
+        if self.text[first..].starts_with("- ") || self.text[first..].starts_with("-\n") {
+            return Some(first);
+        }
+        let start = self.line_start(first);
+        let lead = self.text[start..first].trim_end_matches(' ');
+        let dash = lead.strip_suffix('-')?;
+        dash.bytes().all(|b| b == b' ').then_some(start + dash.len())
     }
 
     fn insert(&mut self, at: usize, text: String) {

@@ -80,17 +80,13 @@ pub(crate) fn reapply(
     for list in LISTS {
         for injected in containers(template, list) {
             let injected = name(injected);
-            if status.as_ref().is_some_and(|s| s.has(list, injected)) {
-                continue;
-            }
-            let earlier = find(crate::value::list_at(kept, &[list]), injected);
+            // What an earlier injection added is no word of the user's; what it kept aside is.
+            let ours = status.as_ref().is_some_and(|s| s.has(list, injected));
             let own =
-                earlier.or_else(|| find(containers(original, list), injected)).or_else(|| {
-                    // A sidecar that became a native one was written among the ordinary containers.
-                    let native = list == "initContainers";
-                    native.then(|| find(containers(original, "containers"), injected)).flatten()
+                written(list, injected, |l| crate::value::list_at(kept, &[l])).or_else(|| {
+                    if ours { None } else { written(list, injected, |l| containers(original, l)) }
                 });
-            let Some(own) = own else { continue };
+            let Some((origin, own)) = own else { continue };
             let mut own = own.clone();
             if text_at(&own, &["image"]) == Some(AUTO)
                 && let Some(map) = own.as_object_mut()
@@ -103,7 +99,7 @@ pub(crate) fn reapply(
             let overlay = json!({"spec": {list: [own.clone()]}});
             merge::strategic(pod, overlay)
                 .map_err(|why| InjectError::Overlay { name: injected.to_owned(), why })?;
-            let slot = overrides.entry(list).or_insert_with(|| Value::Array(Vec::new()));
+            let slot = overrides.entry(origin).or_insert_with(|| Value::Array(Vec::new()));
             if let Value::Array(slot) = slot {
                 slot.push(own);
             }
@@ -113,6 +109,17 @@ pub(crate) fn reapply(
         set_annotation(pod, ANNOTATION, Value::Object(overrides).to_string());
     }
     Ok(())
+}
+
+/// The user's container under an injected one's name, and the list it was written in: a native
+/// sidecar is customised among the ordinary containers too.
+fn written<'v>(
+    list: &'static str,
+    name: &str,
+    lists: impl Fn(&'static str) -> &'v [Value],
+) -> Option<(&'static str, &'v Value)> {
+    let own = |l: &'static str| Some((l, find(lists(l), name)?));
+    own(list).or_else(|| if list == "initContainers" { own("containers") } else { None })
 }
 
 /// Removes the handlers of hooks and probes for which the user's container has its own.
@@ -139,9 +146,15 @@ fn drop_replaced_hooks(pod: &mut Value, container: &str, own: &Value) {
 }
 
 /// Makes the capture container exempt the uid that the user's proxy runs as.
-pub(crate) fn adjust_init_user(pod: &mut Value, original: &Value, tproxy: bool) {
-    let proxy = find(containers(original, "containers"), container::PROXY)
-        .or_else(|| find(containers(original, "initContainers"), container::PROXY));
+pub(crate) fn adjust_init_user(pod: &mut Value, original: &Value, kept: &Value, tproxy: bool) {
+    let status = Status::of(original);
+    let among = |list: &'static str| {
+        let earlier = find(crate::value::list_at(kept, &[list]), container::PROXY);
+        let ours = status.as_ref().is_some_and(|s| s.has(list, container::PROXY));
+        let users = || find(containers(original, list), container::PROXY);
+        earlier.or_else(|| if ours { None } else { users() })
+    };
+    let proxy = among("containers").or_else(|| among("initContainers"));
     let id = |key: &str| proxy?.get("securityContext")?.get(key)?.as_u64();
     let (user, group) = (id("runAsUser"), id("runAsGroup"));
     if user.is_none() && group.is_none() {

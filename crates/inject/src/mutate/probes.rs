@@ -29,10 +29,15 @@ pub(crate) fn rewrite(pod: &mut Value, mesh_status_port: u64) {
         else {
             continue;
         };
-        for item in items.iter_mut().filter(|c| name(c) != container::PROXY) {
+        for item in items.iter_mut().filter(|c| is_app(c)) {
             convert(item, port);
         }
     }
+}
+
+/// Whether a container is the user's; the injected ones answer for themselves.
+fn is_app(c: &Value) -> bool {
+    ![container::PROXY, container::INIT, container::VALIDATION].contains(&name(c))
 }
 
 /// The path under which the agent serves a probe or hook.
@@ -45,35 +50,43 @@ fn path(container: &str, what: &str) -> String {
 fn probers(pod: &Value, status_port: u64) -> Map<String, Value> {
     let mut out = Map::new();
     let all = ["initContainers", "containers"].map(|list| list_at(pod, &["spec", list]));
-    for c in all.into_iter().flatten().filter(|c| name(c) != container::PROXY) {
+    for c in all.into_iter().flatten().filter(|c| is_app(c)) {
         for (key, what) in PROBES {
             let Some(probe) = c.get(key) else { continue };
             let kinds = &["httpGet", "tcpSocket", "grpc"];
-            let Some(mut prober) = prober(c, probe, kinds, status_port) else { continue };
+            let path = path(name(c), what);
+            let Some(mut prober) = prober(c, probe, kinds, &path, status_port) else { continue };
             let timeout = probe.get("timeoutSeconds").and_then(Value::as_i64).unwrap_or(0);
             if timeout != 0 {
                 prober.insert("timeoutSeconds".to_owned(), timeout.into());
             }
-            out.insert(path(name(c), what), Value::Object(prober));
+            out.insert(path, Value::Object(prober));
         }
         for (key, what) in HOOKS {
             let Some(hook) = c.get("lifecycle").and_then(|l| l.get(key)) else { continue };
-            if let Some(prober) = prober(c, hook, &["httpGet", "tcpSocket"], status_port) {
-                out.insert(path(name(c), what), Value::Object(prober));
+            let path = path(name(c), what);
+            if let Some(prober) = prober(c, hook, &["httpGet", "tcpSocket"], &path, status_port) {
+                out.insert(path, Value::Object(prober));
             }
         }
     }
     out
 }
 
+/// The original handler; `None` where it is no network one, its port's name leads nowhere, or an
+/// earlier injection has led it to the agent already (its port or its path tells).
 fn prober(
     container: &Value,
     probe: &Value,
     kinds: &[&str],
+    ours: &str,
     status_port: u64,
 ) -> Option<Map<String, Value>> {
     let kind = kinds.iter().find(|k| probe.get(**k).is_some_and(Value::is_object))?;
     let mut action = probe.get(*kind)?.clone();
+    if action.get("path").and_then(Value::as_str) == Some(ours) {
+        return None;
+    }
     if *kind != "grpc" {
         let port = match action.get("port") {
             Some(Value::String(named)) => resolve(container, named)?,

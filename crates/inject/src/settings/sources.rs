@@ -229,8 +229,8 @@ impl Sources {
         let mut own = Value::Object(Map::new());
         for over in &self.values {
             overlay(&mut own, over);
+            overlay(&mut values, over);
         }
-        overlay(&mut values, &own);
         let mut mesh = defaults::mesh();
         for over in &self.mesh {
             overlay(&mut mesh, over);

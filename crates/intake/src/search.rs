@@ -24,6 +24,8 @@ type Texts = Vec<(Box<[u8]>, usize)>;
 pub(crate) struct Search {
     /// 1 where a block of this hash is in some window.
     blocks: Box<[u8; TABLE]>,
+    /// 1 where a window of this hash is one.
+    marks: Box<[u8; TABLE]>,
     /// Windows (folded), the texts they belong to and where in these they are.
     windows: HashMap<[u8; WINDOW], Texts>,
 }
@@ -31,7 +33,11 @@ pub(crate) struct Search {
 impl Search {
     /// `None` where a text is shorter than a window.
     pub(crate) fn new<'t>(texts: impl IntoIterator<Item = &'t [u8]>) -> Option<Self> {
-        let mut search = Search { blocks: Box::new([0; TABLE]), windows: HashMap::new() };
+        let mut search = Search {
+            blocks: Box::new([0; TABLE]),
+            marks: Box::new([0; TABLE]),
+            windows: HashMap::new(),
+        };
         for text in texts {
             let at = rarest(text)?;
             let window = folded(&text[at..])?;
@@ -39,6 +45,7 @@ impl Search {
                 let block = [window[start], window[start + 1], window[start + 2], 0];
                 search.blocks[hash(u32::from_le_bytes(block))] = 1;
             }
+            search.marks[mark(window)] = 1;
             search.windows.entry(window).or_default().push((text.into(), at));
         }
         Some(search)
@@ -80,7 +87,11 @@ impl Search {
     }
 
     fn text_at(&self, bytes: &[u8], at: usize) -> Option<(usize, &[u8])> {
-        let texts = self.windows.get(&folded(&bytes[at..])?)?;
+        let window = folded(&bytes[at..])?;
+        if self.marks[mark(window)] == 0 {
+            return None;
+        }
+        let texts = self.windows.get(&window)?;
         texts.iter().find_map(|(text, before)| {
             let start = at.checked_sub(*before)?;
             let here = bytes.get(start..start + text.len())?;
@@ -95,6 +106,13 @@ impl Search {
 fn hash(block: u32) -> usize {
     let folded = block | 0x0020_2020;
     (folded.wrapping_mul(0x9e37_79b1) >> 17) as usize
+}
+
+/// A whole window as an index of its table: most blocks that are in a window stand elsewhere too.
+#[inline]
+fn mark([a, b, c, d, e]: [u8; WINDOW]) -> usize {
+    let front = u32::from_le_bytes([a, b, c, d]).wrapping_mul(0x85eb_ca6b);
+    ((front ^ u32::from(e)).wrapping_mul(0x9e37_79b1) >> 17) as usize
 }
 
 fn folded(bytes: &[u8]) -> Option<[u8; WINDOW]> {

@@ -89,11 +89,17 @@ fn processes(title: &str, sunup: &str, args: &[&str], count: usize) {
     let plan = plan(args);
     let nft = Ruleset::new(&plan).unwrap().to_nft();
     let restore = iptables::render(&plan, Family::Ip, "ISTIO", false);
-    let own: Vec<&str> = ["capture", "apply"]
-        .into_iter()
-        .chain(args.iter().copied())
-        .chain(["--proxy-mark", "7"])
-        .collect();
+    // One argument may be 128 KiB long at most: long lists come from a file.
+    let file = std::env::temp_dir().join(format!("bench-capture-{}.json", std::process::id()));
+    let list = args.iter().position(|arg| *arg == "-x").map_or("", |at| args[at + 1]);
+    let text = format!("{{\"OutboundIPRangesExclude\": \"{list}\"}}");
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    let mut own: Vec<&str> = vec!["capture", "apply"];
+    own.extend(DEFAULT.iter().copied().chain(["--proxy-mark", "7"]));
+    if !list.is_empty() {
+        own.extend(["--config", file.as_str()]);
+    }
     let peers: [(&str, &str, Vec<&str>, &str); 3] = [
         ("sunup capture apply", sunup, own, ""),
         ("nft -f -", "nft", vec!["-f", "-"], &nft),
@@ -107,6 +113,7 @@ fn processes(title: &str, sunup: &str, args: &[&str], count: usize) {
             *memory = (*memory).max(peak);
         }
     }
+    let _ = std::fs::remove_file(&file);
     for ((name, ..), (times, memory)) in peers.iter().zip(results) {
         let (half, most) = median(times);
         println!("  {name:24} median {half:>10.2?}   p90 {most:>10.2?}   peak {memory:>6} KiB");
@@ -181,6 +188,72 @@ fn connections(title: &str, args: Option<&[&str]>) {
     println!("  {title:44} connect median {half:>9.2?} p90 {most:>9.2?}   {speed:.2} GB/s");
 }
 
+/// What early connections come to, by the client's patience: the proxy listens after 0.05 to
+/// 5 s (seeded), the client connects at once with a timeout.
+fn early(runs: u64) {
+    println!("early connections, proxy up after 0.05 to 5 s ({runs} runs per line)");
+    for (gate, patience) in [("off", 2000), ("on", 500), ("on", 1000), ("on", 2000), ("on", 8000)] {
+        let mut count = [0; 4];
+        for chunk in (0..runs).collect::<Vec<_>>().chunks(16) {
+            let outcomes: Vec<usize> = std::thread::scope(|scope| {
+                let one = |n: &u64| {
+                    let n = *n;
+                    scope.spawn(move || early_connection(gate, patience, delay_ms(n)))
+                };
+                let threads: Vec<_> = chunk.iter().map(one).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            outcomes.into_iter().for_each(|outcome| count[outcome] += 1);
+        }
+        let [ok, refused, hopeless, late] = count;
+        println!(
+            "  gate {gate:3} timeout {patience:>5} ms: connected {ok:>4}, refused {refused:>4}, timed \
+             out {hopeless:>4} with the proxy up less than 1.1 s before, {late:>3} otherwise"
+        );
+    }
+}
+
+/// From 50 ms to 5 s (splitmix64).
+fn delay_ms(n: u64) -> u64 {
+    let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    50 + (z ^ (z >> 31)) % 4951
+}
+
+/// 0 connected, 1 refused, 2 timed out in vain, 3 timed out although the proxy was up in time.
+fn early_connection(gate: &str, patience_ms: u64, delay_ms: u64) -> usize {
+    let pod = Namespace::new().unwrap();
+    let to: SocketAddr = "192.0.2.9:80".parse().unwrap();
+    pod.run(|| {
+        // A way out, so that the kernel lets the connection begin.
+        route::add_address("lo", "10.9.0.2/32".parse().unwrap()).unwrap();
+        let peer = Namespace::new().unwrap();
+        route::veth("eth0", "out0", peer.fd().as_fd()).unwrap();
+        route::add_address("eth0", "192.0.2.1/24".parse().unwrap()).unwrap();
+        peer.run(|| route::link_up("out0").unwrap()).unwrap();
+        route::link_up("eth0").unwrap();
+        let gate = format!("--start-gate={gate}");
+        let args = [DEFAULT, &[gate.as_str()]].concat();
+        capture::apply(&Ruleset::new(&plan(&args)).unwrap()).unwrap();
+        std::thread::scope(|scope| {
+            let client = scope.spawn(|| {
+                pod.run(|| TcpStream::connect_timeout(&to, Duration::from_millis(patience_ms)))
+            });
+            let pause = delay_ms.min(patience_ms + 50);
+            std::thread::sleep(Duration::from_millis(pause));
+            let _listener = TcpListener::bind("0.0.0.0:15001").unwrap();
+            match client.join().unwrap().unwrap() {
+                Ok(_) => 0,
+                Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => 1,
+                Err(_) if delay_ms + 1100 > patience_ms => 2,
+                Err(_) => 3,
+            }
+        })
+    })
+    .unwrap()
+}
+
 fn main() {
     let sunup = std::env::args().nth(1).expect("the path of the sunup binary is the argument");
     processes("default plan", &sunup, DEFAULT, 40);
@@ -196,4 +269,6 @@ fn main() {
     connections("capture, 11 excluded ranges", Some(&[DEFAULT, &["-x", &ten]].concat()));
     connections("capture, 10,001 excluded ranges", Some(&[DEFAULT, &["-x", &all]].concat()));
     connections("without capture, again", None);
+    let runs = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(64);
+    early(runs);
 }

@@ -159,6 +159,23 @@ impl Config {
         serde_json::from_value(value).map_err(fail)
     }
 
+    /// Reads the object as Istio's program holds it: complete. What istio-init would ask the
+    /// host is then in the object or isn't so: absent `EnableIPv6` is false, absent resolvers are
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Config::from_json`].
+    pub fn from_object(source: &str, text: &str) -> Result<Self, SettingsError> {
+        let mut config = Self::from_json(source, text)?;
+        if config.dual_stack != Some(true) {
+            config.enable_ipv6.get_or_insert(false);
+        }
+        if config.redirect_dns.is_some() && config.dns_servers_v6.is_none() {
+            config.dns_servers_v4.get_or_insert_default();
+        }
+        Ok(config)
+    }
+
     /// These settings, with those of another source taking precedence where it says something.
     #[must_use]
     pub fn overridden_by(mut self, other: Self) -> Self {
@@ -200,6 +217,9 @@ impl Config {
             start_gate_inbound,
             start_gate_deadline,
         );
+        if other.dual_stack == Some(true) && other.enable_ipv6.is_none() {
+            self.enable_ipv6 = None;
+        }
         self.labels.extend(other.labels);
         self
     }
@@ -439,6 +459,25 @@ mod tests {
         assert_eq!(bad(r#"{"ProxyPort":"15006"}"#), "InboundCapturePort");
         assert_eq!(bad(r#"{"InboundInterceptionMode":"TPROXY","ProxyMark":"1338"}"#), "ProxyMark");
         assert_eq!(bad(r#"{"StartGateDeadline":"soon"}"#), "StartGateDeadline");
+    }
+
+    #[test]
+    fn a_whole_object_leaves_nothing_to_the_host() {
+        let host = Host {
+            resolv_conf: Some("nameserver 10.96.0.10".into()),
+            addresses: Some(vec!["fd00::2".parse().unwrap()]),
+            ..Host::default()
+        };
+        let object = Config::from_object("c", r#"{"RedirectDNS":true}"#).unwrap();
+        let settings = object.clone().resolve(&host).unwrap();
+        assert!(!settings.enable_ipv6);
+        assert_eq!(settings.dns_servers, DnsServers::Known(Vec::new()));
+        let asks = Config { dual_stack: Some(true), ..Config::default() };
+        assert!(object.overridden_by(asks).resolve(&host).unwrap().enable_ipv6);
+        let arguments = Config { redirect_dns: Some(true), ..Config::default() };
+        let settings = arguments.resolve(&host).unwrap();
+        assert!(settings.enable_ipv6);
+        assert_ne!(settings.dns_servers, DnsServers::Known(Vec::new()));
     }
 
     #[test]

@@ -148,7 +148,9 @@ fn help(action: &str, words: &str) -> String {
     }
     out.push_str(
         "      --config FILE\n          Settings as a JSON object with Istio's field names \
-         (OutboundIPRangesInclude …);\n          arguments win over it\n\n\
+         (OutboundIPRangesInclude …);\n          arguments win over it. The host is not \
+         asked then: EnableIPv6 is false, and there are\n          no DNS servers, unless the file \
+         says so\n\n\
          Variables without an argument: ISTIO_OUTBOUND_OWNER_GROUPS, \
          ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE,\nISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR\n",
     );
@@ -247,7 +249,7 @@ impl Line {
         if let Some(file) = file {
             let text =
                 std::fs::read_to_string(&file).with_context(|| format!("--config {file}"))?;
-            let config = Config::from_json(&file, &text)?;
+            let config = Config::from_object(&file, &text)?;
             invocation.config = config.overridden_by(invocation.config);
         }
         Ok(Self { invocation, any, json, packet })
@@ -380,6 +382,15 @@ fn set(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
         return show(line, global);
     }
     let (plan, _) = line.plan(global)?;
+    let s = plan.settings();
+    let unknown = s.proxy_uids.iter().find(|uid| !sunup_sys::host::uid_exists(**uid));
+    if let Some(uid) = unknown.filter(|_| s.proxy_mark.is_none()) {
+        let text = format!(
+            "uid {uid} doesn't exist in this user namespace: no process can be the proxy; tell it \
+             by a socket mark (--proxy-mark)"
+        );
+        out::note(global, &text);
+    }
     if !line.invocation.skip_apply {
         let done = match line.iptables() {
             Some(binary) => {

@@ -11,7 +11,7 @@ use sunup_evidence::shape::{CaptureBy, Shape, Sidecar};
 
 use crate::case::Case;
 use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::mesh::{Mesh, inner_yaml};
+use crate::mesh::{Mesh, Version, inner_yaml};
 use crate::rules::init_before_proxy::Cause;
 
 /// The address of a destination that start-up needs, and how it was found.
@@ -129,6 +129,13 @@ pub(crate) fn remarks(case: &Case<'_>, restarted: bool) -> Vec<String> {
              would not help."
                 .to_owned(),
         );
+    }
+    // RULES.md 1.4: the pod annotation since 1.8.
+    if let Some(version) = case.mesh.istio.filter(|v| *v < Version(1, 8)) {
+        said.push(format!(
+            "The proxy is of Istio {version}: the annotation that holds the application is known \
+             to injectors from 1.8 on, so it takes an upgrade, or the application that waits."
+        ));
     }
     if case.mesh.carries_native_sidecars() == Some(false) {
         said.push(

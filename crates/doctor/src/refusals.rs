@@ -199,3 +199,39 @@ pub(crate) fn loopback_friend(log: &ContainerLog) -> Option<(&Sample, Option<&Re
 pub(crate) fn is_strong(burst: &Burst) -> bool {
     burst.strength == Strength::Strong
 }
+
+/// Words by which a program says that something went wrong, as opposed to a text that happens to
+/// hold an error's name.
+const FAILURE: &[&str] = &[
+    "error",
+    "errno",
+    "err=",
+    "fail",
+    "exception",
+    "cannot",
+    "can't",
+    "could not",
+    "couldn't",
+    "unable",
+    "unreachable",
+    "panic",
+    "fatal",
+    "sqlstate",
+    "connect econnrefused",
+    "rror:",
+    "lost",
+    "os {",
+    "retry",
+    "giving up",
+    "not connect",
+    "does not exist",
+    "connect:",
+];
+
+/// Whether one of the lines says that something failed.
+pub(crate) fn reports_failure(burst: &Burst) -> bool {
+    burst.samples.iter().any(|s| {
+        let lower = s.text.to_lowercase();
+        FAILURE.iter().any(|word| lower.contains(word))
+    })
+}

@@ -227,7 +227,12 @@ fn in_folder(stem: &str, folders: &[&str], below: usize, names: &Names) -> Optio
     if !is_random_name(pod) && !likely && !ordinal && !names.pods.contains(*pod) {
         return None;
     }
-    let namespace = outer.last().filter(|ns| below >= 2 && is_name(ns) && !is_folder(ns)).copied();
+    // Another input that names the pod says its namespace too, better than a folder's name does.
+    let elsewhere = names.pods.contains(*pod);
+    let namespace = outer
+        .last()
+        .filter(|ns| below >= 2 && !elsewhere && is_name(ns) && !is_folder(ns))
+        .copied();
     Some(ContainerKey { previous, ..key(namespace, Some(pod), Some(container)) })
 }
 

@@ -82,7 +82,9 @@ impl Parts<'_> {
                 }
             }
             Value::Array(items) => {
-                for item in items {
+                // A list of bare names is a setting (`retryOn: [ECONNREFUSED]`), no report.
+                let bare = |v: &Value| v.as_str().is_some_and(|s| !s.contains(char::is_whitespace));
+                for item in items.iter().filter(|item| !bare(item)) {
                     self.add(item, trouble, depth + 1);
                 }
             }

@@ -120,10 +120,17 @@ fn binary(body: &[u8]) -> Option<&'static str> {
     (control * 20 > sample.len()).then_some("binary data, not text")
 }
 
+/// Brackets that a file may begin with, one inside the other.
+const NESTING_MAX: usize = 200;
+
 fn json(body: &[u8], whole: bool) -> Option<Format> {
     let text = body.trim_ascii_start();
     if !matches!(text.first(), Some(b'{' | b'[')) {
         return None;
+    }
+    let opening = text.iter().filter(|b| !b.is_ascii_whitespace());
+    if opening.take(NESTING_MAX + 1).filter(|b| matches!(b, b'[' | b'{')).count() > NESTING_MAX {
+        return Some(Format::Binary("begins with more than 200 brackets: nested too deeply"));
     }
     let layout = Layout::of(body);
     if layout == Layout::Lines {
@@ -193,10 +200,8 @@ fn is_yaml(text: &str) -> bool {
             marks += 1;
             continue;
         }
-        if line.starts_with("apiVersion:")
-            || line.starts_with("kind:")
-            || line.starts_with("- apiVersion:")
-        {
+        let first = line.trim_start_matches("- ").split_once(':').map(|(key, _)| unquoted(key));
+        if matches!(first, Some("apiVersion" | "kind")) {
             return true;
         }
         if line.starts_with("%YAML") {
@@ -204,6 +209,7 @@ fn is_yaml(text: &str) -> bool {
         }
         let key = line.split_once(':').filter(|(key, rest)| {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+            let key = unquoted(key);
             !key.is_empty() && key.chars().all(plain) && (rest.is_empty() || rest.starts_with(' '))
         });
         let nested =
@@ -216,6 +222,12 @@ fn is_yaml(text: &str) -> bool {
     }
     // One key and a colon is how many a sentence begins.
     keys >= 2 || keys + marks >= 2
+}
+
+/// A key without its quotes.
+fn unquoted(key: &str) -> &str {
+    let bare = |quote| key.strip_prefix(quote).and_then(|k| k.strip_suffix(quote));
+    bare('"').or_else(|| bare('\'')).unwrap_or(key)
 }
 
 /// Times, kubectl's prefix, CRI's mark or JSON in front of at least every fourth line.

@@ -123,6 +123,14 @@ pub(crate) fn realise(
     fix.target = Some(command::object_name(subject));
     fix.command = Some(command::patch(subject, &patch));
     let Some((workload, manifest)) = workload else {
+        // Which of several templates makes this workload can't be told before they are rendered.
+        if let [template, rest @ ..] = snapshot.templates.as_slice() {
+            let more = if rest.is_empty() { "" } else { " or its neighbours" };
+            fix.title = format!(
+                "{} — {template}{more} is a Helm template: put the patch into it or its values",
+                fix.title
+            );
+        }
         return (fix, Vec::new());
     };
     let prefix = prefix(manifest, &workload.template_path);

@@ -267,7 +267,8 @@ fn verdict(
     });
     let others =
         all.iter().any(|s| matches!(s.explained, Explained::Loopback | Explained::Destination(_)));
-    if ended && alone && !others { Verdict::Confirmed } else { Verdict::Likely }
+    let reported = windows.iter().any(|s| refusals::reports_failure(s.burst));
+    if ended && alone && !others && reported { Verdict::Confirmed } else { Verdict::Likely }
 }
 
 fn add_refusals(

@@ -130,7 +130,8 @@ fn observed(
                 .to_owned(),
         );
     }
-    let (remedies, remarks) = remedies(case.snapshot, case.mesh, template.as_ref(), &low);
+    let wanted: Vec<u32> = ports.iter().map(|p| u32::from(*p)).collect();
+    let (remedies, remarks) = remedies(case.snapshot, case.mesh, template.as_ref(), &low, &wanted);
     explanation.extend(remarks);
     out.faults.push(Fault {
         rule: ID,
@@ -210,7 +211,8 @@ fn judge_manifest(
         return out.clear(ID, "runtime-allows-low-ports", subject, why);
     }
     let listed = low.iter().map(|l| l.port.to_string()).collect::<Vec<_>>().join(", ");
-    let (remedies, remarks) = remedies(snapshot, mesh, Some(template), &low);
+    let wanted: Vec<u32> = low.iter().map(|l| l.port).collect();
+    let (remedies, remarks) = remedies(snapshot, mesh, Some(template), &low, &wanted);
     let mut explanation: Vec<String> = low.iter().map(|l| format!("{}.", l.why)).collect();
     explanation.push(
         "Nothing in the manifest lets a non-root proxy bind it. Assumed: an injection template \
@@ -420,6 +422,7 @@ fn remedies(
     mesh: &Mesh,
     template: Option<&PodTemplate>,
     low: &[LowPort],
+    bound: &[u32],
 ) -> (Vec<Remedy>, Vec<String>) {
     let host_network = template.is_some_and(|t| t.spec.host_network);
     let old_kernel = snapshot
@@ -454,10 +457,15 @@ fn remedies(
     }
     found.extend(target_ports(snapshot, low));
     if found.is_empty() {
+        let ports = if bound.is_empty() { &[80][..] } else { bound };
+        let shown: Vec<String> = ports.iter().map(|p| format!("{p} → {}", high(*p))).collect();
         found.push(Remedy::advice(
             "gateway-target-port",
-            "let the gateway listen on a high port (80 → 8080, 443 → 8443)",
-            "set targetPort: 8080 and 8443 in the gateway's Service; its own ports stay".to_owned(),
+            format!("let the gateway listen on a high port ({})", shown.join(", ")),
+            format!(
+                "set `targetPort` in the gateway's Service ({}); its own ports stay",
+                shown.join(", ")
+            ),
         ));
     }
     (found, remarks)

@@ -122,9 +122,27 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
         (Some(_), _) => Verdict::Likely,
         // Stuck in a cell where it can reach nothing, but it does not say so.
         (None, Progress::Stuck) if wants_network(name) && !says_why(log) => Verdict::Likely,
+        (None, Progress::Stuck) if log.files.is_empty() => {
+            return out.unknown.push(log_missing(case, name));
+        }
         _ => return,
     };
     out.faults.push(fault(case, name, log, cause, verdict));
+}
+
+/// It stands where it can reach nothing, and it is stuck; whether it wanted to, its log says.
+fn log_missing(case: &Case<'_>, name: &str) -> Open {
+    let ns = namespace_flag(&case.subject);
+    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let again =
+        case.pod().and_then(|p| p.status.container(name)).is_some_and(|s| s.restart_count > 0);
+    let previous = if again { " --previous" } else { "" };
+    Open {
+        rule: ID,
+        subject: at(&case.subject, name),
+        missing: vec![format!("the log of the init container {name}")],
+        get_it_with: Some(format!("kubectl {ns}logs {pod} -c {name} --timestamps{previous}")),
+    }
 }
 
 /// Refused although nothing redirects it, or although nothing shows where it stands.
@@ -253,21 +271,7 @@ fn host_of(url: &str) -> Option<String> {
 fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict: Verdict) -> Fault {
     let mut points = timeline::of(case.facts, &case.shape, &case.windows);
     let mut evidence: Vec<EvidenceItem> = Vec::new();
-    for burst in log.refusals.iter().filter(|b| !refusals::is_local(case, b)) {
-        let first = burst.first();
-        evidence.push(item(first));
-        if let Some(known) = first.known() {
-            points.push(Point::new(known, "first refused connection"));
-        }
-        let last = burst.last();
-        if last.place != first.place {
-            evidence.push(item(last));
-            if let Some(known) = last.known() {
-                let what = format!("last refused connection ({} in all)", burst.count);
-                points.push(Point::new(known, what));
-            }
-        }
-    }
+    refused(case, log, &mut points, &mut evidence);
     evidence.push(order_evidence(case));
     let needed = needed(case, name, log);
     let to = needed.first().map_or_else(
@@ -301,6 +305,26 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
         points,
         evidence,
         remedies: fixes::init_before_proxy(case, cause, name, &needed),
+    }
+}
+
+/// The first and the last refusal: back-off makes many rows of one story.
+fn refused(
+    case: &Case<'_>,
+    log: &ContainerLog,
+    points: &mut Vec<Point>,
+    evidence: &mut Vec<EvidenceItem>,
+) {
+    let rows: Vec<_> = log.refusals.iter().filter(|b| !refusals::is_local(case, b)).collect();
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return };
+    let (first, last) = (first.first(), last.last());
+    evidence.push(item(first));
+    points.extend(first.known().map(|at| Point::new(at, "first refused connection")));
+    if last.place != first.place {
+        let count: u64 = rows.iter().map(|b| b.count).sum();
+        evidence.push(item(last));
+        let what = format!("last refused connection ({count} in all)");
+        points.extend(last.known().map(|at| Point::new(at, what)));
     }
 }
 

@@ -4,10 +4,14 @@
 //! its `mod` line, its variant in [`Command`] and its arm in [`run`].
 
 #[cfg(target_os = "linux")]
-mod capture;
+pub(crate) mod capture;
 mod doctor;
 mod inject;
 mod logs;
+#[cfg(target_os = "linux")]
+mod proxy;
+#[cfg(target_os = "linux")]
+mod wait;
 
 use std::process::ExitCode;
 
@@ -59,6 +63,10 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     Inject(inject::Args),
     Logs(logs::Args),
+    #[cfg(target_os = "linux")]
+    Proxy(proxy::Args),
+    #[cfg(target_os = "linux")]
+    Wait(wait::Args),
 }
 
 /// Runs one command. An error is printed by `main` and ends in [`TROUBLE`].
@@ -71,5 +79,9 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Doctor(args) => doctor::run(args, global),
         Command::Inject(args) => inject::run(args, global),
         Command::Logs(args) => logs::run(args, global),
+        #[cfg(target_os = "linux")]
+        Command::Proxy(args) => proxy::run(args, global),
+        #[cfg(target_os = "linux")]
+        Command::Wait(args) => wait::run(args, global),
     }
 }

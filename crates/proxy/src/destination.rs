@@ -1,0 +1,204 @@
+//! Where a captured connection was going, whether the proxy may go there, and going there.
+//!
+//! The one place where loops are prevented. Knows nothing of bytes.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::config::{Config, Mode, Policy};
+use crate::metrics::Direction;
+
+/// Source of the inbound side's connections to the application: capture lets it through.
+const PASSTHROUGH_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
+/// The same for IPv6; istio-init puts it on `lo`.
+const PASSTHROUGH_V6: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6);
+
+/// Why a connection is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// Somebody connected to the capture port itself.
+    #[error("it was not captured: it came to the capture port itself")]
+    NotCaptured,
+    /// Going there would come back here.
+    #[error("it would loop through the proxy")]
+    Loop,
+    /// `outboundTrafficPolicy: REGISTRY_ONLY` and the destination isn't in the registry.
+    #[error("outboundTrafficPolicy is REGISTRY_ONLY and the registry doesn't have it")]
+    NotInRegistry,
+}
+
+impl Refusal {
+    /// The metric's label.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::NotCaptured => "not-captured",
+            Self::Loop => "loop",
+            Self::NotInRegistry => "registry-only",
+        }
+    }
+}
+
+/// The destination before capture.
+///
+/// # Errors
+/// [`Refusal::NotCaptured`]: conntrack knows no other destination than the port itself.
+pub(crate) fn original(
+    stream: &TcpStream,
+    direction: Direction,
+    config: &Config,
+) -> Result<SocketAddr, Refusal> {
+    let local = stream.local_addr().map_err(|_| Refusal::NotCaptured)?;
+    let own_port = match direction {
+        Direction::Outbound => config.ports.outbound,
+        _ => config.ports.inbound,
+    };
+    // TPROXY leaves the packet's destination alone: the socket's own address is it.
+    if direction == Direction::Inbound && config.mode == Mode::Tproxy && local.port() != own_port {
+        return Ok(unmapped(local));
+    }
+    match sunup_sys::socket::original_destination(stream) {
+        Ok(to) if to == local => Err(Refusal::NotCaptured),
+        Ok(to) => Ok(unmapped(to)),
+        Err(_) => Err(Refusal::NotCaptured),
+    }
+}
+
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Whether the proxy may connect there.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn allowed(
+    to: SocketAddr,
+    direction: Direction,
+    config: &Config,
+) -> Result<(), Refusal> {
+    // 0.0.0.0 and :: mean this very host: from here, the proxy.
+    if to.ip().is_unspecified() || to.port() == 0 {
+        return Err(Refusal::Loop);
+    }
+    let ours = [config.ports.outbound, config.ports.inbound];
+    if ours.contains(&to.port()) && is_own(to.ip()) {
+        return Err(Refusal::Loop);
+    }
+    if direction == Direction::Outbound
+        && config.policy == Policy::RegistryOnly
+        && !config.registry.iter().any(|entry| entry.has(to))
+    {
+        return Err(Refusal::NotInRegistry);
+    }
+    Ok(())
+}
+
+/// Whether an address is this pod's. Asked by binding: the kernel always has the current answer.
+fn is_own(ip: IpAddr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// Connects to a destination as the given side of the proxy.
+///
+/// # Errors
+/// The kernel's, or `ETIMEDOUT` after `connectTimeout`.
+pub(crate) async fn connect(
+    to: SocketAddr,
+    direction: Direction,
+    client: SocketAddr,
+    config: &Config,
+) -> io::Result<TcpStream> {
+    let dial = async {
+        if direction != Direction::Inbound {
+            return socket(to, config)?.connect(to).await;
+        }
+        let passthrough: IpAddr = match to.ip() {
+            IpAddr::V4(_) => PASSTHROUGH_V4.into(),
+            IpAddr::V6(_) => PASSTHROUGH_V6.into(),
+        };
+        let socket = socket(to, config)?;
+        if config.mode == Mode::Tproxy {
+            keep_source(&socket, client)?;
+            return socket.connect(to).await;
+        }
+        match socket.bind(SocketAddr::new(passthrough, 0)) {
+            Ok(()) => socket.connect(to).await,
+            // Without ::6 on lo the pod's own address would be captured again; ::1 never is.
+            Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable && to.is_ipv6() => {
+                socket.connect(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), to.port())).await
+            }
+            Err(e) => Err(e),
+        }
+    };
+    let stream = match tokio::time::timeout(config.connect_timeout, dial).await {
+        Ok(connected) => connected?,
+        Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut)),
+    };
+    tune(&stream);
+    Ok(stream)
+}
+
+fn socket(to: SocketAddr, config: &Config) -> io::Result<TcpSocket> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(mark) = config.mark {
+        sunup_sys::socket::set_mark(&socket, mark)?;
+    }
+    Ok(socket)
+}
+
+/// TPROXY: the application sees its client's own address.
+fn keep_source(socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
+    let client = unmapped(client);
+    let reference = SockRef::from(socket);
+    sunup_sys::socket::set_mark(socket, sunup_api::container::PROXY_UID)?;
+    if client.is_ipv4() {
+        reference.set_ip_transparent_v4(true)?;
+    } else {
+        reference.set_ip_transparent_v6(true)?;
+    }
+    socket.bind(SocketAddr::new(client.ip(), 0))
+}
+
+/// Small writes go out at once, and a peer that vanished is noticed.
+pub(crate) fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(300))
+        .with_interval(Duration::from_secs(75));
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Closes with a reset: the client learns at once that it isn't served.
+pub(crate) fn reset(stream: TcpStream) {
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+}
+
+/// The name of an error for logs and metrics.
+pub(crate) fn errno(error: &io::Error) -> &'static str {
+    use rustix::io::Errno;
+    if error.kind() == io::ErrorKind::TimedOut {
+        return "ETIMEDOUT";
+    }
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::CONNREFUSED) => "ECONNREFUSED",
+        Some(Errno::CONNRESET) => "ECONNRESET",
+        Some(Errno::PIPE) => "EPIPE",
+        Some(Errno::NETUNREACH) => "ENETUNREACH",
+        Some(Errno::HOSTUNREACH) => "EHOSTUNREACH",
+        Some(Errno::ADDRNOTAVAIL) => "EADDRNOTAVAIL",
+        Some(Errno::ADDRINUSE) => "EADDRINUSE",
+        Some(Errno::ACCESS) => "EACCES",
+        Some(Errno::PERM) => "EPERM",
+        Some(Errno::INVAL) => "EINVAL",
+        Some(Errno::MFILE) => "EMFILE",
+        Some(Errno::NFILE) => "ENFILE",
+        Some(Errno::NOBUFS) => "ENOBUFS",
+        Some(Errno::NOMEM) => "ENOMEM",
+        Some(Errno::AFNOSUPPORT) => "EAFNOSUPPORT",
+        _ => "other",
+    }
+}

@@ -1,0 +1,204 @@
+//! Captured connections: accept, find the destination, connect, copy, account for it.
+//!
+//! One task a connection, one accept loop a listener and worker. Nothing here waits for a
+//! client's first byte, so server-first protocols are never delayed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::access::{self, Record};
+use crate::copy::{Counters, Ended, Moved, both_ways};
+use crate::destination::{self, allowed, errno, original, reset};
+use crate::metrics::Direction;
+use crate::observe::{Observer, Protocol};
+use crate::state::Shared;
+
+/// Accepts for ever. `listening` is since when clients could queue.
+pub(crate) async fn accept(
+    shared: Arc<Shared>,
+    listener: std::net::TcpListener,
+    direction: Direction,
+    listening: Duration,
+) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(e) => {
+            let what = format!("cannot watch the {} socket: {e}", direction.name());
+            return shared.event(sunup_startup::Event::Failed(what));
+        }
+    };
+    let begun = shared.age();
+    let mut queued = true;
+    loop {
+        // What can be taken without waiting on the first round had queued during the start.
+        let accepted = if queued {
+            match accept_now(&listener).await {
+                Some(accepted) => accepted,
+                None => {
+                    queued = false;
+                    continue;
+                }
+            }
+        } else {
+            listener.accept().await
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let flows = shared.metrics.flows(direction);
+                flows.opened.fetch_add(1, Ordering::Relaxed);
+                if queued {
+                    flows.waited.fetch_add(1, Ordering::Relaxed);
+                    let ms = begun.saturating_sub(listening).as_millis();
+                    let ms = u64::try_from(ms).unwrap_or(u64::MAX);
+                    flows.waited_ms_max.fetch_max(ms, Ordering::Relaxed);
+                }
+                if shared.admit() {
+                    flows.open.fetch_add(1, Ordering::Relaxed);
+                    let place = Place { shared: Arc::clone(&shared), direction };
+                    tokio::spawn(serve(place, stream, client));
+                } else {
+                    shared.metrics.failed(direction, None, "limit");
+                    shared.log.warn(format_args!(
+                        "{} connection from {client} reset: the limit on connections is reached",
+                        direction.name()
+                    ));
+                    reset(stream);
+                }
+            }
+            Err(e) => {
+                shared.metrics.accept_errors.fetch_add(1, Ordering::Relaxed);
+                let name = errno(&e);
+                if matches!(name, "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM") {
+                    shared.log.warn(format_args!("accept: {e}: clients wait until one ends"));
+                    // They stay in the kernel's queue meanwhile.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+}
+
+/// An accept that gives up where nobody waits.
+async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream, SocketAddr)>> {
+    // The first readiness event needs a turn of the reactor.
+    tokio::time::timeout(Duration::from_millis(1), listener.accept()).await.ok()
+}
+
+/// A place among the connections; given back when dropped, panic or not.
+struct Place {
+    shared: Arc<Shared>,
+    direction: Direction,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.metrics.flows(self.direction).open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.connection_ended();
+    }
+}
+
+async fn serve(place: Place, client: TcpStream, from: SocketAddr) {
+    let (shared, direction) = (&place.shared, place.direction);
+    let config = shared.config();
+    let to = original(&client, direction, &config)
+        .and_then(|to| allowed(to, direction, &config).map(|()| to));
+    let to = match to {
+        Ok(to) => to,
+        Err(refusal) => {
+            let asked = original(&client, direction, &config).ok();
+            shared.metrics.failed(direction, asked, refusal.label());
+            let name = asked.map_or_else(|| "?".to_owned(), |to| to.to_string());
+            shared.log.warn(format_args!(
+                "{} connection from {from} to {name} reset: {refusal}",
+                direction.name()
+            ));
+            return reset(client);
+        }
+    };
+    destination::tune(&client);
+    relay(shared, direction, client, from, to).await;
+}
+
+/// Connects to the destination and copies until the end.
+pub(crate) async fn relay(
+    shared: &Arc<Shared>,
+    direction: Direction,
+    client: TcpStream,
+    from: SocketAddr,
+    to: SocketAddr,
+) {
+    relay_after(shared, direction, client, from, to, Vec::new()).await;
+}
+
+/// [`relay`], with bytes that were already taken from the client.
+pub(crate) async fn relay_after(
+    shared: &Arc<Shared>,
+    direction: Direction,
+    mut client: TcpStream,
+    from: SocketAddr,
+    to: SocketAddr,
+    first: Vec<u8>,
+) {
+    let config = shared.config();
+    let begun = Instant::now();
+    let mut record = Record::new(direction, from, to);
+    let mut upstream = match destination::connect(to, direction, from, &config).await {
+        Ok(upstream) => upstream,
+        Err(error) => {
+            let why = errno(&error);
+            shared.metrics.failed(direction, Some(to), why);
+            shared.log.warn(format_args!(
+                "{} connection from {from} to {to} reset: the destination can't be reached: {why} \
+                 ({error})",
+                direction.name()
+            ));
+            record.flags = "UF";
+            record.details = why;
+            access::write(shared, &config, &record, begun);
+            return reset(client);
+        }
+    };
+    record.upstream_local = upstream.local_addr().ok();
+    let flows = shared.metrics.flows(direction);
+    let counters = Counters { received: &flows.received, sent: &flows.sent };
+    let mut observer = Observer::new(&shared.metrics, direction, to);
+    let idle = config.idle_timeout;
+    let (ended, moved): (Ended, Moved) =
+        both_ways(&mut client, &mut upstream, first, idle, counters, &mut observer).await;
+    record.moved = moved;
+    record.protocol = observer.protocol;
+    match ended {
+        Ended::Closed => {}
+        Ended::Idle => record.details = "idle_timeout",
+        Ended::Client(error) => {
+            record.flags = "DC";
+            record.details = errno(&error);
+            reset(upstream);
+        }
+        Ended::Destination(error) => {
+            record.flags = "UC";
+            record.details = errno(&error);
+            shared.metrics.failed(direction, Some(to), "reset-by-destination");
+            reset(client);
+        }
+    }
+    access::write(shared, &config, &record, begun);
+}
+
+impl Protocol {
+    /// The word in logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Silent => "-",
+            Self::ServerFirst => "server-first",
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "http/2",
+            Self::Tls => "tls",
+            Self::Tcp => "tcp",
+        }
+    }
+}

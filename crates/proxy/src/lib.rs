@@ -1,0 +1,26 @@
+//! The data plane: sidecar and gateway.
+//!
+//! Its first act is to bind every socket, before configuration, so that connections queue instead
+//! of failing. What *ready* means is said by `sunup-startup`; packets are captured by others. It
+//! reads no environment variable itself and prints nothing: both are handed in.
+#![cfg(target_os = "linux")]
+
+mod access;
+mod agent;
+pub mod config;
+mod copy;
+mod destination;
+mod dns;
+mod flow;
+mod http;
+mod log;
+mod metrics;
+mod observe;
+mod probe;
+mod run;
+mod sockets;
+mod state;
+pub mod wait;
+
+pub use log::Level;
+pub use run::{Options, effective, sidecar};

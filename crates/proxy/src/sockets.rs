@@ -1,0 +1,144 @@
+//! The proxy's listening sockets: bound before anything else is done, so that whoever connects
+//! early queues in the kernel instead of being refused.
+//!
+//! Knows no configuration beyond port numbers and whether packets come by TPROXY.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Ports;
+
+/// Connections that may queue per port; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A port that couldn't be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on port {port} ({what}): {error}{hint}", hint = hint(*.port, .error))]
+pub(crate) struct BindError {
+    /// The port.
+    pub(crate) port: u16,
+    /// What it is for.
+    pub(crate) what: &'static str,
+    /// The kernel's reason.
+    pub(crate) error: io::Error,
+}
+
+fn hint(port: u16, error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process of this pod (a second proxy? hostNetwork?) has it"
+        }
+        io::ErrorKind::PermissionDenied if port < sunup_api::port::UNPRIVILEGED_START => {
+            "; set the pod's sysctl net.ipv4.ip_unprivileged_port_start to 0 (rule \
+             gateway-privileged-port)"
+        }
+        _ => "",
+    }
+}
+
+/// What a role listens on from its first moment.
+#[derive(Debug, Default)]
+pub(crate) struct Bound {
+    pub(crate) outbound: Vec<TcpListener>,
+    pub(crate) inbound: Vec<TcpListener>,
+    pub(crate) agent: Vec<TcpListener>,
+    pub(crate) readiness: Vec<TcpListener>,
+    pub(crate) metrics: Vec<TcpListener>,
+    pub(crate) dns_tcp: Vec<TcpListener>,
+    pub(crate) dns_udp: Vec<UdpSocket>,
+}
+
+/// What is asked of [`bind`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) capture: bool,
+    pub(crate) tproxy: bool,
+    pub(crate) dns: bool,
+}
+
+/// Binds all that is wanted; those that fail are told and don't keep the others from being bound.
+pub(crate) fn bind(ports: &Ports, wanted: Wanted) -> (Bound, Vec<BindError>) {
+    let mut errors = Vec::new();
+    let mut bound = Bound::default();
+    let mut put =
+        |into: &mut Vec<TcpListener>, port, what, transparent| match tcp(port, transparent) {
+            Ok(listeners) => *into = listeners,
+            Err(error) => errors.push(BindError { port, what, error }),
+        };
+    if wanted.capture {
+        put(&mut bound.outbound, ports.outbound, "outbound capture", false);
+        put(&mut bound.inbound, ports.inbound, "inbound capture", wanted.tproxy);
+    }
+    put(&mut bound.readiness, ports.readiness, "readiness", false);
+    put(&mut bound.agent, ports.agent, "agent", false);
+    put(&mut bound.metrics, ports.metrics, "metrics", false);
+    if wanted.dns {
+        put(&mut bound.dns_tcp, ports.dns, "dns", false);
+        match udp(ports.dns) {
+            Ok(sockets) => bound.dns_udp = sockets,
+            Err(error) => errors.push(BindError { port: ports.dns, what: "dns", error }),
+        }
+    }
+    (bound, errors)
+}
+
+/// IPv4 and, where the kernel has it, IPv6: two sockets, since conntrack's original destination
+/// is asked by family.
+///
+/// # Errors
+/// IPv4 can't be bound, or IPv6 for another reason than its absence.
+pub(crate) fn tcp(port: u16, transparent: bool) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(2);
+    for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+        match one(SocketAddr::new(ip, port), transparent) {
+            Ok(socket) => {
+                socket.listen(BACKLOG)?;
+                listeners.push(socket.into());
+            }
+            Err(e) if ip.is_ipv6() && absent(&e) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(listeners)
+}
+
+fn udp(port: u16) -> io::Result<Vec<UdpSocket>> {
+    let mut sockets = Vec::with_capacity(2);
+    // Capture sends DNS to the loopback address; nobody else has business with this port.
+    for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let bound = UdpSocket::bind(SocketAddr::new(ip, port));
+        match bound.and_then(|s| s.set_nonblocking(true).map(|()| s)) {
+            Ok(socket) => sockets.push(socket),
+            Err(e) if ip.is_ipv6() && absent(&e) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(sockets)
+}
+
+fn one(address: SocketAddr, transparent: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if transparent {
+        if address.is_ipv4() {
+            socket.set_ip_transparent_v4(true)?;
+        } else {
+            socket.set_ip_transparent_v6(true)?;
+        }
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Whether an error means that the kernel has no IPv6.
+fn absent(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::PROTONOSUPPORT))
+}

@@ -311,24 +311,26 @@ fn dns_is_held_over_tcp_and_datagrams_are_never_refused() {
 #[test]
 fn refused_datagrams_are_held_until_the_deadline() {
     with_namespaces("gate::refused_datagrams_are_held_until_the_deadline", |_| {
-        let world = world(&["-i", "*", "--redirect-dns", "--start-gate-deadline=1s"]);
-        // Straight to the port, as a resolver configured so would: no zone, no translation.
-        let own: SocketAddr = "127.0.0.1:15053".parse().unwrap();
-        let ask = || world.pod.run(|| Probe { udp: true, ..Probe::tcp(own) }.send()).unwrap();
-        assert_eq!(ask(), "silence");
-        let dns = || {
-            let report = world.pod.run(|| capture::check(None).unwrap()).unwrap();
-            report.gate.into_iter().find(|g| g.family == "ip").unwrap().dns.unwrap()
-        };
-        assert!(matches!(dns(), PortState::Holding(Some(_))));
-        std::thread::sleep(Duration::from_millis(1100));
-        assert_eq!(dns(), PortState::Expired);
-        assert_eq!(ask(), "refused");
-        let listening = proxy(&world);
-        assert_eq!(ask(), "proxy:15053 answered");
-        assert_eq!(dns(), PortState::Armed);
-        drop(listening);
-        assert_eq!(ask(), "silence");
+        for (family, own) in [("ip", "127.0.0.1:15053"), ("ip6", "[::1]:15053")] {
+            let world = world(&["-i", "*", "--redirect-dns", "--start-gate-deadline=1s"]);
+            // Straight to the port, as a resolver configured so would: no zone, no translation.
+            let own: SocketAddr = own.parse().unwrap();
+            let ask = || world.pod.run(|| Probe { udp: true, ..Probe::tcp(own) }.send()).unwrap();
+            assert_eq!(ask(), "silence");
+            let dns = || {
+                let report = world.pod.run(|| capture::check(None).unwrap()).unwrap();
+                report.gate.into_iter().find(|g| g.family == family).unwrap().dns.unwrap()
+            };
+            assert!(matches!(dns(), PortState::Holding(Some(_))));
+            std::thread::sleep(Duration::from_millis(1100));
+            assert_eq!(dns(), PortState::Expired);
+            assert_eq!(ask(), "refused");
+            let listening = proxy(&world);
+            assert_eq!(ask(), "proxy:15053 answered");
+            assert_eq!(dns(), PortState::Armed);
+            drop(listening);
+            assert_eq!(ask(), "silence");
+        }
     });
 }
 

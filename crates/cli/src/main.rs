@@ -15,14 +15,22 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some((global, outcome)) = cmd::capture::shortcut() {
+        return finish(outcome, &global);
+    }
     let cli = cmd::Cli::parse();
     let global = cli.global;
-    match cmd::run(cli.command, &global) {
+    finish(cmd::run(cli.command, &global), &global)
+}
+
+fn finish(outcome: anyhow::Result<ExitCode>, global: &cmd::Global) -> ExitCode {
+    match outcome {
         Ok(code) => code,
         // The reader of our output (`head`, `less`) has seen enough: nothing went wrong.
         Err(error) if out::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            out::error(&global, &error);
+            out::error(global, &error);
             ExitCode::from(cmd::TROUBLE)
         }
     }

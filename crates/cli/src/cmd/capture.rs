@@ -176,6 +176,35 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Runs `sunup capture ACTION …` and `sunup istio-iptables …` without building the whole command
+/// tree, which costs more memory than the work itself: istio-init's stand-in runs in every pod.
+/// `None` for anything that isn't plainly that; the tree then says what is wrong.
+pub(crate) fn shortcut() -> Option<(Global, anyhow::Result<ExitCode>)> {
+    let mut args = std::env::args_os().skip(1).map(std::ffi::OsString::into_string);
+    let mut next = || args.next()?.ok();
+    let first = next()?;
+    let name = match first.as_str() {
+        "istio-iptables" => "apply".to_owned(),
+        "capture" => next()?,
+        _ => return None,
+    };
+    let raw = args.collect::<Result<Vec<String>, _>>().ok()?;
+    if raw.iter().any(|arg| arg.starts_with("--color")) {
+        return None;
+    }
+    let settings = Settings { raw };
+    let action = match name.as_str() {
+        "apply" => Action::Apply(settings),
+        "show" => Action::Show(settings),
+        "check" => Action::Check(settings),
+        "explain" => Action::Explain(settings),
+        "clean" => Action::Clean(settings),
+        _ => return None,
+    };
+    let global = Global { color: super::Color::Auto };
+    Some((global, run(Args { action }, &global)))
+}
+
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::Apply(settings) => apply(settings, global),

@@ -55,8 +55,7 @@ fn review(injector: &Injector, pods: &[String]) -> Result<(), Box<dyn std::error
         for pod in pods {
             let pod: Value = serde_json::from_str(pod)?;
             let injection = injector.inject(&pod, &Context::default())?;
-            let patch: Value = injection.patch.iter().map(|op| op.to_json()).collect();
-            bytes = black_box(patch.to_string()).len();
+            bytes = black_box(serde_json::to_string(&injection.patch)?).len();
         }
         best = best.min(now() - start);
     }

@@ -23,7 +23,8 @@ use crate::reason::Reason;
 use crate::settings::{NativeSidecars, ProxyKind, Settings, proxy_config};
 use crate::template::{Base, Inputs, Templates};
 use crate::value::{
-    annotation, at, check_pod, containers, find, map_mut, name, set_annotation, set_label, text_at,
+    annotation, at, check_pod, containers, find, list_at, map_mut, name, set_annotation, set_label,
+    text_at,
 };
 use crate::{go, openshift, validate, yaml};
 
@@ -103,6 +104,16 @@ impl Injector {
     /// # Errors
     /// A pod that Kubernetes or Istio would refuse too, or a template that fails on it.
     pub fn inject(&self, pod: &Value, context: &Context<'_>) -> Result<Injection, InjectError> {
+        let (result, reasons) = self.injected(pod, context)?;
+        Ok(Injection { patch: diff(pod, &result), pod: result, reasons })
+    }
+
+    /// [`Self::inject`] for callers that need no patch.
+    pub(crate) fn injected(
+        &self,
+        pod: &Value,
+        context: &Context<'_>,
+    ) -> Result<(Value, Vec<Reason>), InjectError> {
         check_pod(pod)?;
         if let Some(Value::Object(all)) = at(pod, &["metadata", "annotations"]) {
             validate::annotations(all)?;
@@ -117,7 +128,7 @@ impl Injector {
             || mode == Some("TPROXY");
         overrides::adjust_init_user(&mut result, pod, &plan.kept, tproxy);
         self.post_process(&mut result, &template, &plan)?;
-        Ok(Injection { patch: diff(pod, &result), pod: result, reasons })
+        Ok((result, reasons))
     }
 
     fn way(&self) -> Way {
@@ -254,7 +265,7 @@ impl Injector {
         for name in self.selected(pod) {
             let overlay = self.overlay(&name, plan, reasons)?;
             let fail = |why| InjectError::Overlay { name: name.clone(), why };
-            merge::strategic(&mut template, overlay.clone()).map_err(fail)?;
+            merge::strategic(&mut template, names_of(&overlay)).map_err(fail)?;
             if annotation(&merged, keys::NATIVE_SIDECAR).map_or(plan.native, |v| v != "false") {
                 move_proxy(&mut merged, &template);
             }
@@ -382,6 +393,23 @@ impl Injector {
 fn status_port(config: &Value) -> u64 {
     let port = at(config, &["statusPort"]);
     port.and_then(|p| p.as_u64().or_else(|| p.as_str()?.parse().ok())).unwrap_or(15020)
+}
+
+/// What later steps ask about a template's output: the names of what it adds.
+fn names_of(overlay: &Value) -> Value {
+    let mut spec = Map::new();
+    for list in ["initContainers", "containers", "volumes", "imagePullSecrets"] {
+        let items = list_at(overlay, &["spec", list]).iter();
+        let named = items.map(|item| {
+            let name = item.get("name").cloned().unwrap_or_default();
+            Value::Object(Map::from_iter([("name".to_owned(), name)]))
+        });
+        let named: Vec<Value> = named.collect();
+        if !named.is_empty() {
+            spec.insert(list.to_owned(), Value::Array(named));
+        }
+    }
+    Value::Object(Map::from_iter([("spec".to_owned(), Value::Object(spec))]))
 }
 
 /// A sidecar that became a native one is customised by a container of its name among the

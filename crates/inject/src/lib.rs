@@ -24,6 +24,9 @@
 //!   the mesh's values say yes; in Istio it doesn't.
 //! - **Native sidecars** from Kubernetes 1.29 on, where kubelets run them unasked; Istio waits
 //!   for 1.33.
+//! - **Vault.** Where a classic sidecar would leave `vault-agent-init` behind the redirect without
+//!   a proxy, the address in `vault.hashicorp.com/service` is excluded from capture; a name
+//!   instead of an address is warned about.
 //! - **CronJobs.** Labels and annotations go to the pod template. `istioctl kube-inject` writes
 //!   them to the Job's metadata, where pods don't get them.
 //! - **Gateways' canonical name** is cut to the 63 characters a label may have.

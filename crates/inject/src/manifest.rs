@@ -5,7 +5,7 @@
 //! changing another (anchors, aliases, merge keys), the document is written anew, and a warning
 //! says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use crate::reason::Reason;
 use crate::settings::ProxyKind;
 use crate::splice::Splicer;
 use crate::template::to_yaml;
-use crate::value::{at, scalar};
+use crate::value::{at, scalar, text_at};
 use crate::workload::{Template, walk};
 use crate::yaml;
 
@@ -26,6 +26,8 @@ use crate::yaml;
 pub struct Namespaces {
     known: BTreeMap<String, Namespace>,
     assumed: Option<Namespace>,
+    /// Namespaces whose PeerAuthentication takes nothing but mTLS.
+    strict: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -95,7 +97,7 @@ impl Namespaces {
     /// Notes the Namespaces of a text; what can't be read is left to [`inject`].
     pub fn learn(&mut self, text: &str) {
         // Most files have none, and then need not be read twice.
-        if !text.contains("Namespace") {
+        if !text.contains("Namespace") && !text.contains("PeerAuthentication") {
             return;
         }
         for document in sunup_yaml::read_values(text, &Limits::default()).documents {
@@ -113,6 +115,21 @@ impl Namespaces {
                     Namespace { labels: strings("labels"), annotations: strings("annotations") };
                 self.known.insert(namespace.name.to_owned(), known);
             }
+            self.learn_mtls(&document.value);
+        }
+    }
+
+    fn learn_mtls(&mut self, object: &Value) {
+        for item in crate::value::list_at(object, &["items"]) {
+            self.learn_mtls(item);
+        }
+        let text = |path: &[&str]| text_at(object, path);
+        // One with a selector speaks of some workloads only.
+        let all = at(object, &["spec", "selector"]).is_none();
+        let strict = text(&["spec", "mtls", "mode"]) == Some("STRICT");
+        if text(&["kind"]) == Some("PeerAuthentication") && all && strict {
+            let namespace = text(&["metadata", "namespace"]).unwrap_or_default();
+            self.strict.insert(namespace.to_owned());
         }
     }
 
@@ -243,13 +260,16 @@ impl Job<'_> {
                 native: None,
                 namespace_annotations: namespace.map(|n| &n.annotations),
             };
-            let injection = self.injector.inject(&pod, &context).map_err(|e| ManifestError {
-                line,
-                subject: verdict.to_string(),
-                why: e.to_string(),
+            let (mut injected, reasons) = self.injector.injected(&pod, &context).map_err(|e| {
+                ManifestError { line, subject: verdict.to_string(), why: e.to_string() }
             })?;
-            verdict.reasons = injection.reasons;
-            let mut injected = injection.pod;
+            verdict.reasons = reasons;
+            if settings.options.proxy == ProxyKind::Sunup && self.is_strict(&verdict.namespace) {
+                verdict.reasons.push(Reason::warning(
+                    "PeerAuthentication STRICT takes nothing but mTLS, which Sunup's proxy \
+                     doesn't speak yet: its peers can't talk to it (use --proxy istio)",
+                ));
+            }
             for (part, path) in
                 [("metadata", template.metadata_path(istio)), ("spec", template.spec_path())]
             {
@@ -261,6 +281,13 @@ impl Job<'_> {
         }
         self.verdicts.push(verdict);
         Ok(edits)
+    }
+
+    /// Whether mTLS is demanded in a namespace, by itself or by the mesh's root namespace.
+    fn is_strict(&self, namespace: &str) -> bool {
+        let root = text_at(&self.injector.settings().mesh, &["rootNamespace"]);
+        let strict = &self.namespaces.strict;
+        strict.contains(namespace) || root.is_some_and(|root| strict.contains(root))
     }
 
     /// The document's new text by the quick way, read back and found to mean what it should.

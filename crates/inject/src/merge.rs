@@ -183,16 +183,22 @@ fn merge_item(base: &mut Value, patch: Value, list: &str) -> Result<(), String> 
 }
 
 /// A new value, without the nulls that would have removed something.
-fn without_nulls(value: Value) -> Value {
+fn without_nulls(mut value: Value) -> Value {
+    drop_nulls(&mut value);
+    value
+}
+
+fn drop_nulls(value: &mut Value) {
     match value {
-        Value::Object(map) => Value::Object(
-            map.into_iter()
-                .filter(|(key, v)| !v.is_null() && key != "$patch")
-                .map(|(key, v)| (key, without_nulls(v)))
-                .collect(),
-        ),
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
-        other => other,
+        Value::Object(map) => {
+            // Rare, so that the map need not be rebuilt for it.
+            if map.iter().any(|(key, v)| v.is_null() || key == "$patch") {
+                map.retain(|key, v| !v.is_null() && key != "$patch");
+            }
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 

@@ -5,6 +5,7 @@
 //! item behind it, and fields we don't know would land in the wrong container. Items that keep
 //! their relative order stay; the others are removed and added as a whole.
 
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
 /// One operation.
@@ -31,22 +32,21 @@ pub enum JsonPatchOp {
     },
 }
 
-impl JsonPatchOp {
-    /// The operation as RFC 6902 writes it.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
+/// As RFC 6902 writes it.
+impl Serialize for JsonPatchOp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (op, path, value) = match self {
             JsonPatchOp::Add { path, value } => ("add", path, Some(value)),
             JsonPatchOp::Replace { path, value } => ("replace", path, Some(value)),
             JsonPatchOp::Remove { path } => ("remove", path, None),
         };
-        let mut map = Map::new();
-        map.insert("op".to_owned(), op.into());
-        map.insert("path".to_owned(), path.as_str().into());
+        let mut map = serializer.serialize_map(Some(2 + usize::from(value.is_some())))?;
+        map.serialize_entry("op", op)?;
+        map.serialize_entry("path", path)?;
         if let Some(value) = value {
-            map.insert("value".to_owned(), value.clone());
+            map.serialize_entry("value", value)?;
         }
-        Value::Object(map)
+        map.end()
     }
 }
 
@@ -261,6 +261,14 @@ mod tests {
     fn scalars_and_unnamed_lists_are_replaced_whole() {
         let ops = check(json!({"a": ["x"], "b": null}), json!({"a": ["y", "x"], "b": {"c/d": 1}}));
         assert_eq!(ops.len(), 2);
+    }
+
+    #[test]
+    fn operations_are_written_as_the_rfc_has_them() {
+        let ops = check(json!({"a": 1, "b": 2}), json!({"a": 3, "c": null}));
+        let want = json!([{"op": "remove", "path": "/b"},
+            {"op": "replace", "path": "/a", "value": 3}, {"op": "add", "path": "/c", "value": null}]);
+        assert_eq!(serde_json::to_value(&ops).unwrap(), want);
     }
 
     #[test]

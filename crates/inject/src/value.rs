@@ -154,73 +154,80 @@ pub(crate) fn overlay(base: &mut Value, over: &Value) {
 /// The first wrong field, or too deep a nesting.
 pub(crate) fn check_pod(pod: &Value) -> Result<(), InjectError> {
     check_depth(pod, DEPTH_MAX)?;
-    object(pod, "the pod")?;
+    object(pod, || "the pod".to_owned())?;
     let metadata = field(pod, "metadata");
-    object(metadata, "metadata")?;
+    object(metadata, || "metadata".to_owned())?;
     for key in ["labels", "annotations"] {
-        strings(field(metadata, key), &format!("metadata.{key}"))?;
+        strings(field(metadata, key), key)?;
     }
     for key in ["name", "namespace", "generateName"] {
-        string(field(metadata, key), &format!("metadata.{key}"))?;
+        string(field(metadata, key), || format!("metadata.{key}"))?;
     }
     let owners = field(metadata, "ownerReferences");
-    for (i, owner) in list(owners, "metadata.ownerReferences")?.iter().enumerate() {
-        object(owner, &format!("metadata.ownerReferences[{i}]"))?;
+    for (i, owner) in list(owners, || "metadata.ownerReferences".to_owned())?.iter().enumerate() {
+        object(owner, || format!("metadata.ownerReferences[{i}]"))?;
     }
     let spec = field(pod, "spec");
-    object(spec, "spec")?;
-    boolean(field(spec, "hostNetwork"), "spec.hostNetwork")?;
-    object(field(spec, "securityContext"), "spec.securityContext")?;
-    let sysctls = field(field(spec, "securityContext"), "sysctls");
-    for (i, sysctl) in list(sysctls, "spec.securityContext.sysctls")?.iter().enumerate() {
-        named(sysctl, &format!("spec.securityContext.sysctls[{i}]"))?;
+    object(spec, || "spec".to_owned())?;
+    boolean(field(spec, "hostNetwork"), || "spec.hostNetwork".to_owned())?;
+    let security = field(spec, "securityContext");
+    object(security, || "spec.securityContext".to_owned())?;
+    let sysctls = || "spec.securityContext.sysctls".to_owned();
+    for (i, sysctl) in list(field(security, "sysctls"), sysctls)?.iter().enumerate() {
+        named(sysctl, || format!("{}[{i}]", sysctls()))?;
     }
-    string(field(spec, "serviceAccountName"), "spec.serviceAccountName")?;
+    string(field(spec, "serviceAccountName"), || "spec.serviceAccountName".to_owned())?;
     for key in ["volumes", "imagePullSecrets"] {
-        for (i, item) in list(field(spec, key), &format!("spec.{key}"))?.iter().enumerate() {
-            named(item, &format!("spec.{key}[{i}]"))?;
+        for (i, item) in list(field(spec, key), || format!("spec.{key}"))?.iter().enumerate() {
+            named(item, || format!("spec.{key}[{i}]"))?;
         }
     }
     for key in ["containers", "initContainers"] {
-        for (i, c) in list(field(spec, key), &format!("spec.{key}"))?.iter().enumerate() {
-            check_container(c, &format!("spec.{key}[{i}]"))?;
+        for (i, c) in list(field(spec, key), || format!("spec.{key}"))?.iter().enumerate() {
+            check_container(c, &|| format!("spec.{key}[{i}]"))?;
         }
     }
     Ok(())
 }
 
 /// Checks one container; `path` is its place in the error.
-pub(crate) fn check_container(container: &Value, path: &str) -> Result<(), InjectError> {
+pub(crate) fn check_container(
+    container: &Value,
+    path: &dyn Fn() -> String,
+) -> Result<(), InjectError> {
     named(container, path)?;
-    let sub = |key: &str| format!("{path}.{key}");
-    string(field(container, "image"), &sub("image"))?;
+    let sub = |key: &str| format!("{}.{key}", path());
+    string(field(container, "image"), || sub("image"))?;
     for key in ["env", "volumeMounts", "ports", "envFrom", "volumeDevices"] {
-        for (i, item) in list(field(container, key), &sub(key))?.iter().enumerate() {
-            object(item, &format!("{path}.{key}[{i}]"))?;
+        for (i, item) in list(field(container, key), || sub(key))?.iter().enumerate() {
+            object(item, || format!("{}[{i}]", sub(key)))?;
         }
     }
     for key in ["args", "command"] {
-        for (i, item) in list(field(container, key), &sub(key))?.iter().enumerate() {
-            string(item, &format!("{path}.{key}[{i}]"))?;
+        for (i, item) in list(field(container, key), || sub(key))?.iter().enumerate() {
+            string(item, || format!("{}[{i}]", sub(key)))?;
         }
     }
     for key in ["resources", "securityContext", "lifecycle"] {
-        object(field(container, key), &sub(key))?;
+        object(field(container, key), || sub(key))?;
     }
     for key in ["readinessProbe", "livenessProbe", "startupProbe"] {
-        handler(field(container, key), &sub(key))?;
+        handler(field(container, key), &|| sub(key))?;
     }
     let lifecycle = field(container, "lifecycle");
     for key in ["preStop", "postStart"] {
-        handler(field(lifecycle, key), &format!("{path}.lifecycle.{key}"))?;
+        handler(field(lifecycle, key), &|| sub(&format!("lifecycle.{key}")))?;
     }
     Ok(())
 }
 
-fn handler(value: &Value, path: &str) -> Result<(), InjectError> {
+fn handler(value: &Value, path: &dyn Fn() -> String) -> Result<(), InjectError> {
+    if value.is_null() {
+        return Ok(());
+    }
     object(value, path)?;
     for key in ["httpGet", "tcpSocket", "grpc", "exec"] {
-        object(field(value, key), &format!("{path}.{key}"))?;
+        object(field(value, key), || format!("{}.{key}", path()))?;
     }
     Ok(())
 }
@@ -240,39 +247,39 @@ fn field<'v>(value: &'v Value, key: &str) -> &'v Value {
     value.get(key).unwrap_or(&Value::Null)
 }
 
-fn wrong(path: &str, found: &Value, wanted: &'static str) -> InjectError {
-    InjectError::WrongType { path: path.to_owned(), found: kind(found), wanted }
+fn wrong(path: impl FnOnce() -> String, found: &Value, wanted: &'static str) -> InjectError {
+    InjectError::WrongType { path: path(), found: kind(found), wanted }
 }
 
-fn object(value: &Value, path: &str) -> Result<(), InjectError> {
+fn object(value: &Value, path: impl FnOnce() -> String) -> Result<(), InjectError> {
     match value {
         Value::Null | Value::Object(_) => Ok(()),
         other => Err(wrong(path, other, "a map")),
     }
 }
 
-fn named(value: &Value, path: &str) -> Result<(), InjectError> {
+fn named(value: &Value, path: impl Fn() -> String) -> Result<(), InjectError> {
     if !value.is_object() {
         return Err(wrong(path, value, "a map"));
     }
-    string(field(value, "name"), &format!("{path}.name"))
+    string(field(value, "name"), || format!("{}.name", path()))
 }
 
-fn string(value: &Value, path: &str) -> Result<(), InjectError> {
+fn string(value: &Value, path: impl FnOnce() -> String) -> Result<(), InjectError> {
     match value {
         Value::Null | Value::String(_) => Ok(()),
         other => Err(wrong(path, other, "a string")),
     }
 }
 
-fn boolean(value: &Value, path: &str) -> Result<(), InjectError> {
+fn boolean(value: &Value, path: impl FnOnce() -> String) -> Result<(), InjectError> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         other => Err(wrong(path, other, "true or false")),
     }
 }
 
-fn list<'v>(value: &'v Value, path: &str) -> Result<&'v [Value], InjectError> {
+fn list(value: &Value, path: impl FnOnce() -> String) -> Result<&[Value], InjectError> {
     match value {
         Value::Null => Ok(&[]),
         Value::Array(items) => Ok(items),
@@ -280,10 +287,12 @@ fn list<'v>(value: &'v Value, path: &str) -> Result<&'v [Value], InjectError> {
     }
 }
 
-fn strings(value: &Value, path: &str) -> Result<(), InjectError> {
-    object(value, path)?;
-    let entries = value.as_object().into_iter().flatten();
-    entries.into_iter().try_for_each(|(key, v)| {
-        if v.is_string() { Ok(()) } else { Err(wrong(&format!("{path}[{key:?}]"), v, "a string")) }
-    })
+/// A map of strings below `metadata`.
+fn strings(value: &Value, key: &str) -> Result<(), InjectError> {
+    object(value, || format!("metadata.{key}"))?;
+    let mut entries = value.as_object().into_iter().flatten();
+    match entries.find(|(_, v)| !v.is_string()) {
+        Some((name, v)) => Err(wrong(|| format!("metadata.{key}[{name:?}]"), v, "a string")),
+        None => Ok(()),
+    }
 }

@@ -7,6 +7,7 @@ mod common;
 mod gateway;
 mod resources;
 mod sidecar;
+mod vault;
 
 use serde_json::Value;
 

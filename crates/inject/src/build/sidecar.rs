@@ -11,6 +11,7 @@ use super::common::{
     number, proxy_metadata, pull_secrets, put, ready_probe, setting, volume_mounts, volumes,
 };
 use super::resources::resources;
+use super::vault;
 use super::{Inputs, Way};
 use crate::reason::Reason;
 use crate::template::{append_network, exclude_port};
@@ -23,9 +24,15 @@ pub(crate) fn sidecar(inputs: &mut Inputs<'_>) -> Value {
     let cni = inputs.settings.helm_truth(&["pilot", "cni", "enabled"]);
     warn(inputs);
     let resources = resources(inputs);
+    let mut traffic = Capture::of(inputs);
+    if mode != "NONE"
+        && let Some(range) = vault::excluded(inputs, cni)
+    {
+        traffic.exclude(&range);
+    }
     let mut init = Vec::new();
     if mode != "NONE" {
-        init.push(capture(inputs, &mode, cni, resources.clone()));
+        init.push(capture(inputs, &traffic, &mode, cni, resources.clone()));
     }
     let proxy = proxy(inputs, &apps, &mode, resources);
     let mut spec = json!({ "volumes": volumes(inputs) });
@@ -38,7 +45,7 @@ pub(crate) fn sidecar(inputs: &mut Inputs<'_>) -> Value {
     put(&mut spec, "imagePullSecrets", Value::Array(pull_secrets(inputs)));
     let mut annotations = annotations(inputs, &apps);
     if cni {
-        cni_annotations(inputs, &mode, &mut annotations);
+        cni_annotations(inputs, &traffic, &mode, &mut annotations);
     }
     let labels = canonical_labels(inputs, true);
     json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": spec})
@@ -96,6 +103,19 @@ impl Capture {
     }
 }
 
+impl Capture {
+    /// Leaves one more range out of capture.
+    fn exclude(&mut self, range: &str) {
+        if self.exclude_ranges.split(',').any(|r| r.trim() == range) {
+            return;
+        }
+        if !self.exclude_ranges.is_empty() {
+            self.exclude_ranges.push(',');
+        }
+        self.exclude_ranges.push_str(range);
+    }
+}
+
 fn status_port(inputs: &Inputs<'_>) -> String {
     setting(inputs, "status.sidecar.istio.io/port", &["global", "proxy", "statusPort"])
 }
@@ -106,8 +126,12 @@ fn interfaces<'a>(inputs: &Inputs<'a>, names: &[&str]) -> Option<&'a str> {
 }
 
 /// Annotations by which the CNI plugin learns what istio-init would be told.
-fn cni_annotations(inputs: &Inputs<'_>, mode: &str, out: &mut Map<String, Value>) {
-    let capture = Capture::of(inputs);
+fn cni_annotations(
+    inputs: &Inputs<'_>,
+    capture: &Capture,
+    mode: &str,
+    out: &mut Map<String, Value>,
+) {
     let mut set = |key: &str, value: &str| {
         out.insert(key.to_owned(), value.into());
     };
@@ -139,7 +163,13 @@ fn cni_annotations(inputs: &Inputs<'_>, mode: &str, out: &mut Map<String, Value>
 }
 
 /// The init container that sets capture up, or checks under CNI that it is there.
-fn capture(inputs: &Inputs<'_>, mode: &str, cni: bool, resources: Option<Value>) -> Value {
+fn capture(
+    inputs: &Inputs<'_>,
+    traffic: &Capture,
+    mode: &str,
+    cni: bool,
+    resources: Option<Value>,
+) -> Value {
     let name = if cni { container::VALIDATION } else { container::INIT };
     let privileged = inputs.settings.helm_truth(&["global", "proxy", "privileged"]);
     let mut security = if cni {
@@ -158,7 +188,7 @@ fn capture(inputs: &Inputs<'_>, mode: &str, cni: bool, resources: Option<Value>)
     let mut out = json!({
         "name": name,
         "image": image(inputs),
-        "args": capture_args(inputs, mode, cni),
+        "args": capture_args(inputs, traffic, mode, cni),
         "securityContext": security,
     });
     put(&mut out, "env", Value::Array(proxy_metadata(inputs)));
@@ -167,9 +197,8 @@ fn capture(inputs: &Inputs<'_>, mode: &str, cni: bool, resources: Option<Value>)
     out
 }
 
-fn capture_args(inputs: &Inputs<'_>, mode: &str, cni: bool) -> Vec<Value> {
+fn capture_args(inputs: &Inputs<'_>, capture: &Capture, mode: &str, cni: bool) -> Vec<Value> {
     let settings = inputs.settings;
-    let capture = Capture::of(inputs);
     let uid = if mode == "TPROXY" { 1337 } else { inputs.uid };
     // The proxy's own ports for the kubelet and Prometheus are never captured.
     let own = format!("{},{}", port::METRICS, port::READINESS);
@@ -183,15 +212,15 @@ fn capture_args(inputs: &Inputs<'_>, mode: &str, cni: bool) -> Vec<Value> {
     flag("-z", settings.mesh_port("proxyInboundListenPort", port::INBOUND).to_string());
     flag("-u", uid.to_string());
     flag("-m", mode.to_owned());
-    flag("-i", capture.include_ranges);
-    flag("-x", capture.exclude_ranges);
-    flag("-b", capture.include_inbound);
+    flag("-i", capture.include_ranges.clone());
+    flag("-x", capture.exclude_ranges.clone());
+    flag("-b", capture.include_inbound.clone());
     flag("-d", exclude_inbound);
-    if let Some(ports) = capture.include_outbound {
-        flag("-q", ports);
+    if let Some(ports) = &capture.include_outbound {
+        flag("-q", ports.clone());
     }
-    if let Some(ports) = capture.exclude_outbound {
-        flag("-o", ports);
+    if let Some(ports) = &capture.exclude_outbound {
+        flag("-o", ports.clone());
     }
     let rerouted =
         ["istio.io/reroute-virtual-interfaces", "traffic.sidecar.istio.io/kubevirtInterfaces"];

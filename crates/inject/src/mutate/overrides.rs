@@ -32,7 +32,7 @@ pub(crate) fn kept(pod: &Value) -> Result<Value, InjectError> {
             Some(None) => return Err(bad(format!("{list} is not a list"))),
             Some(Some(items)) => {
                 for (i, item) in items.iter().enumerate() {
-                    check_container(item, &format!("{list}[{i}]"))
+                    check_container(item, &|| format!("{list}[{i}]"))
                         .map_err(|e| bad(e.to_string()))?;
                 }
             }

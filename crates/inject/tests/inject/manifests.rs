@@ -189,3 +189,16 @@ fn errors_say_where_and_what_to_do() {
     let error = refused(&DEPLOYMENT.replace("note: 'quoted'", "note: true"));
     assert!(error.contains("a boolean"), "{error}");
 }
+
+#[test]
+fn a_namespace_that_demands_mtls_is_warned_about() {
+    let strict = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata:\n  name: d\n  \
+                  namespace: istio-system\nspec:\n  mtls: {mode: STRICT}\n---\n";
+    let warned = |text: &str| {
+        let reasons = &inject(text).verdicts[0].reasons;
+        reasons.iter().any(|r| r.level == Level::Warning && r.text.contains("STRICT"))
+    };
+    assert!(warned(&format!("{strict}{DEPLOYMENT}")));
+    assert!(!warned(&format!("{}{DEPLOYMENT}", strict.replace("STRICT", "PERMISSIVE"))));
+    assert!(!warned(DEPLOYMENT));
+}

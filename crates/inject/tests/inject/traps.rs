@@ -167,3 +167,32 @@ fn what_sunups_proxy_cannot_do_is_said() {
     let error = injector.inject(&unknown, &Context::default()).unwrap_err().to_string();
     assert!(error.contains("grpc-agent") && error.contains("gateway, sidecar"), "{error}");
 }
+
+#[test]
+fn vaults_address_is_excluded_where_its_agent_runs_before_the_proxy() {
+    let range = |pod: &Value| -> String {
+        let all = pod["spec"]["initContainers"].as_array().unwrap();
+        let init = all.iter().find(|c| c["name"] == "istio-init").unwrap();
+        let args = init["args"].as_array().unwrap();
+        let at = args.iter().position(|a| a == "-x").unwrap();
+        args[at + 1].as_str().unwrap().to_owned()
+    };
+    let vault = |more: Value| {
+        let mut annotations = json!({"vault.hashicorp.com/agent-inject": "true",
+            "vault.hashicorp.com/service": "https://10.0.9.5:8200"});
+        annotations.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        pod(annotations)
+    };
+    let [ours, istio] = both(&json!({}), CLASSIC, &vault(json!({})));
+    assert_eq!((range(&ours).as_str(), range(&istio).as_str()), ("10.0.9.5/32", ""));
+    let own = json!({"traffic.sidecar.istio.io/excludeOutboundIPRanges": "10.1.0.0/16"});
+    let ours = injected(&json!({}), CLASSIC, false, &vault(own)).pod;
+    assert_eq!(range(&ours), "10.1.0.0/16,10.0.9.5/32");
+    // Where it isn't needed it isn't done: before capture, or with the proxy already up.
+    let first = vault(json!({"vault.hashicorp.com/agent-init-first": "true"}));
+    assert_eq!(range(&injected(&json!({}), CLASSIC, false, &first).pod), "");
+    assert_eq!(range(&injected(&json!({}), NATIVE, false, &vault(json!({}))).pod), "");
+    let named = vault(json!({"vault.hashicorp.com/service": "https://vault.vault.svc:8200"}));
+    let done = injected(&json!({}), CLASSIC, false, &named);
+    assert!(done.reasons.iter().any(|r| r.level == Level::Warning && r.text.contains("CIDR")));
+}

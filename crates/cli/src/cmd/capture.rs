@@ -104,11 +104,11 @@ and sends nothing.
 
       --to ADDRESS[:PORT]
           Where it goes (IPv6 with a port: [fd00::1]:80). Required
-      --in
-          It arrives at the pod; otherwise the pod sends it
+      --in, --out
+          It arrives at the pod, or the pod sends it [--out]
       --udp
           A datagram; otherwise TCP
-      --uid UID, --gid GID
+      --uid UID, --gid GID (or --from-uid, --from-gid)
           The sender, by number; otherwise an ordinary process
       --from ADDRESS
           Its source address
@@ -361,12 +361,16 @@ impl PacketOptions {
             let value = text.parse().map_err(|_| anyhow!("{name}: \"{text}\" is not {what}"))?;
             Ok(Some(value))
         }
+        let (inbound, outbound) = (take_switch(raw, "--in"), take_switch(raw, "--out"));
+        if inbound && outbound {
+            bail!("--in and --out: it is one or the other");
+        }
         Ok(Self {
             to: take(raw, "--to")?,
-            inbound: take_switch(raw, "--in"),
+            inbound,
             udp: take_switch(raw, "--udp"),
-            uid: parsed(raw, "--uid", "a number")?,
-            gid: parsed(raw, "--gid", "a number")?,
+            uid: parsed(raw, "--uid", "a number")?.or(parsed(raw, "--from-uid", "a number")?),
+            gid: parsed(raw, "--gid", "a number")?.or(parsed(raw, "--from-gid", "a number")?),
             from: parsed(raw, "--from", "an IP address")?,
             interface: take(raw, "--interface")?,
             mark: parsed(raw, "--mark", "a number")?,

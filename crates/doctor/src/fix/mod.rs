@@ -6,6 +6,8 @@
 
 mod change;
 mod command;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,148 @@
+//! Every kind of change on every pod template of the shared goldens: only what is named changes,
+//! and a second run finds it there.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+use sunup_evidence::collect::Collector;
+use sunup_evidence::object::{Manifest, Object, Origin, Workload};
+use sunup_evidence::record::Place;
+use sunup_evidence::scope::Scope;
+use sunup_evidence::snapshot::Snapshot;
+use sunup_evidence::subject;
+use sunup_yaml::Limits;
+
+use super::{AnnotationValue, Change, Remedy, realise};
+use sunup_api::annotation;
+
+/// What a file holds, as the readers would hand it over.
+fn snapshot(text: &str, path: &Path) -> Snapshot {
+    let mut collector = Collector::new(Scope::default());
+    let shared: Arc<str> = text.into();
+    let file: Arc<str> = "input.yaml".into();
+    let stream = sunup_yaml::read(text, &Limits::default());
+    assert!(stream.errors.is_empty(), "{path:?}: {:?}", stream.errors);
+    for document in &stream.documents {
+        let items = document.value.get("items").and_then(|i| i.as_array());
+        let objects: Vec<_> = match items {
+            Some(items) => items.iter().enumerate().map(|(i, v)| (Some(i), v)).collect(),
+            None => vec![(None, &document.value)],
+        };
+        for (item, value) in objects {
+            let Ok(object) = Object::from_value(value) else { continue };
+            let manifest = Manifest {
+                place: Place::new(&file, document.span.line),
+                path: Some(path.to_owned()),
+                document: document.index,
+                item,
+                origin: Origin::Plain,
+                text: Some(Arc::clone(&shared)),
+            };
+            collector.object(object, manifest);
+        }
+    }
+    collector.finish()
+}
+
+/// One remedy of each kind of change that a pod template can take.
+fn remedies(workload: &Workload) -> Vec<Remedy> {
+    let annotate = |key, value| vec![Change::Annotation { key, value }];
+    let mut all = vec![
+        Remedy::new(
+            "hold-application",
+            "",
+            annotate(
+                annotation::PROXY_CONFIG,
+                AnnotationValue::Field(annotation::HOLD, json!(true)),
+            ),
+        ),
+        Remedy::new(
+            "native-sidecar",
+            "",
+            annotate(annotation::NATIVE_SIDECAR, AnnotationValue::Text("true".into())),
+        ),
+        Remedy::new(
+            "exclude-outbound-range",
+            "",
+            annotate(
+                annotation::EXCLUDE_OUTBOUND_RANGES,
+                AnnotationValue::Item("10.9.8.7/32".into()),
+            ),
+        ),
+        Remedy::new(
+            "gateway-sysctl",
+            "",
+            vec![Change::PodSysctl { name: "net.ipv4.ip_unprivileged_port_start", value: "0" }],
+        ),
+    ];
+    let keys = workload.template.metadata.annotations.keys();
+    if keys.into_iter().any(|k| k == annotation::PROXY_CONFIG) {
+        let change = annotate(annotation::PROXY_CONFIG, AnnotationValue::Removed);
+        all.push(Remedy::new("remove-agent-init-first", "", change));
+    }
+    all.extend(workload.template.spec.init_containers.iter().map(|c| {
+        let change = Change::InitRunAs { container: c.name.clone(), id: 1337 };
+        Remedy::new("init-as-proxy-uid", "", vec![change])
+    }));
+    all
+}
+
+fn crlf(text: &str) -> String {
+    text.replace('\n', "\r\n")
+}
+
+/// A remark above every line that begins a key, outside of block scalars.
+fn commented(text: &str) -> String {
+    if text.contains(": |") || text.contains(": >") {
+        return text.to_owned();
+    }
+    text.lines()
+        .map(|line| {
+            let indent = line.len() - line.trim_start().len();
+            let begins = line.trim_start().starts_with(|c: char| c.is_ascii_alphabetic());
+            let remark =
+                if begins { format!("{}# why: because\n", &line[..indent]) } else { String::new() };
+            format!("{remark}{line}\n")
+        })
+        .collect()
+}
+
+fn try_all(text: &str, path: &Path) -> usize {
+    let seen = snapshot(text, path);
+    let mut tried = 0;
+    for (workload, _) in &seen.workloads {
+        let subject = subject::of_workload(workload);
+        for remedy in remedies(workload) {
+            let (fix, edits) = realise(&remedy, &subject, &seen, 0);
+            let [edit] = edits.as_slice() else { panic!("{path:?} {}: {fix:?}", remedy.id) };
+            let limits = Limits::default();
+            let after = sunup_yaml::edit(text, &edit.edits, &limits).expect("verified before");
+            sunup_yaml::verify(text, &after, &edit.edits, &limits).expect("only what is named");
+            assert_eq!(edit.already_there, after == text, "{path:?} {}", remedy.id);
+            let comments = |t: &str| t.lines().filter(|l| l.trim().starts_with('#')).count();
+            assert!(comments(&after) >= comments(text), "{path:?} {} lost comments", remedy.id);
+            let (again, edits) = realise(&remedy, &subject, &snapshot(&after, path), 0);
+            assert!(edits.iter().all(|e| e.already_there), "{path:?} {}: {again:?}", remedy.id);
+            tried += 1;
+        }
+    }
+    tried
+}
+
+#[test]
+fn every_change_fits_every_golden_template_and_is_made_once() {
+    let test = "every_change_fits_every_golden_template_and_is_made_once";
+    let Some(goldens) = sunup_testkit::require(test, "goldens", sunup_testkit::goldens()) else {
+        return;
+    };
+    let mut tried = 0;
+    for case in std::fs::read_dir(goldens.join("inject")).expect("goldens").flatten() {
+        let path = case.path().join("input.yaml");
+        let text = std::fs::read_to_string(&path).expect("an input");
+        for variant in [text.clone(), crlf(&text), commented(&text)] {
+            tried += try_all(&variant, &path);
+        }
+    }
+    assert!(tried > 500, "only {tried} edits tried");
+}

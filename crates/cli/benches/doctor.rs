@@ -13,7 +13,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sunup_testkit::export_gen::{ExportLayout, ExportSpec, write_export};
 
 /// How often a running process is asked for the most memory it has held.
 const PEEK: Duration = Duration::from_millis(1);
@@ -27,7 +26,7 @@ fn main() {
     let parent = std::env::var_os("SUNUP_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let folder = tempfile::tempdir_in(parent).expect("a folder to write to");
 
-    println!("{:<44} {:>9} {:>19} {:>9}", "", "median", "spread", "memory");
+    println!("{:<44} {:>9} {:>19} {:>9} {:>9}", "", "median", "spread", "processor", "memory");
     for (what, bytes, pods) in
         [("5,000 pods, their events, logs", bytes, 5_000), ("a hand-over of 5 MB", 4_500_000, 50)]
     {
@@ -67,10 +66,7 @@ impl Input {
     fn write(folder: &Path, bytes: u64, pods: usize) -> Self {
         fs::create_dir(folder).expect("made");
         let logs = folder.join("export.jsonl");
-        let mut out = BufWriter::new(File::create(&logs).expect("created"));
-        let spec = ExportSpec { bytes, layout: ExportLayout::Lines, refused_one_in: 10_000 };
-        write_export(&mut out, &spec).expect("written");
-        out.flush().expect("written");
+        export(&logs, bytes, pods);
         list(&folder.join("pods.json"), (0..pods).map(pod));
         list(&folder.join("events.json"), (0..pods * 4).map(event));
         for file in fs::read_dir(folder).expect("readable") {
@@ -83,6 +79,53 @@ impl Input {
         let files = fs::read_dir(&self.folder).expect("readable");
         files.map(|file| file.and_then(|file| file.metadata()).map_or(0, |meta| meta.len())).sum()
     }
+}
+
+/// An export of the pods' logs as a log sink writes it: 1 entry of 10,000 is a refused connection,
+/// the others are what applications and proxies write all day.
+fn export(path: &Path, bytes: u64, pods: usize) {
+    const TEXTS: [(&str, &str); 6] = [
+        ("app", "GET /api/v1/items 200 12ms bytes=5120 trace=4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("app", "cache refreshed keys=8812 in 41 ms"),
+        ("app", "WARN retrying in 250 ms: upstream gave 503"),
+        ("app", "INFO 1 --- [main] o.s.b.w.embedded.tomcat : Tomcat started on port(s): 8080"),
+        ("app", "handled request path=/healthz status=200 duration=1ms"),
+        (
+            "istio-proxy",
+            "[2026-11-03T08:14:05.931Z] \\\"GET / HTTP/1.1\\\" 200 - via_upstream - 0 12 3",
+        ),
+    ];
+    const REFUSED: &str = "dial tcp 10.30.4.7:5432: connect: connection refused";
+    let mut out = BufWriter::new(File::create(path).expect("created"));
+    let mut written = 0;
+    for i in 0_u64.. {
+        if written >= bytes {
+            break;
+        }
+        // A stride that is prime to every count of pods here mixes them, as time does.
+        let pod = (i as usize * 7_919) % pods;
+        let (container, text) = match i % 10_000 {
+            5_000 => ("app", REFUSED),
+            _ => TEXTS[i as usize % TEXTS.len()],
+        };
+        let (second, nanos) = (i / 100_000 % 60, i % 100_000 * 10_000);
+        let line = format!(
+            "{{\"insertId\":\"{i:016x}\",\"labels\":{{\"compute.googleapis.com/resource_name\":\
+             \"gke-prod-pool-1-{pod:04x}\",\"k8s-pod/app\":\"app-{pod}\",\
+             \"k8s-pod/pod-template-hash\":\"7f8d6c5b9d\"}},\"logName\":\
+             \"projects/prod/logs/stdout\",\"receiveTimestamp\":\
+             \"2026-11-03T08:15:{second:02}.{nanos:09}Z\",\"resource\":{{\"labels\":{{\
+             \"cluster_name\":\"prod-eu\",\"container_name\":\"{container}\",\"location\":\
+             \"europe-west1\",\"namespace_name\":\"team-{}\",\"pod_name\":\
+             \"app-{pod}-7f8d6c5b9d-q4w8z\",\"project_id\":\"prod\"}},\"type\":\
+             \"k8s_container\"}},\"severity\":\"INFO\",\"textPayload\":\"{text}\",\
+             \"timestamp\":\"2026-11-03T08:15:{second:02}.{nanos:09}Z\"}}\n",
+            pod % 40
+        );
+        out.write_all(line.as_bytes()).expect("written");
+        written += line.len() as u64;
+    }
+    out.flush().expect("written");
 }
 
 fn list(path: &Path, items: impl Iterator<Item = Value>) {
@@ -146,6 +189,8 @@ fn event(i: usize) -> Value {
 
 struct Cost {
     time: Duration,
+    /// Processor time of all its threads; 0 where the system does not say.
+    cpu: Duration,
     /// The most memory held, kB; 0 where the system does not say.
     memory: u64,
 }
@@ -154,33 +199,45 @@ fn measure(mut command: Command) -> Cost {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
     let mut child = command.spawn().expect("it starts");
-    let status = format!("/proc/{}/status", child.id());
-    let mut memory = 0;
+    let process = format!("/proc/{}", child.id());
+    let (mut memory, mut cpu) = (0, Duration::ZERO);
     let time = loop {
         // The mark only rises, so the last one seen is all but the highest.
-        memory = peak(&status).unwrap_or(memory);
+        memory = peak(&process).unwrap_or(memory);
+        cpu = used(&process).unwrap_or(cpu);
         if child.try_wait().expect("it can be waited for").is_some() {
             break began.elapsed();
         }
         std::thread::sleep(PEEK);
     };
-    Cost { time, memory }
+    Cost { time, cpu, memory }
 }
 
-fn peak(status: &str) -> Option<u64> {
-    let text = fs::read_to_string(status).ok()?;
+/// Processor time so far, from the files of a process: in ticks of 10 ms, after the name in
+/// brackets, the 12th and 13th field (proc_pid_stat(5)).
+fn used(process: &str) -> Option<Duration> {
+    let text = fs::read_to_string(format!("{process}/stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis(10 * (ticks()? + ticks()?)))
+}
+
+fn peak(process: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("{process}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
 fn show(what: &str, costs: &[Cost]) {
-    let mut times: Vec<f64> = costs.iter().map(|cost| cost.time.as_secs_f64() * 1e3).collect();
-    times.sort_by(f64::total_cmp);
-    let memory = costs.iter().map(|cost| cost.memory).max().unwrap_or(0);
-    let (first, median, last) = (times[0], times[times.len() / 2], times[times.len() - 1]);
-    println!(
-        "{what:<44} {median:>6.0} ms {:>19} {:>6.1} MB",
-        format!("{first:.0}–{last:.0} ms"),
-        memory as f64 / 1e3
-    );
+    let sorted = |of: fn(&Cost) -> Duration| {
+        let mut times: Vec<f64> = costs.iter().map(|cost| of(cost).as_secs_f64() * 1e3).collect();
+        times.sort_by(f64::total_cmp);
+        times
+    };
+    let (times, cpu) = (sorted(|cost| cost.time), sorted(|cost| cost.cpu));
+    let middle = costs.len() / 2;
+    let spread = format!("{:.0}–{:.0} ms", times[0], times[times.len() - 1]);
+    let memory = costs.iter().map(|cost| cost.memory).max().unwrap_or(0) as f64 / 1e3;
+    let (time, cpu) = (times[middle], cpu[middle]);
+    println!("{what:<44} {time:>6.0} ms {spread:>19} {cpu:>6.0} ms {memory:>6.1} MB");
 }

@@ -1,0 +1,212 @@
+//! Bytes through the sidecar, both directions, both families; and what is not served.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::world::{OUTSIDE, POD, echo, with_world};
+
+fn at(ip: &str, port: u16) -> String {
+    if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
+}
+
+#[test]
+fn bytes_go_out_and_in_by_both_families_and_half_close_is_kept() {
+    with_world("data::bytes_go_out_and_in_by_both_families_and_half_close_is_kept", |world| {
+        let _proxy = world.ready_proxy(&[]);
+        // Says how much it got, and that only after the client's end.
+        let count = |mut stream: std::net::TcpStream| {
+            let mut all = Vec::new();
+            let n = stream.read_to_end(&mut all).unwrap();
+            let from = stream.peer_addr().unwrap().ip();
+            write!(stream, "{n} from {from}").unwrap();
+        };
+        let big = vec![7u8; 3 << 20];
+        for (pod, outside) in POD.into_iter().zip(OUTSIDE) {
+            world.serve(&at(outside, 80), count);
+            world.application(&at(pod, 8080), count);
+            let out = world.connect(&at(outside, 80)).unwrap();
+            let inward = world.connect_from_outside(&at(pod, 8080)).unwrap();
+            for mut stream in [out, inward] {
+                stream.write_all(&big).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                assert!(answer.starts_with(&format!("{} from ", big.len())), "{answer}");
+            }
+        }
+        let bytes = 2 * big.len();
+        for direction in ["outbound", "inbound"] {
+            for row in [
+                format!("sunup_connections_total{{direction=\"{direction}\"}} 2\n"),
+                format!("sunup_received_bytes_total{{direction=\"{direction}\"}} {bytes}\n"),
+                format!("sunup_connections_open{{direction=\"{direction}\"}} 0\n"),
+            ] {
+                world.until(&row, || world.metrics().contains(&row));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_slow_reader_holds_the_writer_back_and_gets_every_byte() {
+    with_world("data::a_slow_reader_holds_the_writer_back_and_gets_every_byte", |world| {
+        let _proxy = world.ready_proxy(&[]);
+        world.serve("10.0.0.1:80", |mut stream| {
+            let bytes: Vec<u8> = (0..40_000_000u32).map(|n| (n % 251) as u8).collect();
+            let _ = stream.write_all(&bytes);
+        });
+        let mut stream = world.connect("10.0.0.1:80").unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let rss = world.metrics();
+        assert!(rss.contains("sunup_connections_open{direction=\"outbound\"} 1"));
+        let sent = rss.lines().find(|l| l.starts_with("sunup_sent_bytes_total{direction=\"outb"));
+        let sent: u64 = sent.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(sent < 30_000_000, "nothing held it back: {sent}");
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), 40_000_000);
+        assert!(all.iter().enumerate().all(|(n, b)| *b == (n % 251) as u8));
+    });
+}
+
+#[test]
+fn a_destination_that_refuses_resets_the_client_and_is_named() {
+    with_world("data::a_destination_that_refuses_resets_the_client_and_is_named", |world| {
+        let proxy = world.ready_proxy(&[]);
+        let begun = Instant::now();
+        let mut stream = world.connect("10.0.0.1:81").unwrap();
+        let error = stream.read(&mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        let row = "sunup_connections_failed_total{direction=\"outbound\",\
+                   destination=\"10.0.0.1:81\",reason=\"ECONNREFUSED\"} 1";
+        assert!(world.metrics().contains(row));
+        world.until("logged", || proxy.log().contains("to 10.0.0.1:81 reset: the destination"));
+    });
+}
+
+#[test]
+fn connections_to_the_capture_ports_and_to_nowhere_never_loop() {
+    with_world("data::connections_to_the_capture_ports_and_to_nowhere_never_loop", |world| {
+        let _proxy = world.ready_proxy(&[]);
+        let cases = ["127.0.0.1:15001", "127.0.0.1:15006", "10.0.0.2:15001", "0.0.0.0:15001"];
+        for to in cases {
+            let mut stream = world.connect(to).unwrap();
+            let kind = stream.read(&mut [0; 1]).unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::ConnectionReset, "{to}");
+        }
+        for to in ["10.0.0.2:15001", "10.0.0.2:15006", "[fd00::2]:15001", "[fd00::2]:15006"] {
+            let mut stream = world.connect_from_outside(to).unwrap();
+            let kind = stream.read(&mut [0; 1]).unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::ConnectionReset, "{to} from outside");
+        }
+        let metrics = world.metrics();
+        let sum = metrics.lines().filter(|l| l.starts_with("sunup_connections_total"));
+        let sum: u64 = sum.map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+        assert_eq!(sum, 8, "one connection each and none of our own: {metrics}");
+    });
+}
+
+#[test]
+fn registry_only_resets_what_it_does_not_know() {
+    with_world("data::registry_only_resets_what_it_does_not_know", |world| {
+        let mesh = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(mesh.path(), "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n").unwrap();
+        let file = mesh.path().to_str().unwrap();
+        let env = [("MESH_FILE", file), ("SUNUP_REGISTRY", "10.0.0.1:80,fd00::/64")];
+        let _proxy = world.ready_proxy(&env);
+        for port in [80, 82] {
+            world.serve(&at(OUTSIDE[0], port), echo);
+            world.serve(&at(OUTSIDE[1], port), echo);
+        }
+        let says = |to: &str| {
+            let mut stream = world.connect(to).unwrap();
+            stream.write_all(b"x").and_then(|()| stream.read(&mut [0; 1]))
+        };
+        assert_eq!(says("10.0.0.1:80").unwrap(), 1);
+        assert_eq!(says("[fd00::1]:82").unwrap(), 1);
+        assert_eq!(says("10.0.0.1:82").unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert!(world.metrics().contains("10.0.0.1:82\",reason=\"registry-only\"} 1"));
+    });
+}
+
+#[test]
+fn a_server_that_speaks_first_is_heard_at_once() {
+    with_world("data::a_server_that_speaks_first_is_heard_at_once", |world| {
+        let _proxy = world.ready_proxy(&[]);
+        world.serve("10.0.0.1:25", |mut stream| {
+            stream.write_all(b"220 ready\r\n").unwrap();
+            echo(stream);
+        });
+        let begun = Instant::now();
+        let mut stream = world.connect("10.0.0.1:25").unwrap();
+        let mut greeting = [0; 11];
+        stream.read_exact(&mut greeting).unwrap();
+        assert_eq!(&greeting, b"220 ready\r\n");
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn http_is_counted_and_passed_byte_for_byte() {
+    with_world("data::http_is_counted_and_passed_byte_for_byte", |world| {
+        let _proxy = world.ready_proxy(&[]);
+        world.serve("10.0.0.1:80", echo);
+        let mut stream = world.connect("10.0.0.1:80").unwrap();
+        // Odd spacing, a folded header, bytes above 127: none of the proxy's business.
+        let odd = b"GET  /a HTTP/1.1\r\nX:\t1\r\n folded\r\nh\xe9: \xff\r\n\r\n";
+        stream.write_all(odd).unwrap();
+        let mut back = vec![0; odd.len()];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(back, odd);
+        let row = "sunup_http_requests_total{direction=\"outbound\",\
+                   destination=\"10.0.0.1:80\",protocol=\"http/1.1\"} 1";
+        assert!(world.metrics().contains(row), "{}", world.metrics());
+    });
+}
+
+#[test]
+fn tproxy_inbound_keeps_the_clients_address() {
+    with_world("data::tproxy_inbound_keeps_the_clients_address", |world| {
+        world.capture(&["-i", "*", "-b", "*", "-m", "TPROXY", "-d", "15090,15021,15020"]);
+        let _proxy = world.ready_proxy(&[("ISTIO_META_INTERCEPTION_MODE", "TPROXY")]);
+        world.application("10.0.0.2:8080", |mut stream| {
+            let from = stream.peer_addr().unwrap().ip();
+            write!(stream, "{from}").unwrap();
+        });
+        let mut stream = world.connect_from_outside("10.0.0.2:8080").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "10.0.0.1");
+        assert!(world.metrics().contains("sunup_connections_total{direction=\"inbound\"} 1"));
+    });
+}
+
+#[test]
+fn real_redis_is_served_through_the_sidecar() {
+    let test = "data::real_redis_is_served_through_the_sidecar";
+    let tools = sunup_testkit::program("redis-server").zip(sunup_testkit::program("redis-cli"));
+    let Some((server, client)) = sunup_testkit::require(test, "redis", tools) else { return };
+    with_world(test, |world| {
+        let _proxy = world.ready_proxy(&[]);
+        let dir = tempfile::tempdir().unwrap();
+        let mut start = Command::new(server);
+        start.args(["--bind", "10.0.0.1", "--protected-mode", "no", "--save", "", "--dir"]);
+        start.arg(dir.path()).stdout(Stdio::null());
+        let mut redis = world.outside.run(|| start.spawn().unwrap()).unwrap();
+        let cli = |args: &[&str]| {
+            let mut command = Command::new(&client);
+            command.args(["-h", "10.0.0.1"]).args(args);
+            let out = world.pod.run(|| command.output().unwrap()).unwrap();
+            String::from_utf8_lossy(&out.stdout).trim().to_owned()
+        };
+        world.until("redis answers", || cli(&["ping"]) == "PONG");
+        assert_eq!(cli(&["set", "a", "b"]), "OK");
+        assert_eq!(cli(&["get", "a"]), "b");
+        assert!(world.metrics().contains("sunup_connections_open{direction=\"outbound\"}"));
+        let _ = redis.kill();
+        let _ = redis.wait();
+    });
+}

@@ -1,0 +1,9 @@
+//! The sidecar as a process of its own, behind real capture and its start gate, in network
+//! namespaces: what applications, kubelets and strangers see of it.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod agent;
+mod data;
+mod start;
+mod world;

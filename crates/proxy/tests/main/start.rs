@@ -1,0 +1,191 @@
+//! The start, a crash in the middle of load, and the end.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::world::{echo, with_world};
+
+#[test]
+fn who_connects_before_the_proxy_waits_and_is_served() {
+    with_world("start::who_connects_before_the_proxy_waits_and_is_served", |world| {
+        world.serve("10.0.0.1:80", echo);
+        std::thread::scope(|scope| {
+            let early: Vec<_> = (0..20)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut stream = world.connect("10.0.0.1:80")?;
+                        stream.write_all(b"early")?;
+                        let mut back = [0; 5];
+                        stream.read_exact(&mut back)?;
+                        Ok::<_, std::io::Error>(back)
+                    })
+                })
+                .collect();
+            std::thread::sleep(Duration::from_millis(300));
+            let _proxy = world.proxy(&[]);
+            for thread in early {
+                assert_eq!(&thread.join().unwrap().unwrap(), b"early");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_kill_in_the_middle_of_load_refuses_no_new_connection() {
+    with_world("start::a_kill_in_the_middle_of_load_refuses_no_new_connection", |world| {
+        world.serve("10.0.0.1:80", echo);
+        let mut proxy = world.ready_proxy(&[]);
+        let stop = AtomicBool::new(false);
+        let (served, reset) = (AtomicU64::new(0), AtomicU64::new(0));
+        let failed = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let mut stream = match world.connect("10.0.0.1:80") {
+                            Ok(stream) => stream,
+                            Err(e) => {
+                                failed.lock().unwrap().push(e.to_string());
+                                continue;
+                            }
+                        };
+                        let mut back = [0; 4];
+                        let said =
+                            stream.write_all(b"load").and_then(|()| stream.read_exact(&mut back));
+                        match said {
+                            Ok(()) => served.fetch_add(1, Ordering::Relaxed),
+                            Err(_) => reset.fetch_add(1, Ordering::Relaxed),
+                        };
+                    }
+                });
+            }
+            for _ in 0..2 {
+                std::thread::sleep(Duration::from_millis(300));
+                proxy.signal("KILL");
+                assert_eq!(proxy.end(), 137);
+                std::thread::sleep(Duration::from_millis(200));
+                proxy = world.ready_proxy(&[]);
+            }
+            let before = served.load(Ordering::Relaxed);
+            world.until("served again", || served.load(Ordering::Relaxed) > before + 50);
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(*failed.lock().unwrap(), Vec::<String>::new());
+        let (served, reset) = (served.into_inner(), reset.into_inner());
+        assert!(served > 50 && reset <= 16, "{served} served, {reset} reset");
+    });
+}
+
+#[test]
+fn a_wrong_configuration_is_told_kept_out_and_mended_without_a_restart() {
+    let test = "start::a_wrong_configuration_is_told_kept_out_and_mended_without_a_restart";
+    with_world(test, |world| {
+        world.serve("10.0.0.1:80", echo);
+        let mesh = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(mesh.path(), "accessLogFile: /dev/stdout\nconnectTimeout: soon\n").unwrap();
+        let proxy = world.proxy(&[("MESH_FILE", mesh.path().to_str().unwrap())]);
+        let mut said = String::new();
+        world.until("a 503", || {
+            let answer = world.get(15021, "/healthz/ready");
+            answer.is_ok_and(|(code, body)| {
+                said = body;
+                code == 503 && said.contains("connectTimeout")
+            })
+        });
+        assert!(said.contains("configuration: pending for") && said.contains("\"soon\""), "{said}");
+        // Clients queue meanwhile, and are served by the configuration that comes.
+        let mut early = world.connect("10.0.0.1:80").unwrap();
+        early.write_all(b"early").unwrap();
+        std::fs::write(mesh.path(), "accessLogFile: /dev/stdout\nconnectTimeout: 3s\n").unwrap();
+        world.until("ready", || world.get(15021, "/healthz/ready").is_ok_and(|a| a.0 == 200));
+        let mut back = [0; 5];
+        early.read_exact(&mut back).unwrap();
+        assert!(
+            world
+                .metrics()
+                .contains("sunup_start_waited_connections_total{direction=\"outbound\"} 1")
+        );
+        // A second mistake changes nothing for anybody.
+        std::fs::write(mesh.path(), "accessLogFile: [\n").unwrap();
+        proxy.signal("HUP");
+        world.until("refused", || world.metrics().contains("sunup_reloads_refused_total 1"));
+        assert_eq!(world.get(15021, "/healthz/ready").unwrap().0, 200);
+        early.write_all(b"again").unwrap();
+        early.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"again");
+        drop(early);
+        world.until("access log", || proxy.log().contains("PassthroughCluster"));
+        assert!(proxy.log().contains("configuration refused, the old one stays"));
+    });
+}
+
+#[test]
+fn sigterm_drains_and_exits_with_zero() {
+    with_world("start::sigterm_drains_and_exits_with_zero", |world| {
+        world.serve("10.0.0.1:80", echo);
+        let config = r#"{"terminationDrainDuration":"700ms"}"#;
+        let mut proxy = world.ready_proxy(&[("PROXY_CONFIG", config)]);
+        let mut stream = world.connect("10.0.0.1:80").unwrap();
+        let begun = Instant::now();
+        proxy.signal("TERM");
+        world.until("503", || world.get(15021, "/healthz/ready").is_ok_and(|a| a.0 == 503));
+        for mut stream in [stream.try_clone().unwrap(), world.connect("10.0.0.1:80").unwrap()] {
+            stream.write_all(b"late").unwrap();
+            stream.read_exact(&mut [0; 4]).unwrap();
+        }
+        assert_eq!(proxy.end(), 0);
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(650) && took < Duration::from_secs(3), "{took:?}");
+        let ended = stream.read(&mut [0; 1]);
+        assert!(
+            matches!(&ended, Ok(0)) || ended.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset)
+        );
+    });
+}
+
+#[test]
+fn a_job_that_says_quit_ends_the_proxy_once_no_connection_is_left() {
+    let test = "start::a_job_that_says_quit_ends_the_proxy_once_no_connection_is_left";
+    with_world(test, |world| {
+        world.serve("10.0.0.1:80", echo);
+        let env =
+            [("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "true"), ("MINIMUM_DRAIN_DURATION", "100ms")];
+        let mut proxy = world.ready_proxy(&env);
+        let mut stream = world.connect("10.0.0.1:80").unwrap();
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0; 1]).unwrap();
+        let quit = "POST /quitquitquit HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        assert_eq!(world.ask(15020, quit).unwrap().0, 200);
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(proxy.is_running(), "it left with a connection open");
+        drop(stream);
+        assert_eq!(proxy.end(), 0);
+    });
+}
+
+#[test]
+fn many_at_once_stay_within_the_limit_and_are_told() {
+    with_world("start::many_at_once_stay_within_the_limit_and_are_told", |world| {
+        world.serve("10.0.0.1:80", echo);
+        let _proxy = world.ready_proxy(&[("SUNUP_MAX_CONNECTIONS", "5")]);
+        let kept = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut reset = 0;
+        for _ in 0..12 {
+            let mut stream = world.connect("10.0.0.1:80").unwrap();
+            let said = stream.write_all(b"x").and_then(|()| stream.read_exact(&mut [0; 1]));
+            match said {
+                Ok(()) => kept.lock().unwrap().push(stream),
+                Err(_) => reset += 1,
+            }
+        }
+        assert_eq!((kept.lock().unwrap().len(), reset), (5, 7));
+        assert!(world.metrics().contains("reason=\"limit\"} 7"), "{}", world.metrics());
+        kept.lock().unwrap().clear();
+        world.until("a place", || {
+            let Ok(mut stream) = world.connect("10.0.0.1:80") else { return false };
+            stream.write_all(b"x").and_then(|()| stream.read_exact(&mut [0; 1])).is_ok()
+        });
+    });
+}

@@ -1,0 +1,242 @@
+//! A pod and its outside as two network namespaces, capture in force, and the proxy as a process.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sunup_capture::{Host, Plan, Ruleset, Settings};
+use sunup_sys::ns::Namespace;
+use sunup_sys::{capture, route};
+
+const INSIDE: &str = "SUNUP_TEST_IN_USER_NAMESPACE";
+const PROXY: &str = "SUNUP_TEST_RUN_PROXY";
+pub(crate) const MARK: &str = "7";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pod's addresses, then the outside's.
+pub(crate) const POD: [&str; 2] = ["10.0.0.2", "fd00::2"];
+pub(crate) const OUTSIDE: [&str; 2] = ["10.0.0.1", "fd00::1"];
+
+/// Runs a test body as root of a namespace: here, or in this program started again.
+pub(crate) fn with_world(test: &str, body: impl FnOnce(&World)) {
+    if std::env::var_os(INSIDE).is_none() && Namespace::try_new().is_none() {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args([test, "--exact", "--nocapture"]).env(INSIDE, "1").stdin(Stdio::null());
+        sunup_sys::ns::in_user_namespace(&mut again);
+        let what = "network namespaces (root, or user.max_user_namespaces above zero)";
+        let Some(out) = sunup_testkit::require(test, what, again.output().ok()) else { return };
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{}{said}", String::from_utf8_lossy(&out.stdout));
+        return;
+    }
+    body(&World::new());
+}
+
+pub(crate) struct World {
+    pub(crate) pod: Namespace,
+    pub(crate) outside: Namespace,
+}
+
+impl World {
+    fn new() -> Self {
+        let (pod, outside) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+        let net = |ip: &str| {
+            let ip: IpAddr = ip.parse().unwrap();
+            ipnet::IpNet::new(ip, if ip.is_ipv4() { 24 } else { 64 }).unwrap()
+        };
+        outside.run(quick_ipv6).unwrap();
+        pod.run(|| {
+            quick_ipv6();
+            route::veth("eth0", "out0", outside.fd()).unwrap();
+            for ip in POD {
+                route::add_address("eth0", net(ip)).unwrap();
+            }
+            route::link_up("eth0").unwrap();
+        })
+        .unwrap();
+        outside
+            .run(|| {
+                for ip in OUTSIDE {
+                    route::add_address("out0", net(ip)).unwrap();
+                }
+                route::link_up("out0").unwrap();
+            })
+            .unwrap();
+        let world = Self { pod, outside };
+        world.capture(&["-i", "*", "-b", "*", "-d", "15090,15021,15020"]);
+        world
+    }
+
+    /// Puts capture in force with these arguments.
+    pub(crate) fn capture(&self, args: &[&str]) {
+        let host = Host {
+            resolv_conf: Some("nameserver 10.0.0.1\n".into()),
+            addresses: Some(POD.map(|ip| ip.parse().unwrap()).to_vec()),
+            ..Host::default()
+        };
+        let args = [args, &["--dual-stack", "--proxy-mark", MARK]].concat();
+        let plan = Plan::new(Settings::from_args(&args, &[], &host).unwrap());
+        let rules = Ruleset::new(&plan).unwrap();
+        let applied = self.pod.run(|| capture::apply(&rules)).unwrap();
+        applied.unwrap();
+    }
+
+    /// A listener in the outside world; each connection is handled on a thread of its own.
+    pub(crate) fn serve(&self, at: &str, work: impl Fn(TcpStream) + Send + Clone + 'static) {
+        serve_in(&self.outside, at, work);
+    }
+
+    /// The same in the pod: an application.
+    pub(crate) fn application(&self, at: &str, work: impl Fn(TcpStream) + Send + Clone + 'static) {
+        serve_in(&self.pod, at, work);
+    }
+
+    /// Connects as an application of the pod does.
+    pub(crate) fn connect(&self, to: &str) -> std::io::Result<TcpStream> {
+        connect_in(&self.pod, to)
+    }
+
+    /// A connection from outside.
+    pub(crate) fn connect_from_outside(&self, to: &str) -> std::io::Result<TcpStream> {
+        connect_in(&self.outside, to)
+    }
+
+    /// Starts the proxy with more variables.
+    pub(crate) fn proxy(&self, env: &[(&str, &str)]) -> Proxy {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["world::the_proxy_itself", "--exact", "--nocapture", "--test-threads=1"]);
+        command.env(PROXY, log.path()).env("SUNUP_PROXY_MARK", MARK).envs(env.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        let child = self.pod.run(|| command.spawn().unwrap()).unwrap();
+        Proxy { child, log }
+    }
+
+    /// [`World::proxy`], and waits until it is ready.
+    pub(crate) fn ready_proxy(&self, env: &[(&str, &str)]) -> Proxy {
+        let proxy = self.proxy(env);
+        self.until("ready", || self.get(15021, "/healthz/ready").is_ok_and(|a| a.0 == 200));
+        proxy
+    }
+
+    /// Asks one of the proxy's endpoints from within the pod: status and body.
+    pub(crate) fn get(&self, port: u16, path: &str) -> std::io::Result<(u16, String)> {
+        self.ask(port, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    }
+
+    pub(crate) fn ask(&self, port: u16, request: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = self.connect(&format!("127.0.0.1:{port}"))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, b)| b);
+        Ok((status, body.to_owned()))
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        self.get(15090, "/stats/prometheus").unwrap().1
+    }
+
+    pub(crate) fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < PATIENCE, "never: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn quick_ipv6() {
+    for which in ["all", "default"] {
+        for key in ["accept_dad", "dad_transmits"] {
+            // Read-only here means the kernel's default, which only takes longer.
+            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{which}/{key}"), "0");
+        }
+    }
+}
+
+fn serve_in(place: &Namespace, at: &str, work: impl Fn(TcpStream) + Send + Clone + 'static) {
+    let listener = place.run(|| TcpListener::bind(at).unwrap()).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let work = work.clone();
+            std::thread::spawn(move || work(stream));
+        }
+    });
+}
+
+fn connect_in(place: &Namespace, to: &str) -> std::io::Result<TcpStream> {
+    let to: SocketAddr = to.parse().unwrap();
+    place
+        .run(|| {
+            // Blocking: with a timeout std would report a reset that follows the handshake here.
+            let stream = TcpStream::connect(to)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        })
+        .unwrap()
+}
+
+/// Sends back what comes, until the end.
+pub(crate) fn echo(mut stream: TcpStream) {
+    let mut other = stream.try_clone().unwrap();
+    let _ = std::io::copy(&mut stream, &mut other);
+    let _ = other.shutdown(std::net::Shutdown::Write);
+}
+
+pub(crate) struct Proxy {
+    child: Child,
+    log: tempfile::NamedTempFile,
+}
+
+impl Proxy {
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end; the exit code, or 128 and the signal.
+    pub(crate) fn end(&mut self) -> i32 {
+        let status = self.child.wait().unwrap();
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The proxy's process: this program, told by a variable.
+#[test]
+fn the_proxy_itself() {
+    let Some(log) = std::env::var_os(PROXY) else { return };
+    let env: BTreeMap<String, String> = std::env::vars().collect();
+    let mesh_file = env.get("MESH_FILE").map(PathBuf::from);
+    let log = std::fs::File::options().append(true).open(log).unwrap();
+    let code = sunup_proxy::sidecar(sunup_proxy::Options {
+        started: Instant::now(),
+        env,
+        mesh_file,
+        ports: sunup_proxy::config::Ports::default(),
+        log: Box::new(log),
+        level: sunup_proxy::Level::Info,
+        log_json: false,
+    });
+    std::process::exit(i32::from(code.unwrap()));
+}

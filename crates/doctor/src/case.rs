@@ -24,6 +24,8 @@ pub(crate) struct Case<'a> {
     pub(crate) shape: Shape,
     pub(crate) windows: Windows,
     pub(crate) subject: Subject,
+    /// The template that the workload's manifest has, where one was handed over.
+    pub(crate) manifest: Option<&'a PodTemplate>,
     pub(crate) capture: Capture,
 }
 
@@ -51,16 +53,17 @@ impl<'a> Case<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, mesh: &'a Mesh, facts: &'a PodFacts) -> Self {
         let mut shape = Shape::of(facts);
         let subject = subject::of(facts, snapshot);
+        let manifest = template_of(snapshot, &subject);
         // The object is missing, but the workload's manifest says what the author asked for.
         if !shape.from_object
-            && let Some(template) = template_of(snapshot, &subject)
+            && let Some(template) = manifest
         {
             shape.gateway |= sunup_evidence::shape::is_gateway(template);
             shape.host_network |= template.spec.host_network;
         }
         let windows = Windows::of(facts);
-        let capture = Capture::of(facts, mesh, template_of(snapshot, &subject));
-        Case { snapshot, mesh, facts, shape, windows, subject, capture }
+        let capture = Capture::of(facts, mesh, manifest);
+        Case { snapshot, mesh, facts, shape, windows, subject, manifest, capture }
     }
 
     pub(crate) fn pod(&self) -> Option<&'a Pod> {
@@ -71,7 +74,7 @@ impl<'a> Case<'a> {
     pub(crate) fn template(&self) -> Option<PodTemplate> {
         match self.pod() {
             Some(p) => Some(PodTemplate { metadata: p.metadata.clone(), spec: p.spec.clone() }),
-            None => template_of(self.snapshot, &self.subject).cloned(),
+            None => self.manifest.cloned(),
         }
     }
 
@@ -171,10 +174,7 @@ fn is_init(name: &str, seen: &[String]) -> bool {
 }
 
 /// The template of the workload's manifest, where one was handed over.
-pub(crate) fn template_of<'a>(
-    snapshot: &'a Snapshot,
-    subject: &Subject,
-) -> Option<&'a PodTemplate> {
+fn template_of<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<&'a PodTemplate> {
     let (workload, _) = snapshot.workloads.iter().find(|(w, _)| describes(w, subject))?;
     Some(&workload.template)
 }

@@ -99,11 +99,10 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
 
 /// Hold, unless the manifest or the live pod asks for it already.
 fn hold_beside(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remedy> {
-    let manifest = crate::case::template_of(case.snapshot, &case.subject);
     if case.shape.holds {
         return None;
     }
-    match manifest {
+    match case.manifest {
         // The manifest may carry it by now though the pod that failed did not: then the remedy is
         // there, and only a restart is missing.
         Some(_) => hold(None),

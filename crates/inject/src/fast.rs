@@ -518,11 +518,43 @@ mod tests {
 
     #[test]
     fn the_shapes_of_manifests_are_read() {
-        let text = "metadata:\n  annotations: {\n    istio.io/rev: \"default\",\n    a/b: \"c\",\n   \
-                    }\n\nspec:\n  # why\n  containers:\n  - name: p\n    args:\n    - -p\n    - \
-                    \"15001\"\n    - --domain\n    - $(POD_NAMESPACE).svc.cluster.local\n    env:\n    - name: A\n      \
-                    value: |-\n        [\n            {\"x\":1}\n        ]\n    - name: B\n      value: |\n        z\n    ports: []\n    resources:\n      {}\n  \
-                    volumes:\n  - emptyDir:\n    name: w\n  - name: x # c\n    emptyDir: {}\n  port: 15020\n  cpu: 100m\n  tty: true\n";
+        let text = r#"
+metadata:
+  annotations: {
+    istio.io/rev: "default",
+    a/b: "c",
+   }
+
+spec:
+  # why
+  containers:
+  - name: p
+    args:
+    - -p
+    - "15001"
+    - --domain
+    - $(POD_NAMESPACE).svc.cluster.local
+    env:
+    - name: A
+      value: |-
+        [
+            {"x":1}
+        ]
+    - name: B
+      value: |
+        z
+    ports: []
+    resources:
+      {}
+  volumes:
+  - emptyDir:
+    name: w
+  - name: x # c
+    emptyDir: {}
+  port: 15020
+  cpu: 100m
+  tty: true
+"#;
         let value = parse(text).unwrap();
         assert_eq!(Some(value.clone()), slow(text));
         assert_eq!(value["spec"]["containers"][0]["args"][0], json!("-p"));

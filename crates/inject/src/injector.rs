@@ -23,8 +23,8 @@ use crate::reason::Reason;
 use crate::settings::{NativeSidecars, ProxyKind, Settings, proxy_config};
 use crate::template::{Base, Inputs, Templates};
 use crate::value::{
-    annotation, at, check_pod, containers, find, list_at, map_mut, name, set_annotation, set_label,
-    text_at,
+    annotation, at, check_pod, containers, find, find_mut, list_at, list_mut, map_mut, name,
+    set_annotation, set_label, text_at,
 };
 use crate::{go, openshift, validate, yaml};
 
@@ -362,6 +362,7 @@ impl Injector {
             probes::rewrite(pod, status_port);
         }
         if let Some(network) = self.network(&plan.stripped) {
+            set_env(pod, "ISTIO_META_NETWORK", &network);
             set_label(pod, "topology.istio.io/network", network);
         }
         let text = status::text(template, self.settings.revision());
@@ -387,6 +388,17 @@ impl Injector {
     fn network(&self, pod: &Value) -> Option<String> {
         let own = crate::value::label(pod, "topology.istio.io/network").map(str::to_owned);
         own.or_else(|| Some(self.settings.helm(&["global", "network"]))).filter(|n| !n.is_empty())
+    }
+}
+
+/// Sets a variable of the proxy's environment, where there is a proxy.
+fn set_env(pod: &mut Value, key: &str, value: &str) {
+    let env = find_mut(pod, container::PROXY).and_then(|proxy| list_mut(proxy, "env"));
+    let Some(env) = env else { return };
+    let entry = serde_json::json!({"name": key, "value": value});
+    match env.iter_mut().find(|e| name(e) == key) {
+        Some(slot) => *slot = entry,
+        None => env.push(entry),
     }
 }
 

@@ -182,10 +182,14 @@ fn template_line(text: &str) -> Option<u64> {
     (!errors.is_empty()).then_some(line)
 }
 
+/// A place of a document, and its new value.
+type Change = (Vec<Segment>, Value);
+
 /// What changes in one document.
 struct DocumentEdits {
     index: usize,
-    edits: Vec<DocEdit>,
+    /// Where the document changes.
+    paths: Vec<Vec<Segment>>,
     /// The document's value when all is done.
     value: Value,
     first_verdict: usize,
@@ -206,20 +210,20 @@ impl Job<'_> {
         let mut templates = Vec::new();
         walk(&document.value, &mut templates, &mut Vec::new());
         let first_verdict = self.verdicts.len();
-        let mut edits = Vec::new();
+        let mut changes = Vec::new();
         for template in &templates {
-            edits.extend(self.template(document, template)?);
+            changes.extend(self.template(document, template)?);
         }
-        if !edits.is_empty() {
+        if !changes.is_empty() {
             let mut value = document.value.clone();
-            for edit in &edits {
-                if let Op::Set { path, value: new } = &edit.op {
-                    set(&mut value, path, new);
-                }
+            let mut paths = Vec::with_capacity(changes.len());
+            for (path, new) in changes {
+                set(&mut value, &path, new);
+                paths.push(path);
             }
-            let quick = self.quick(document, &edits, &value);
+            let quick = self.quick(document, &paths, &value);
             let index = document.index;
-            self.edits.push(DocumentEdits { index, edits, value, first_verdict, quick });
+            self.edits.push(DocumentEdits { index, paths, value, first_verdict, quick });
         }
         Ok(())
     }
@@ -229,7 +233,7 @@ impl Job<'_> {
         &mut self,
         document: &Document,
         template: &Template<'_>,
-    ) -> Result<Vec<DocEdit>, ManifestError> {
+    ) -> Result<Vec<Change>, ManifestError> {
         let settings = self.injector.settings();
         let istio = settings.options.proxy == ProxyKind::Istio || settings.options.istio_compat;
         let namespace = self.namespaces.get(template.namespace());
@@ -248,7 +252,7 @@ impl Job<'_> {
             decision,
             reasons: Vec::new(),
         };
-        let mut edits = Vec::new();
+        let mut changes = Vec::new();
         if verdict.decision.inject {
             let pod = if template.metadata_path(istio) == template.metadata_path(false) {
                 seen
@@ -275,12 +279,13 @@ impl Job<'_> {
             {
                 let new = injected.get_mut(part).map(Value::take).unwrap_or_default();
                 if pod.get(part) != Some(&new) {
-                    edits.push(edit(document.index, &template.object, path, new));
+                    let below = path.iter().map(|key| Segment::from(*key));
+                    changes.push((template.object.iter().cloned().chain(below).collect(), new));
                 }
             }
         }
         self.verdicts.push(verdict);
-        Ok(edits)
+        Ok(changes)
     }
 
     /// Whether mTLS is demanded in a namespace, by itself or by the mesh's root namespace.
@@ -294,7 +299,7 @@ impl Job<'_> {
     fn quick(
         &self,
         document: &Document,
-        edits: &[DocEdit],
+        changed: &[Vec<Segment>],
         value: &Value,
     ) -> Option<(String, usize)> {
         let own = &self.text[document.span.start..document.span.end];
@@ -304,8 +309,8 @@ impl Job<'_> {
         let mut splicer = Splicer::new(self.text, document)?;
         // A missing parent is written by the map that will hold it, with all that is below.
         let mut paths: Vec<Vec<Segment>> = Vec::new();
-        for edit in edits {
-            let mut path = edit.op.path().to_vec();
+        for path in changed {
+            let mut path = path.clone();
             while get(&document.value, &path).is_none() {
                 path.pop()?;
             }
@@ -342,7 +347,7 @@ impl Job<'_> {
         }
         out.push_str(&self.text[at..]);
         for document in slow {
-            if let Some(text) = edited(&out, &document.edits) {
+            if let Some(text) = edited(&out, document) {
                 out = text;
                 continue;
             }
@@ -386,20 +391,19 @@ fn json(was: &str, value: &Value) -> Option<String> {
 const CAREFUL_EDITS_MAX: usize = 8;
 const CAREFUL_BYTES_MAX: usize = 1 << 20;
 
-fn edited(text: &str, edits: &[DocEdit]) -> Option<String> {
-    if edits.len() > CAREFUL_EDITS_MAX || text.len() > CAREFUL_BYTES_MAX {
+fn edited(text: &str, document: &DocumentEdits) -> Option<String> {
+    if document.paths.len() > CAREFUL_EDITS_MAX || text.len() > CAREFUL_BYTES_MAX {
         return None;
     }
-    sunup_yaml::edit(text, edits, &Limits::default()).ok()
+    let edit = |path: &Vec<Segment>| {
+        let value = get(&document.value, path)?.clone();
+        Some(DocEdit { document: document.index, op: Op::Set { path: path.clone(), value } })
+    };
+    let edits: Vec<DocEdit> = document.paths.iter().map(edit).collect::<Option<_>>()?;
+    sunup_yaml::edit(text, &edits, &Limits::default()).ok()
 }
 
-fn edit(document: usize, object: &[Segment], path: &[&str], value: Value) -> DocEdit {
-    let below = path.iter().map(|key| Segment::from(*key));
-    let path = object.iter().cloned().chain(below).collect();
-    DocEdit { document, op: Op::Set { path, value } }
-}
-
-fn set(root: &mut Value, path: &[Segment], new: &Value) {
+fn set(root: &mut Value, path: &[Segment], new: Value) {
     let mut slot = root;
     for segment in path {
         let next = match segment {
@@ -414,5 +418,5 @@ fn set(root: &mut Value, path: &[Segment], new: &Value) {
         let Some(next) = next else { return };
         slot = next;
     }
-    *slot = new.clone();
+    *slot = new;
 }

@@ -267,7 +267,8 @@ mod tests {
     fn operations_are_written_as_the_rfc_has_them() {
         let ops = check(json!({"a": 1, "b": 2}), json!({"a": 3, "c": null}));
         let want = json!([{"op": "remove", "path": "/b"},
-            {"op": "replace", "path": "/a", "value": 3}, {"op": "add", "path": "/c", "value": null}]);
+            {"op": "replace", "path": "/a", "value": 3},
+            {"op": "add", "path": "/c", "value": null}]);
         assert_eq!(serde_json::to_value(&ops).unwrap(), want);
     }
 

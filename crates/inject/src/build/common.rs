@@ -90,7 +90,10 @@ pub(super) fn args(inputs: &Inputs<'_>, role: &str) -> Vec<Value> {
 pub(super) fn env(inputs: &Inputs<'_>, apps: &[&str]) -> Vec<Value> {
     let settings = inputs.settings;
     let mut env = Vec::with_capacity(24);
-    let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let field = |name: &str, path: &str| {
+        let source = json!({"fieldRef": {"fieldPath": path}});
+        json!({"name": name, "valueFrom": source})
+    };
     if settings.inbound_localhost() {
         env.push(text("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION", "true"));
     }

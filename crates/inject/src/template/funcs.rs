@@ -131,7 +131,12 @@ fn same(args: &[Go]) -> Answer {
 
 /// `annotation META NAME DEFAULT`: the annotation, else the default as text.
 fn annotation(args: &[Go]) -> Answer {
-    let found = field(field(arg(args, 0), "Annotations"), &text(arg(args, 1)));
+    let key = text(arg(args, 1));
+    // The metadata, as Istio's templates write it, or already its annotations.
+    let found = match field(arg(args, 0), "Annotations") {
+        Go::NoValue => field(arg(args, 0), &key),
+        all => field(all, &key),
+    };
     Ok(match found {
         Go::String(s) => Go::from(s.as_str()),
         _ => match arg(args, 2) {

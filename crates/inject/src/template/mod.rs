@@ -49,7 +49,7 @@ impl Templates {
                 name: name.clone(),
                 why: e.to_string(),
             };
-            template.parse(plain_enums(source)).map_err(why)?;
+            template.parse(adapted(source)).map_err(why)?;
             parsed.insert(name.clone(), template);
         }
         Ok(Templates { parsed })
@@ -75,7 +75,12 @@ impl Templates {
     }
 }
 
-/// The engine's values have no methods: an enum's `.String` is the enum itself, which prints so.
-fn plain_enums(source: &str) -> String {
-    source.replace(".InterceptionMode.String", ".InterceptionMode")
+/// What the engine can't do or does dearly, said in its own terms.
+///
+/// Its values have no methods: an enum's `.String` is the enum itself, which prints so. And it
+/// copies arguments: `annotation` needs the annotations, not all of the metadata.
+fn adapted(source: &str) -> String {
+    source
+        .replace(".InterceptionMode.String", ".InterceptionMode")
+        .replace("annotation .ObjectMeta `", "annotation .ObjectMeta.Annotations `")
 }

@@ -115,3 +115,19 @@ fn a_template_that_fails_on_a_pod_is_named() {
     let error = injector.inject(&pod, &Context::default()).unwrap_err().to_string();
     assert!(error.contains("sidecar") && error.contains("no such luck"), "{error}");
 }
+
+#[test]
+fn a_pods_own_network_wins_over_the_meshs() {
+    let mut sources = Sources::default();
+    sources.values("global: {network: n1}").unwrap();
+    let injector = Injector::new(sources.build(Options::default()).unwrap()).unwrap();
+    for (labels, network) in [(json!({}), "n1"), (json!({"topology.istio.io/network": "n2"}), "n2")]
+    {
+        let pod = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a"}]}});
+        let done = injector.inject(&pod, &Context::default()).unwrap().pod;
+        assert_eq!(done["metadata"]["labels"]["topology.istio.io/network"], network);
+        let env = done["spec"]["containers"][0]["env"].as_array().unwrap();
+        let env = env.iter().find(|e| e["name"] == "ISTIO_META_NETWORK").unwrap();
+        assert_eq!(env["value"], network);
+    }
+}

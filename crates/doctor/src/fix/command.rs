@@ -53,8 +53,8 @@ pub(crate) fn patch(subject: &Subject, patch: &Value) -> String {
             patch.to_string().replace('\'', "'\\''")
         ),
         "Pod" => format!(
-            "# a running pod can't be changed: put this into what creates pod {}: {quoted}",
-            subject.name
+            "# put this into the pod template (spec.template) of what creates the pod{}: {quoted}",
+            if subject.pods.is_empty() { String::new() } else { format!(" {}", subject.name) }
         ),
         _ => format!("kubectl {ns}patch {target} --type {how} -p {quoted}"),
     }

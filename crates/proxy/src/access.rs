@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::config::{Config, Encoding};
+use crate::config::Encoding;
 use crate::copy::Moved;
 use crate::metrics::Direction;
 use crate::observe::Protocol;
@@ -47,7 +47,9 @@ impl Record {
 }
 
 /// Writes the line, where there is an access log.
-pub(crate) fn write(shared: &Shared, config: &Config, record: &Record, begun: Instant) {
+pub(crate) fn write(shared: &Shared, record: &Record, begun: Instant) {
+    // The configuration of now: a reload holds for connections that are open.
+    let config = shared.config();
     if config.access_log_file.is_empty() {
         return;
     }

@@ -39,6 +39,12 @@ pub(crate) async fn udp(
     servers: Arc<Vec<SocketAddr>>,
 ) {
     let Ok(socket) = UdpSocket::from_std(socket) else { return };
+    // Answers are known to be the proxy's too: capture keeps them in conntrack's zone for it.
+    if let Some(mark) = shared.config().mark
+        && let Err(error) = sunup_sys::socket::set_mark(&socket, mark)
+    {
+        shared.log.error(format_args!("dns: cannot set the socket mark {mark}: {error}"));
+    }
     let socket = Arc::new(socket);
     let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let mut buffer = vec![0; MESSAGE_MAX];

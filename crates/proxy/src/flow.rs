@@ -13,17 +13,31 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::access::{self, Record};
 use crate::copy::{Counters, Ended, Moved, both_ways};
 use crate::destination::{self, allowed, errno, original, reset};
+use crate::gateway::{self, Routes};
 use crate::metrics::Direction;
 use crate::observe::{Observer, Protocol};
 use crate::state::Shared;
+
+/// What a listener is for.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// Connections that capture leads here.
+    Captured(Direction),
+    /// A gateway's port.
+    Gateway(u16, Arc<Routes>),
+}
 
 /// Accepts for ever. `listening` is since when clients could queue.
 pub(crate) async fn accept(
     shared: Arc<Shared>,
     listener: std::net::TcpListener,
-    direction: Direction,
+    kind: Kind,
     listening: Duration,
 ) {
+    let direction = match kind {
+        Kind::Captured(direction) => direction,
+        Kind::Gateway(..) => Direction::Gateway,
+    };
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(e) => {
@@ -59,7 +73,7 @@ pub(crate) async fn accept(
                 if shared.admit() {
                     flows.open.fetch_add(1, Ordering::Relaxed);
                     let place = Place { shared: Arc::clone(&shared), direction };
-                    tokio::spawn(serve(place, stream, client));
+                    tokio::spawn(serve(place, kind.clone(), stream, client));
                 } else {
                     shared.metrics.failed(direction, None, "limit");
                     shared.log.warn(format_args!(
@@ -101,8 +115,11 @@ impl Drop for Place {
     }
 }
 
-async fn serve(place: Place, client: TcpStream, from: SocketAddr) {
+async fn serve(place: Place, kind: Kind, client: TcpStream, from: SocketAddr) {
     let (shared, direction) = (&place.shared, place.direction);
+    if let Kind::Gateway(port, routes) = kind {
+        return gateway::serve(shared, port, &routes, client, from).await;
+    }
     let config = shared.config();
     let to = original(&client, direction, &config)
         .and_then(|to| allowed(to, direction, &config).map(|()| to));
@@ -158,7 +175,7 @@ pub(crate) async fn relay_after(
             ));
             record.flags = "UF";
             record.details = why;
-            access::write(shared, &config, &record, begun);
+            access::write(shared, &record, begun);
             return reset(client);
         }
     };
@@ -186,7 +203,7 @@ pub(crate) async fn relay_after(
             reset(client);
         }
     }
-    access::write(shared, &config, &record, begun);
+    access::write(shared, &record, begun);
 }
 
 impl Protocol {

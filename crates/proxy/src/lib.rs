@@ -12,6 +12,7 @@ mod copy;
 mod destination;
 mod dns;
 mod flow;
+mod gateway;
 mod http;
 mod log;
 mod metrics;
@@ -23,4 +24,4 @@ mod state;
 pub mod wait;
 
 pub use log::Level;
-pub use run::{Options, effective, sidecar};
+pub use run::{Options, Role, effective, run};

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::config::{Config, ConfigError, Ports, Sources};
+use crate::gateway::Gateway;
 use crate::log::{Level, Log};
 use crate::metrics::Direction;
 use crate::probe::Probers;
@@ -27,8 +28,21 @@ use crate::{agent, dns, flow, http, state};
 /// How often the configuration's file is looked at, and a port that is taken tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// What a proxy is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// One pod's captured connections.
+    Sidecar,
+    /// Connections from elsewhere, by the listeners of this file; read again when it changes.
+    Gateway(PathBuf),
+}
+
 /// What a proxy is started with.
 pub struct Options {
+    /// What it is for.
+    pub role: Role,
+    /// Where the DNS proxy finds its servers: `/etc/resolv.conf`.
+    pub resolv_conf: PathBuf,
     /// When the process began; start times are counted from here.
     pub started: Instant,
     /// The environment.
@@ -81,15 +95,16 @@ pub fn effective(
     Sources { env, mesh, ports: Ports::default() }.resolve()
 }
 
-/// Runs a sidecar until it is asked to end; the process' exit code.
+/// Runs a proxy until it is asked to end; the process' exit code.
 ///
 /// # Errors
 /// No thread or runtime can be made: the system is out of something.
-pub fn sidecar(mut options: Options) -> std::io::Result<u8> {
+pub fn run(mut options: Options) -> std::io::Result<u8> {
     // TPROXY's sockets need an option before they are bound; the injector tells by variable.
     let tproxy =
         options.env.get("ISTIO_META_INTERCEPTION_MODE").is_some_and(|mode| mode == "TPROXY");
-    let wanted = Wanted { capture: true, tproxy, dns: true };
+    let capture = options.role == Role::Sidecar;
+    let wanted = Wanted { capture, tproxy, dns: capture };
     let (bound, errors) = sockets::bind(&options.ports, wanted);
     let listening = options.started.elapsed();
     state::raise_open_files();
@@ -126,11 +141,14 @@ impl Life {
             "listening after {:.1} ms; connections queue until the configuration is read",
             self.listening.as_secs_f64() * 1000.0
         ));
-        let probers = self.probers();
-        let mut served = Served::default();
-        served.endpoints(&shared, &probers, &mut bound);
+        let mut served = Served { probers: self.probers(), ..Served::default() };
+        served.endpoints(&shared, &mut bound);
         let config = self.first_configuration();
         let workers = Workers::start(&shared, config.concurrency)?;
+        let mut gateway = match &self.options.role {
+            Role::Gateway(file) => Some(Gateway::new(&shared, file.clone())),
+            Role::Sidecar => None,
+        };
         // Under a configuration that was refused nothing is served: clients go on queueing.
         let mut held = Some(bound);
         self.release(&workers, &mut held);
@@ -140,7 +158,10 @@ impl Life {
         for error in &errors {
             self.unbound(error);
         }
-        self.obey(orders, workers, served, probers, held, !errors.is_empty()).await
+        if let (Some(gateway), None) = (&mut gateway, &held) {
+            gateway.look(&workers.handles);
+        }
+        self.obey(orders, gateway, workers, served, held, !errors.is_empty()).await
     }
 
     /// Lets the workers at the sockets, once there is a configuration to serve by.
@@ -197,10 +218,11 @@ impl Life {
         if !config.dns_capture {
             return;
         }
-        let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let text = std::fs::read_to_string(&self.options.resolv_conf).unwrap_or_default();
         let servers = Arc::new(dns::servers(&text));
         if servers.is_empty() {
-            let why = "/etc/resolv.conf names no server to ask".to_owned();
+            let file = self.options.resolv_conf.display();
+            let why = format!("{file} names no server to ask");
             self.shared.event(Event::Shut { gate: Gate::Dns, why });
         }
         for socket in udp {
@@ -215,9 +237,9 @@ impl Life {
     async fn obey(
         self,
         mut orders: UnboundedReceiver<Order>,
+        mut gateway: Option<Gateway>,
         workers: Workers,
         mut served: Served,
-        probers: Arc<Probers>,
         mut held: Option<Bound>,
         mut missing: bool,
     ) -> std::io::Result<u8> {
@@ -259,8 +281,11 @@ impl Life {
                     self.release(&workers, &mut held);
                 }
                 _ = look.tick() => {
+                    if let (Some(gateway), None) = (&mut gateway, &held) {
+                        gateway.look(&workers.handles);
+                    }
                     if missing && held.is_none() {
-                        missing = self.bind_again(&workers, &mut served, &probers);
+                        missing = self.bind_again(&workers, &mut served);
                     }
                     let now = self.options.sources();
                     if !same(&now, &last) {
@@ -327,7 +352,7 @@ impl Life {
     }
 
     /// Tries the ports again that couldn't be bound; whether some still can't.
-    fn bind_again(&self, workers: &Workers, served: &mut Served, probers: &Arc<Probers>) -> bool {
+    fn bind_again(&self, workers: &Workers, served: &mut Served) -> bool {
         let ports = &self.options.ports;
         let mut more = Bound::default();
         let mut failed = None;
@@ -341,13 +366,14 @@ impl Life {
             })
         };
         let tproxy = self.wanted.tproxy;
-        more.outbound = again(workers.has(Direction::Outbound), ports.outbound, "outbound", false);
-        more.inbound = again(workers.has(Direction::Inbound), ports.inbound, "inbound", tproxy);
+        let captured = |direction| !self.wanted.capture || workers.has(direction);
+        more.outbound = again(captured(Direction::Outbound), ports.outbound, "outbound", false);
+        more.inbound = again(captured(Direction::Inbound), ports.inbound, "inbound", tproxy);
         more.agent = again(served.agent, ports.agent, "agent", false);
         more.readiness = again(served.readiness, ports.readiness, "readiness", false);
         more.metrics = again(served.metrics, ports.metrics, "metrics", false);
         workers.take(&mut more, self.shared.age());
-        served.endpoints(&self.shared, probers, &mut more);
+        served.endpoints(&self.shared, &mut more);
         match &failed {
             Some(error) => {
                 let why = error.to_string();
@@ -370,18 +396,19 @@ fn same(a: &Result<Sources, ConfigError>, b: &Result<Sources, ConfigError>) -> b
 /// Which of our own endpoints are served.
 #[derive(Debug, Default)]
 struct Served {
+    probers: Arc<Probers>,
     agent: bool,
     readiness: bool,
     metrics: bool,
 }
 
 impl Served {
-    fn endpoints(&mut self, shared: &Arc<Shared>, probers: &Arc<Probers>, bound: &mut Bound) {
+    fn endpoints(&mut self, shared: &Arc<Shared>, bound: &mut Bound) {
         self.agent |= !bound.agent.is_empty();
         self.readiness |= !bound.readiness.is_empty();
         self.metrics |= !bound.metrics.is_empty();
         for listener in bound.agent.drain(..) {
-            let (shared, probers) = (Arc::clone(shared), Arc::clone(probers));
+            let (shared, probers) = (Arc::clone(shared), Arc::clone(&self.probers));
             tokio::spawn(http::serve(listener, move |request, peer| {
                 agent::agent(Arc::clone(&shared), Arc::clone(&probers), request, peer)
             }));
@@ -433,7 +460,12 @@ impl Workers {
                     let Ok(listener) = listener.try_clone() else { continue };
                     let shared = Arc::clone(&self.shared);
                     let _entered = handle.enter();
-                    handle.spawn(flow::accept(shared, listener, direction, listening));
+                    handle.spawn(flow::accept(
+                        shared,
+                        listener,
+                        flow::Kind::Captured(direction),
+                        listening,
+                    ));
                 }
             }
         };

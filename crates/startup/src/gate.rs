@@ -17,6 +17,8 @@ pub enum Gate {
     Workers,
     /// The DNS proxy answers; only where DNS is captured.
     Dns,
+    /// A gateway has read where connections go.
+    Routes,
     /// A gateway serves this port, which a Service leads to.
     Port(u16),
     /// Somebody asked for traffic to go elsewhere, ahead of the end (`POST /drain`).
@@ -30,6 +32,7 @@ impl fmt::Display for Gate {
             Self::Configuration => f.write_str("configuration"),
             Self::Workers => f.write_str("workers"),
             Self::Dns => f.write_str("dns"),
+            Self::Routes => f.write_str("routes"),
             Self::Port(port) => write!(f, "port {port}"),
             Self::Withdrawn => f.write_str("withdrawn"),
         }

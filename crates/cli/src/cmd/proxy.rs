@@ -2,13 +2,14 @@
 //!
 //! Reads arguments and the environment, hands both over, prints; all else is `sunup-proxy`'s.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use sunup_api::port;
 use sunup_proxy::config::Ports;
-use sunup_proxy::{Level, Options};
+use sunup_proxy::{Level, Options, Role};
 
 use super::Global;
 use crate::out;
@@ -23,13 +24,42 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Runs the sidecar: captured connections, readiness, metrics, rewritten probes
-    Sidecar(Sidecar),
+    Sidecar(Run),
+    /// Runs a gateway: TCP, TLS by its server name, HTTP by host and path, on any port
+    #[command(visible_alias = "gateway", after_help = GATEWAY)]
+    Router(Router),
     /// Prints the effective configuration of this environment
     Config(Config),
 }
 
+const GATEWAY: &str = "\
+The file of listeners, read again when it changes:
+  listeners:
+  - {port: 5432, protocol: TCP, to: \"db.shop:5432\"}
+  - port: 443
+    protocol: TLS            # passed through, by the name in its greeting
+    routes:
+    - {hosts: [\"*.example.com\"], to: \"shop.default:8443\"}
+  - port: 80
+    protocol: HTTP           # HTTP/1.1, request by request
+    routes:
+    - {hosts: [shop.example.com], pathPrefix: /api, to: \"api.default:8080\"}
+    - {to: \"web.default:8080\"}
+
+A port below 1024 that may not be bound is served at its stand-in (80 at 8080, 443 at 8443, others
+8000 higher) and tried again; readiness (15021) says so with the remedy until it is bound.";
+
 #[derive(Debug, clap::Args)]
-struct Sidecar {
+struct Router {
+    /// File of listeners and routes
+    #[arg(long, value_name = "FILE", default_value = "/etc/sunup/gateway.yaml")]
+    listeners: PathBuf,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
     #[command(flatten)]
     mesh: Mesh,
     /// Port that outbound capture leads to
@@ -100,7 +130,7 @@ fn level(text: &str) -> Result<Level, String> {
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     // A variable that isn't UTF-8 means nothing to a proxy.
-    let env = std::env::vars_os()
+    let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
     match args.action {
@@ -109,24 +139,34 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
             out::print(global, &format!("{}\n", serde_json::to_string_pretty(&effective)?))?;
             Ok(ExitCode::SUCCESS)
         }
-        Action::Sidecar(sidecar) => {
-            let code = sunup_proxy::sidecar(Options {
-                started,
-                env,
-                mesh_file: Some(sidecar.mesh.file),
-                ports: Ports {
-                    outbound: sidecar.outbound_port,
-                    inbound: sidecar.inbound_port,
-                    agent: sidecar.agent_port,
-                    readiness: sidecar.readiness_port,
-                    metrics: sidecar.metrics_port,
-                    dns: sidecar.dns_port,
-                },
-                log: Box::new(std::io::stdout()),
-                level: sidecar.log_level,
-                log_json: sidecar.log_as_json,
-            })?;
-            Ok(ExitCode::from(code))
-        }
+        Action::Sidecar(args) => start(started, env, args, Role::Sidecar),
+        Action::Router(args) => start(started, env, args.run, Role::Gateway(args.listeners)),
     }
+}
+
+fn start(
+    started: Instant,
+    env: BTreeMap<String, String>,
+    args: Run,
+    role: Role,
+) -> anyhow::Result<ExitCode> {
+    let code = sunup_proxy::run(Options {
+        role,
+        resolv_conf: PathBuf::from("/etc/resolv.conf"),
+        started,
+        env,
+        mesh_file: Some(args.mesh.file),
+        ports: Ports {
+            outbound: args.outbound_port,
+            inbound: args.inbound_port,
+            agent: args.agent_port,
+            readiness: args.readiness_port,
+            metrics: args.metrics_port,
+            dns: args.dns_port,
+        },
+        log: Box::new(std::io::stdout()),
+        level: args.log_level,
+        log_json: args.log_as_json,
+    })?;
+    Ok(ExitCode::from(code))
 }

@@ -185,6 +185,60 @@ fn tproxy_inbound_keeps_the_clients_address() {
 }
 
 #[test]
+fn dns_queries_are_answered_by_udp_and_tcp_and_many_at_once() {
+    with_world("data::dns_queries_are_answered_by_udp_and_tcp_and_many_at_once", |world| {
+        let resolv = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(resolv.path(), "nameserver 10.0.0.1\n").unwrap();
+        world.capture(&["-i", "*", "-b", "*", "-d", "15090,15021,15020", "--redirect-dns"]);
+        let file = resolv.path().to_str().unwrap();
+        let _proxy =
+            world.ready_proxy(&[("ISTIO_META_DNS_CAPTURE", "true"), ("RESOLV_CONF", file)]);
+        let bind = || std::net::UdpSocket::bind("10.0.0.1:53").unwrap();
+        let server = world.outside.run(bind).unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while let Ok((n, from)) = server.recv_from(&mut buffer) {
+                // A forged answer first: another id.
+                let _ = server.send_to(&[&[9, 9, 0x80][..], &[0; 12]].concat(), from);
+                buffer[2] |= 0x80;
+                let _ = server.send_to(&buffer[..n], from);
+            }
+        });
+        world.serve("10.0.0.1:53", echo);
+        let ask = |id: u16| {
+            let ask = || {
+                let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+                socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                socket.connect("10.0.0.1:53").unwrap();
+                let query = [
+                    &id.to_be_bytes()[..],
+                    &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1],
+                ]
+                .concat();
+                socket.send(&query).unwrap();
+                let mut answer = [0; 2048];
+                let n = socket.recv(&mut answer).unwrap();
+                (query, answer[..n].to_vec())
+            };
+            world.pod.run(ask).unwrap()
+        };
+        std::thread::scope(|scope| {
+            for id in 0..60 {
+                scope.spawn(move || {
+                    let (query, answer) = ask(id);
+                    assert_eq!((&answer[..2], answer[2]), (&query[..2], 0x81));
+                    assert_eq!(answer[3..], query[3..]);
+                });
+            }
+        });
+        let mut stream = world.connect("10.0.0.1:53").unwrap();
+        stream.write_all(b"\0\x03abc").unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
+        assert!(world.metrics().contains("sunup_dns_queries_total 61"), "{}", world.metrics());
+    });
+}
+
+#[test]
 fn real_redis_is_served_through_the_sidecar() {
     let test = "data::real_redis_is_served_through_the_sidecar";
     let tools = sunup_testkit::program("redis-server").zip(sunup_testkit::program("redis-cli"));

@@ -5,5 +5,6 @@
 
 mod agent;
 mod data;
+mod gateway;
 mod start;
 mod world;

@@ -83,9 +83,15 @@ fn a_wrong_configuration_is_told_kept_out_and_mended_without_a_restart() {
     let test = "start::a_wrong_configuration_is_told_kept_out_and_mended_without_a_restart";
     with_world(test, |world| {
         world.serve("10.0.0.1:80", echo);
-        let mesh = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(mesh.path(), "accessLogFile: /dev/stdout\nconnectTimeout: soon\n").unwrap();
-        let proxy = world.proxy(&[("MESH_FILE", mesh.path().to_str().unwrap())]);
+        let dir = tempfile::tempdir().unwrap();
+        let mesh = dir.path().join("mesh");
+        // In one step, as a ConfigMap's volume changes.
+        let write = |text: &str| {
+            std::fs::write(dir.path().join("new"), text).unwrap();
+            std::fs::rename(dir.path().join("new"), &mesh).unwrap();
+        };
+        write("accessLogFile: /dev/stdout\nconnectTimeout: soon\n");
+        let proxy = world.proxy(&[("MESH_FILE", mesh.to_str().unwrap())]);
         let mut said = String::new();
         world.until("a 503", || {
             let answer = world.get(15021, "/healthz/ready");
@@ -98,7 +104,7 @@ fn a_wrong_configuration_is_told_kept_out_and_mended_without_a_restart() {
         // Clients queue meanwhile, and are served by the configuration that comes.
         let mut early = world.connect("10.0.0.1:80").unwrap();
         early.write_all(b"early").unwrap();
-        std::fs::write(mesh.path(), "accessLogFile: /dev/stdout\nconnectTimeout: 3s\n").unwrap();
+        write("accessLogFile: /dev/stdout\nconnectTimeout: 3s\n");
         world.until("ready", || world.get(15021, "/healthz/ready").is_ok_and(|a| a.0 == 200));
         let mut back = [0; 5];
         early.read_exact(&mut back).unwrap();
@@ -108,7 +114,7 @@ fn a_wrong_configuration_is_told_kept_out_and_mended_without_a_restart() {
                 .contains("sunup_start_waited_connections_total{direction=\"outbound\"} 1")
         );
         // A second mistake changes nothing for anybody.
-        std::fs::write(mesh.path(), "accessLogFile: [\n").unwrap();
+        write("accessLogFile: [\n");
         proxy.signal("HUP");
         world.until("refused", || world.metrics().contains("sunup_reloads_refused_total 1"));
         assert_eq!(world.get(15021, "/healthz/ready").unwrap().0, 200);

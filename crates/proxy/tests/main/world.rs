@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -105,15 +106,14 @@ impl World {
         connect_in(&self.outside, to)
     }
 
-    /// Starts the proxy with more variables.
+    /// Starts the proxy in the pod with more variables.
     pub(crate) fn proxy(&self, env: &[(&str, &str)]) -> Proxy {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["world::the_proxy_itself", "--exact", "--nocapture", "--test-threads=1"]);
-        command.env(PROXY, log.path()).env("SUNUP_PROXY_MARK", MARK).envs(env.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-        let child = self.pod.run(|| command.spawn().unwrap()).unwrap();
-        Proxy { child, log }
+        start(&self.pod, None, &[env, &[("SUNUP_PROXY_MARK", MARK)]].concat())
+    }
+
+    /// Starts a gateway in the outside world, as an ordinary user if one is named.
+    pub(crate) fn gateway(&self, uid: Option<u32>, file: &Path) -> Proxy {
+        start(&self.outside, uid, &[("GATEWAY_FILE", file.to_str().unwrap())])
     }
 
     /// [`World::proxy`], and waits until it is ready.
@@ -129,13 +129,18 @@ impl World {
     }
 
     pub(crate) fn ask(&self, port: u16, request: &str) -> std::io::Result<(u16, String)> {
-        let mut stream = self.connect(&format!("127.0.0.1:{port}"))?;
-        stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, b)| b);
-        Ok((status, body.to_owned()))
+        exchange(self.connect(&format!("127.0.0.1:{port}"))?, request)
+    }
+
+    /// The same of a gateway, which is outside.
+    pub(crate) fn ask_gateway(&self, port: u16, request: &str) -> std::io::Result<(u16, String)> {
+        exchange(self.connect_from_outside(&format!("127.0.0.1:{port}"))?, request)
+    }
+
+    /// A gateway's readiness.
+    pub(crate) fn gateway_ready(&self) -> (u16, String) {
+        let request = "GET /healthz/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        self.ask_gateway(15021, request).unwrap_or_default()
     }
 
     pub(crate) fn metrics(&self) -> String {
@@ -149,6 +154,30 @@ impl World {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+fn exchange(mut stream: TcpStream, request: &str) -> std::io::Result<(u16, String)> {
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, b)| b);
+    Ok((status, body.to_owned()))
+}
+
+fn start(place: &Namespace, uid: Option<u32>, env: &[(&str, &str)]) -> Proxy {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let anybody = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(log.path(), anybody).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["world::the_proxy_itself", "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(PROXY, log.path()).envs(env.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    if let Some(uid) = uid {
+        command.uid(uid).gid(uid);
+    }
+    let child = place.run(|| command.spawn().unwrap()).unwrap();
+    Proxy { child, log }
 }
 
 fn quick_ipv6() {
@@ -229,7 +258,13 @@ fn the_proxy_itself() {
     let env: BTreeMap<String, String> = std::env::vars().collect();
     let mesh_file = env.get("MESH_FILE").map(PathBuf::from);
     let log = std::fs::File::options().append(true).open(log).unwrap();
-    let code = sunup_proxy::sidecar(sunup_proxy::Options {
+    let role = env
+        .get("GATEWAY_FILE")
+        .map_or(sunup_proxy::Role::Sidecar, |file| sunup_proxy::Role::Gateway(PathBuf::from(file)));
+    let resolv_conf = env.get("RESOLV_CONF").map_or("/dev/null", String::as_str).into();
+    let code = sunup_proxy::run(sunup_proxy::Options {
+        role,
+        resolv_conf,
         started: Instant::now(),
         env,
         mesh_file,

@@ -10,6 +10,7 @@ mod iptables;
 mod netlink;
 pub mod nft;
 pub mod ns;
+pub mod probe;
 pub mod route;
 pub mod socket;
 

@@ -328,7 +328,7 @@ pub const FLAGS: &[Flag] = &[
         Switch,
         &["RUN_VALIDATION"],
         Validate,
-        "Check that capture is in force; exit 126 if not"
+        "Try a connection that must be redirected; exit 126 if it isn't"
     ),
     other!(
         "cleanup-only",

@@ -14,6 +14,7 @@ use sunup_capture::ruleset::{Family, iptables};
 use sunup_capture::settings::{Config, FLAGS, FlagKind, Invocation};
 use sunup_capture::{Direction, Host, Packet, Plan, Protocol, Ruleset, Verdict};
 use sunup_sys::capture::{self as kernel, Applied, Binary, PortState, Report, TableState};
+use sunup_sys::probe::{self, Probed};
 
 use super::{FINDINGS, Global, TROUBLE};
 use crate::out;
@@ -414,7 +415,7 @@ fn set(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
     if line.invocation.dry_run {
         return show(line, global);
     }
-    let (plan, _) = line.plan(global)?;
+    let (plan, host) = line.plan(global)?;
     let s = plan.settings();
     let unknown = s.proxy_uids.iter().find(|uid| !sunup_sys::host::uid_exists(**uid));
     if let Some(uid) = unknown.filter(|_| s.proxy_mark.is_none()) {
@@ -440,9 +441,31 @@ fn set(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
         out::print(global, &format!("capture is {done}\n{}", summary(&plan)))?;
     }
     if line.invocation.validate {
-        let report = kernel::check(Some(&Ruleset::new(&plan)?))?;
-        out::print(global, &report_text(&report))?;
-        if !report.is_whole() {
+        return validate(&plan, &host, global);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `--run-validation`: by behaviour, since the rules may be a CNI plugin's and reading them takes
+/// a privilege that the validation container lacks.
+fn validate(plan: &Plan, host: &Host, global: &Global) -> anyhow::Result<ExitCode> {
+    /// Istio's default of `--probe-timeout`.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+    let own = host.addresses.as_deref().unwrap_or_default();
+    let probed = probe::probe(plan, own, PATIENCE)
+        .context("--run-validation: listening in the proxy's place (is the proxy up already?)")?;
+    match probed {
+        Probed::InForce => out::print(global, "validation: a connection was redirected\n")?,
+        Probed::Nothing => {
+            let text = "validation: these settings redirect nothing that this process could send\n";
+            out::print(global, text)?;
+        }
+        Probed::NotInForce(why) => {
+            let text = format!(
+                "validation: capture is not in force: {why}\n  With a CNI plugin this happens to \
+                 pods scheduled before the plugin was ready: delete the pod\n"
+            );
+            out::print(global, &text)?;
             return Ok(ExitCode::from(NOT_IN_FORCE));
         }
     }

@@ -232,3 +232,28 @@ fn the_iptables_backend_applies_twice_and_cleans() {
             .unwrap();
     });
 }
+
+#[test]
+fn a_probe_tells_by_trying_whether_capture_is_in_force() {
+    use std::time::Duration;
+
+    use sunup_sys::probe::{Probed, probe};
+    with_namespaces("lifecycle::a_probe_tells_by_trying_whether_capture_is_in_force", |_| {
+        let world = crate::world::World::new(&["eth0"]);
+        let own = [crate::world::pod_address(0, false)];
+        let try_it = |plan: &Plan| {
+            world.pod.run(|| probe(plan, &own, Duration::from_millis(300)).unwrap()).unwrap()
+        };
+        let all = plan(&["-i", "*", "--proxy-mark", "7"]);
+        assert!(matches!(try_it(&all), Probed::NotInForce(_)));
+        world.pod.run(|| capture::apply(&Ruleset::new(&all).unwrap()).unwrap()).unwrap();
+        assert_eq!(try_it(&all), Probed::InForce);
+        assert_eq!(try_it(&plan(&["-b", "*"])), Probed::Nothing);
+        // As the proxy's user, which is whose the validation container is.
+        let as_proxy = plan(&["-i", "*", "-b", "*", "-u", "0"]);
+        world.pod.run(|| capture::apply(&Ruleset::new(&as_proxy).unwrap()).unwrap()).unwrap();
+        assert_eq!(try_it(&as_proxy), Probed::InForce);
+        world.pod.run(|| capture::clean().unwrap()).unwrap();
+        assert!(matches!(try_it(&as_proxy), Probed::NotInForce(_)));
+    });
+}

@@ -4,6 +4,9 @@
 //! `sunup-sys`'. The settings are istio-init's own arguments, taken as they come, so that this
 //! command can stand where istio-init stood.
 
+mod help;
+mod report;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -11,13 +14,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use sunup_capture::ruleset::{Family, iptables};
-use sunup_capture::settings::{Config, FLAGS, FlagKind, Invocation};
+use sunup_capture::settings::{Config, Invocation};
 use sunup_capture::{Direction, Host, Packet, Plan, Protocol, Ruleset, Verdict};
-use sunup_sys::capture::{self as kernel, Applied, Binary, PortState, Report, TableState};
+use sunup_sys::capture::{self as kernel, Applied, Binary};
 use sunup_sys::probe::{self, Probed};
 
 use super::{FINDINGS, Global, TROUBLE};
 use crate::out;
+use help::{AFTER_HELP, APPLY, CHECK, CLEAN, EXPLAIN, SHOW, help};
 
 /// Exit code of `--run-validation`, by which Istio's CNI repair knows a broken pod.
 const NOT_IN_FORCE: u8 = 126;
@@ -29,19 +33,6 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
 }
-
-const AFTER_HELP: &str = "\
-Every action takes istio-init's own arguments: `sunup capture apply --help` lists them.
-
-Examples:
-  Capture as istio-init would in a default mesh:
-    sunup capture apply -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -b '*' -d 15090,15021,15020
-  See the rules without setting them:
-    sunup capture show -i '*' -x 10.0.9.0/24
-  Why does this connection fail before the proxy is up?
-    sunup capture explain -i '*' --to 10.0.0.5:6379
-  Is capture in force, and is the start gate holding anything?
-    sunup capture check";
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
@@ -67,114 +58,6 @@ enum Action {
 pub(crate) struct Settings {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     raw: Vec<String>,
-}
-
-const APPLY: &str = "\
-Puts capture in force: one nftables transaction, all or nothing. Applied twice it changes nothing;
-rules of others are never touched. Needs NET_ADMIN, as istio-init does.
-
-Examples:
-  sunup capture apply -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -x '' -b '*' -d 15090,15021,15020
-  sunup capture apply -i 10.0.0.0/8 -b 8080 --start-gate-deadline 30s
-  sunup capture apply --config capture.json --backend iptables";
-const SHOW: &str = "\
-Prints the rules that apply would set, as `nft -f` reads them (with --backend iptables: as
-iptables-restore does). Needs no privilege.
-
-      --format FORMAT
-          text, or json: the settings as they were understood [text]
-
-Examples:
-  sunup capture show -i '*' -b '*' --redirect-dns
-  sunup capture show -i '*' --format json";
-const CHECK: &str = "\
-Says whether capture is in force and what the start gate does. With settings: whether it is in
-force as they say, rule by rule. Exit code 0: in force; 1: not; 2: can't tell. Needs NET_ADMIN in
-the pod's network namespace: an application's container can't see this.
-
-      --format FORMAT
-          text or json [text]
-
-Examples:
-  sunup capture check
-  sunup capture check -i '*' -b '*' --format json
-  sunup capture check --network-namespace /proc/4711/ns/net";
-const EXPLAIN: &str = "\
-Says what happens to the first packet of a connection, by which rule, and why. Needs no privilege
-and sends nothing.
-
-      --to ADDRESS[:PORT]
-          Where it goes (IPv6 with a port: [fd00::1]:80). Required
-      --in, --out
-          It arrives at the pod, or the pod sends it [--out]
-      --udp
-          A datagram; otherwise TCP
-      --uid UID, --gid GID (or --from-uid, --from-gid)
-          The sender, by number; otherwise an ordinary process
-      --from ADDRESS
-          Its source address
-      --interface NAME
-          The interface it leaves or arrives by; otherwise lo for the pod's own addresses
-      --mark MARK
-          Its mark
-      --format FORMAT
-          text or json [text]
-
-Examples:
-  sunup capture explain -i '*' --to 10.0.0.5:6379
-  sunup capture explain -i '*' -x 10.0.9.0/24 --to 10.0.9.9:8200 --uid 1000
-  sunup capture explain -i '*' -b '*' -d 15021 --in --to 10.0.0.7:15021";
-const CLEAN: &str = "\
-Removes Sunup's own tables, and the routing they came with in TPROXY mode. Rules of others stay.
-
-Examples:
-  sunup capture clean
-  sunup capture clean --backend iptables";
-
-/// The help of an action: its words, then the table of arguments.
-fn help(action: &str, words: &str) -> String {
-    let (about, examples) = words.split_once("\n\nExamples:").unwrap_or((words, ""));
-    let mut out = format!("{about}\n\nUsage: sunup capture {action} [ARGUMENTS]\n\n");
-    out.push_str("Arguments (istio-init's, in all of its forms; the last one wins):\n");
-    for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
-        let short = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-        let value = if flag.kind == FlagKind::Value { " VALUE" } else { "[=BOOL]" };
-        let _ = writeln!(out, "  {short}--{}{value}", flag.long);
-        for line in wrap(flag.help, 84) {
-            let _ = writeln!(out, "          {line}");
-        }
-        if !flag.env.is_empty() {
-            let _ = writeln!(out, "          env: {}", flag.env.join(", "));
-        }
-    }
-    out.push_str(
-        "      --config FILE\n          Settings as a JSON object with Istio's field names \
-         (OutboundIPRangesInclude …);\n          arguments win over it. The host is not \
-         asked then: EnableIPv6 is false, and there are\n          no DNS servers, unless the file \
-         says so\n\n\
-         Variables without an argument: ISTIO_OUTBOUND_OWNER_GROUPS, \
-         ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE,\nISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR\n",
-    );
-    if !examples.is_empty() {
-        let _ = write!(out, "\nExamples:{examples}\n");
-    }
-    out
-}
-
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        if lines.last().is_some_and(|l| !l.is_empty() && l.len() + 1 + word.len() > width) {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 /// Runs `sunup capture ACTION …` and `sunup istio-iptables …` without building the whole command
@@ -549,81 +432,9 @@ fn check(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
         line.enter()?;
         kernel::check(None)?
     };
-    let text = if line.json { report_json(&report)? } else { report_text(&report) };
+    let text = if line.json { report::json(&report)? } else { report::text(&report) };
     out::print(global, &text)?;
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
-}
-
-fn report_text(report: &Report) -> String {
-    let mut out = String::new();
-    for (family, state) in &report.tables {
-        let state = match state {
-            TableState::Whole => "in force".to_owned(),
-            TableState::Missing => "not in force: there is no table of Sunup's".to_owned(),
-            TableState::Differs(why) => format!("differs: {why}"),
-        };
-        let _ = writeln!(out, "capture ({family}): {state}");
-    }
-    for missing in &report.routing {
-        let _ = writeln!(out, "missing: {missing}");
-    }
-    for gate in &report.gate {
-        for (port, state) in &gate.ports {
-            let _ =
-                writeln!(out, "start gate ({}, port {port}): {}", gate.family, gate_words(state));
-        }
-        if let Some(state) = &gate.dns {
-            let _ = writeln!(out, "start gate ({}, DNS): {}", gate.family, gate_words(state));
-        }
-        let _ = writeln!(
-            out,
-            "start gate ({}): {} refusals held back, {} let through after the deadline",
-            gate.family, gate.held, gate.expired
-        );
-    }
-    out
-}
-
-fn gate_words(state: &PortState) -> String {
-    match state {
-        PortState::Armed => "armed: nothing was refused since the last listener".into(),
-        PortState::Holding(None) => "holding connections, without a deadline".into(),
-        PortState::Holding(Some(left)) => {
-            format!("holding connections, for {:.1} s yet", left.as_secs_f64())
-        }
-        PortState::Expired => "expired: refusals pass until a listener answers".into(),
-    }
-}
-
-fn report_json(report: &Report) -> anyhow::Result<String> {
-    let state = |state: &TableState| match state {
-        TableState::Whole => serde_json::json!({"state": "in-force"}),
-        TableState::Missing => serde_json::json!({"state": "missing"}),
-        TableState::Differs(why) => serde_json::json!({"state": "differs", "why": why}),
-    };
-    let port = |state: &PortState| match state {
-        PortState::Armed => serde_json::json!({"state": "armed"}),
-        PortState::Holding(left) => {
-            let left = left.map(|left| left.as_millis());
-            serde_json::json!({"state": "holding", "left_ms": left})
-        }
-        PortState::Expired => serde_json::json!({"state": "expired"}),
-    };
-    let tables: serde_json::Map<String, serde_json::Value> =
-        report.tables.iter().map(|(family, s)| ((*family).to_owned(), state(s))).collect();
-    let gates: Vec<serde_json::Value> = report
-        .gate
-        .iter()
-        .map(|gate| {
-            let ports: serde_json::Map<String, serde_json::Value> =
-                gate.ports.iter().map(|(number, s)| (number.to_string(), port(s))).collect();
-            serde_json::json!({"family": gate.family, "ports": ports,
-                "dns": gate.dns.as_ref().map(port), "held": gate.held, "expired": gate.expired})
-        })
-        .collect();
-    let value = serde_json::json!({"in_force": report.is_whole(), "tables": tables,
-        "missing_routing": report.routing, "start_gate": gates});
-    Ok(serde_json::to_string_pretty(&value)? + "\n")
 }
 
 fn explain(line: Line, global: &Global) -> anyhow::Result<ExitCode> {
@@ -713,15 +524,6 @@ mod tests {
         assert_eq!(packet("--to 10.0.0.7:80 --in").interface, None);
         assert_eq!(packet("--to [fd00::1]:80").port, Some(80));
         assert_eq!(packet("--to fd00::1").port, None);
-    }
-
-    #[test]
-    fn help_lists_every_argument_with_a_meaning() {
-        let text = help("apply", APPLY);
-        for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
-            assert!(text.contains(&format!("--{}", flag.long)), "{}", flag.long);
-        }
-        assert!(text.contains("Examples:") && text.lines().all(|line| line.len() <= 100));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sunup_yaml::Segment;
 
 use crate::owner::Owner;
-use crate::value::{at, list_at, text_at};
+use crate::value::{at, list_at, scalar, text_at};
 
 /// A pod template within a document.
 #[derive(Debug, Clone)]
@@ -36,12 +36,21 @@ impl<'v> Template<'v> {
         self.spec
     }
 
-    /// The template as a pod: `metadata` and `spec`.
+    /// The template as a pod: `metadata` and `spec`. Labels and annotations that were written
+    /// without quotes (`true`, `1`) are the strings they stand for, as kube-inject reads them.
     pub(crate) fn pod(&self, istio: bool) -> Value {
         let part = |path: &[&str]| {
             at(self.value, path).cloned().unwrap_or_else(|| Value::Object(Map::new()))
         };
-        let metadata = part(self.metadata_path(istio));
+        let mut metadata = part(self.metadata_path(istio));
+        for key in ["labels", "annotations"] {
+            let all = metadata.get_mut(key).and_then(Value::as_object_mut);
+            for value in all.into_iter().flat_map(Map::values_mut) {
+                if let Some(text) = scalar(value).filter(|_| !value.is_string()) {
+                    *value = Value::String(text.into_owned());
+                }
+            }
+        }
         let entries = [("metadata".to_owned(), metadata), ("spec".to_owned(), part(self.spec))];
         Value::Object(Map::from_iter(entries))
     }

@@ -81,7 +81,12 @@ pub(crate) fn reapply(
         for injected in containers(template, list) {
             let injected = name(injected);
             // What an earlier injection added is no word of the user's; what it kept aside is.
-            let ours = status.as_ref().is_some_and(|s| s.has(list, injected));
+            // A sidecar that turned from classic to native is still ours (Istio takes it for the
+            // user's, and the old image stays).
+            let ours = status.as_ref().is_some_and(|s| {
+                let moved = || LISTS.iter().any(|l| s.has(l, injected));
+                s.has(list, injected) || (hooks == Hooks::Replace && moved())
+            });
             let own =
                 written(list, injected, |l| crate::value::list_at(kept, &[l])).or_else(|| {
                     if ours { None } else { written(list, injected, |l| containers(original, l)) }

@@ -186,8 +186,8 @@ fn errors_say_where_and_what_to_do() {
     let bad = DEPLOYMENT.replace("note: 'quoted'", "sidecar.istio.io/proxyCPU: lots");
     let error = refused(&format!("a: b\n---\n{bad}"));
     assert!(error.starts_with("4: Deployment/web: ") && error.contains("proxyCPU"), "{error}");
-    let error = refused(&DEPLOYMENT.replace("note: 'quoted'", "note: true"));
-    assert!(error.contains("a boolean"), "{error}");
+    let error = refused(&DEPLOYMENT.replace("- name: migrate", "- name: 5"));
+    assert!(error.contains("initContainers[0].name is a number"), "{error}");
 }
 
 #[test]
@@ -201,4 +201,14 @@ fn a_namespace_that_demands_mtls_is_warned_about() {
     assert!(warned(&format!("{strict}{DEPLOYMENT}")));
     assert!(!warned(&format!("{}{DEPLOYMENT}", strict.replace("STRICT", "PERMISSIVE"))));
     assert!(!warned(DEPLOYMENT));
+}
+
+#[test]
+fn labels_without_quotes_are_the_strings_they_stand_for() {
+    let text = DEPLOYMENT.replace("note: 'quoted'", "note: true");
+    let read = sunup_yaml::read_values(&inject(&text).text, &sunup_yaml::Limits::default());
+    let template = &read.documents[0].value["spec"]["template"];
+    assert_eq!(template["metadata"]["annotations"]["note"], "true");
+    let text = DEPLOYMENT.replace("{app: web}", "{app: web, sidecar.istio.io/inject: false}");
+    assert_eq!(inject(&text).text, text);
 }

@@ -196,3 +196,13 @@ fn vaults_address_is_excluded_where_its_agent_runs_before_the_proxy() {
     let done = injected(&json!({}), CLASSIC, false, &named);
     assert!(done.reasons.iter().any(|r| r.level == Level::Warning && r.text.contains("CIDR")));
 }
+
+#[test]
+fn a_sidecar_that_turns_native_is_made_anew() {
+    let classic = injected(&json!({}), CLASSIC, false, &pod(json!({}))).pod;
+    let values = json!({"global": {"sunup": {"image": "registry.example/sunup:2"}}});
+    let done = injected(&values, NATIVE, false, &classic).pod;
+    assert_eq!(proxy(&done)["image"], "registry.example/sunup:2");
+    assert_eq!(done["spec"]["containers"].as_array().unwrap().len(), 1);
+    assert_eq!(injected(&values, NATIVE, false, &done).pod, done);
+}

@@ -194,4 +194,19 @@ mod tests {
         rewrite(&mut pod, 15020);
         assert_eq!(pod, once);
     }
+
+    #[test]
+    fn a_container_that_came_later_joins_those_known_before() {
+        let mut pod = pod();
+        rewrite(&mut pod, 15020);
+        crate::value::set_annotation(&mut pod, "sidecar.istio.io/status", "{}".to_owned());
+        let late = json!({"name": "late", "livenessProbe": {"tcpSocket": {"port": 81}}});
+        pod["spec"]["containers"].as_array_mut().unwrap().push(late);
+        rewrite(&mut pod, 15020);
+        let env = pod["spec"]["containers"][1]["env"].as_array().unwrap();
+        assert_eq!(env.len(), 1);
+        let told: Value = serde_json::from_str(env[0]["value"].as_str().unwrap()).unwrap();
+        assert_eq!(told["/app-health/late/livez"]["tcpSocket"]["port"], 81);
+        assert_eq!(told["/app-health/a/readyz"]["httpGet"]["port"], 80);
+    }
 }

@@ -120,7 +120,10 @@ fn write_chain(out: &mut String, family: Family, chain: &Chain) -> std::fmt::Res
 
 /// One rule as nft writes it, with its id as comment.
 fn show_rule(family: Family, rule: &Rule) -> String {
-    let words: Vec<String> = rule.exprs.iter().map(|expr| show_expr(family, expr)).collect();
+    // An interface called `+` is any interface: no match at all.
+    let any = |expr: &&Expr| !matches!(expr, Expr::Iif(n) | Expr::Oif(n) if n == "+");
+    let words: Vec<String> =
+        rule.exprs.iter().filter(any).map(|expr| show_expr(family, expr)).collect();
     format!("{} comment \"{}\"", words.join(" "), rule.id)
 }
 

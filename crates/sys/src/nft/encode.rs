@@ -242,16 +242,18 @@ impl<'m> Program<'m> {
     }
 
     fn interface(&mut self, key: u32, name: &str) {
-        self.meta(key);
         match name.strip_suffix('+') {
+            // Any interface: no match at all.
+            Some("") => {}
             // Only the stem is compared.
-            Some(stem) if !stem.is_empty() => self.compare(stem.as_bytes(), false),
-            // Any name at all: nothing to compare, but the load must not be left dangling, so
-            // compare with the empty name.
-            Some(_) => self.compare(&[0; 16], true),
+            Some(stem) => {
+                self.meta(key);
+                self.compare(stem.as_bytes(), false);
+            }
             None => {
                 let mut padded = [0; 16];
                 padded[..name.len()].copy_from_slice(name.as_bytes());
+                self.meta(key);
                 self.compare(&padded, false);
             }
         }

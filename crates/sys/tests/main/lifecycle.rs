@@ -60,7 +60,7 @@ const PLANS: &[&[&str]] = &[
         "7",
         "--start-gate-deadline=1500ms",
     ],
-    &["-i", "0.0.0.0/0,::/0", "-b", "0:65535", "--start-gate=off", "--proxy-mark", "7"],
+    &["-i", "0.0.0.0/0,::/0", "-b", "0:65535", "--start-gate=off", "--proxy-mark", "7", "-c", "+"],
 ];
 
 fn nft(args: &[&str]) -> String {

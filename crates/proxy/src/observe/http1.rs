@@ -1,6 +1,7 @@
 //! HTTP/1 framing, as much as counting needs (RFC 9112): where a message begins and ends, and a
 //! response's status. Holds at most one short line and the methods of unanswered requests.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::Lost;
@@ -49,21 +50,26 @@ impl Default for Messages {
 }
 
 impl Messages {
-    /// Takes up to the end of a line; the line, where it is complete.
-    fn line(&mut self, bytes: &mut &[u8]) -> Option<Vec<u8>> {
+    /// Takes up to the end of a line; the line, where it is complete. Nothing is copied of a line
+    /// that came whole.
+    fn line<'b>(&mut self, bytes: &mut &'b [u8]) -> Option<Cow<'b, [u8]>> {
         let end = memchr::memchr(b'\n', bytes);
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let room = LINE_KEPT - self.line.len().min(LINE_KEPT);
-        self.line.extend_from_slice(&part[..part.len().min(room)]);
+        let kept = &part[..part.len().min(room)];
         *bytes = end.map_or(&[][..], |end| &bytes[end + 1..]);
+        if end.is_some() && self.line.is_empty() {
+            return Some(Cow::Borrowed(kept.strip_suffix(b"\r").unwrap_or(kept)));
+        }
+        self.line.extend_from_slice(kept);
         end?;
         if self.line.last() == Some(&b'\r') {
             self.line.pop();
         }
-        Some(std::mem::take(&mut self.line))
+        Some(Cow::Owned(std::mem::take(&mut self.line)))
     }
 
-    /// Whether `length` bytes go by without being looked at; what is left of it.
+    /// What is left of `length` bytes that go by without being looked at.
     fn skip(bytes: &mut &[u8], length: u64) -> u64 {
         let n = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
         *bytes = &bytes[n..];

@@ -1,4 +1,4 @@
-//! Waiting for a proxy to be ready, for entrypoints and postStart hooks.
+//! Waiting for a proxy to be ready, and other requests of entrypoints and hooks to it.
 //!
 //! Plain blocking sockets: this runs in the application's container, alone.
 
@@ -92,6 +92,34 @@ impl Wait {
     }
 }
 
+/// Sends one request without a body to a port of this pod's agent; status and body.
+///
+/// # Errors
+/// In words: nobody listens, or the answer isn't HTTP.
+pub fn request(port: u16, method: &str, path: &str) -> Result<(u16, String), String> {
+    let token = |b: u8| b > b' ' && b != 0x7f;
+    if method.is_empty() || !method.bytes().all(token) || !path.bytes().all(token) {
+        return Err(format!("{method:?} {path:?} is not a request"));
+    }
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let limit = Duration::from_secs(10);
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        let path = path.trim_start_matches('/');
+        let head = "Host: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(format!("{method} /{path} HTTP/1.1\r\n{head}").as_bytes())?;
+        let mut answer = Vec::new();
+        stream.take(16 << 20).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    let answer = ask().map_err(|e| format!("{address}: {e}"))?;
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok());
+    let status = status.filter(|_| answer.starts_with("HTTP/1."));
+    let status = status.ok_or_else(|| format!("{address}: the answer is not HTTP"))?;
+    Ok((status, answer.split_once("\r\n\r\n").map_or("", |(_, b)| b).to_owned()))
+}
+
 /// Authority with port, and path.
 fn split(url: &str) -> Option<(String, String)> {
     let rest = url.strip_prefix("http://")?;
@@ -127,6 +155,23 @@ mod tests {
         for wrong in ["https://a/", "localhost:15021", "http:///x", "http://a/\r\nX: y"] {
             assert_eq!(split(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_request_brings_status_and_body() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = [0; 1024];
+            let n = stream.read(&mut asked).unwrap();
+            assert!(asked[..n].starts_with(b"POST /drain HTTP/1.1\r\n"));
+            write!(stream, "HTTP/1.1 403 No\r\n\r\nwhy").unwrap();
+        });
+        assert_eq!(request(port, "POST", "drain").unwrap(), (403, "why".to_owned()));
+        server.join().unwrap();
+        assert!(request(port, "POST", "drain").is_err(), "nobody listens any more");
+        assert!(request(port, "GET x", "/").is_err());
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod proxy;
 #[cfg(target_os = "linux")]
+mod request;
+#[cfg(target_os = "linux")]
 mod wait;
 
 use std::process::ExitCode;
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Proxy(proxy::Args),
     #[cfg(target_os = "linux")]
+    Request(request::Args),
+    #[cfg(target_os = "linux")]
     Wait(wait::Args),
 }
 
@@ -81,6 +85,8 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Logs(args) => logs::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Proxy(args) => proxy::run(args, global),
+        #[cfg(target_os = "linux")]
+        Command::Request(args) => request::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Wait(args) => wait::run(args, global),
     }

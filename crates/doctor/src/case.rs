@@ -116,12 +116,23 @@ impl<'a> Case<'a> {
     fn decide(&self, destination: &Destination, uid: Option<u32>) -> Option<Decision> {
         let ip = match &destination.host {
             Peer::Ip(ip) => *ip,
-            Peer::Name(name) => self.resolve(name)?,
+            Peer::Name(name) => match self.resolve(name) {
+                Some(ip) => ip,
+                None => return self.decide_by_port(destination.port, uid),
+            },
         };
         if ip.is_ipv6() && !self.capture.family_known {
             return None;
         }
         Some(self.capture.plan.outbound(ip, destination.port, uid))
+    }
+
+    /// An excluded port needs no address; nothing else can be said of a name.
+    fn decide_by_port(&self, port: Option<u16>, uid: Option<u32>) -> Option<Decision> {
+        // TEST-NET-3 (RFC 5737): no settings name it.
+        let anywhere = IpAddr::from([203, 0, 113, 1]);
+        let decision = self.capture.plan.outbound(anywhere, Some(port?), uid);
+        (decision.rule == "outbound-port-excluded").then_some(decision)
     }
 
     /// The cluster address of a Service's name, as the pod's resolver would find it.

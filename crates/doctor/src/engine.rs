@@ -66,6 +66,14 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
     let ns = scope.namespace.as_ref().map(|n| format!("-n {n} ")).unwrap_or_default();
     let has = |f: fn(&sunup_evidence::snapshot::PodFacts) -> bool| snapshot.pods.iter().any(f);
     let mut missing = Vec::new();
+    let known = snapshot.workloads.iter().any(|(w, _)| w.metadata.name == name)
+        || snapshot.pods.iter().any(|p| {
+            let subject = sunup_evidence::subject::of(p, snapshot);
+            subject.name == name || p.name.as_deref() == Some(name)
+        });
+    if !known {
+        missing.push(format!("anything that names {kind}/{name}: is the name right?"));
+    }
     if !has(|p| p.pod.is_some()) {
         missing.push("the pod object".to_owned());
     }

@@ -14,6 +14,9 @@ use crate::fix::{AnnotationValue, Change, Remedy};
 use crate::mesh::{Mesh, Version, inner_yaml};
 use crate::rules::init_before_proxy::Cause;
 
+/// The release that knows the annotation that holds the application (RULES.md 1.4).
+const HOLD_SINCE: Version = Version(1, 8);
+
 /// The address of a destination that start-up needs, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Needed {
@@ -89,11 +92,15 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
         }
     }
     let url = format!("http://localhost:{}/healthz/ready", port::AGENT);
-    found.push(Remedy::advice(
+    let wait = Remedy::advice(
         "wait-endpoint",
         "let the application wait until its proxy is ready",
         format!("until curl -fsS -o /dev/null {url}; do sleep 1; done"),
-    ));
+    );
+    // What the running pods cannot carry out must not come first.
+    let first =
+        if found.first().is_some_and(|r| r.safety == Safety::Unsafe) { 0 } else { found.len() };
+    found.insert(first, wait);
     found.into_iter().map(|r| r.with_live(live)).collect()
 }
 
@@ -102,12 +109,14 @@ fn hold_beside(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remedy
     if case.shape.holds {
         return None;
     }
-    match case.manifest {
+    let remedy = match case.manifest {
         // The manifest may carry it by now though the pod that failed did not: then the remedy is
         // there, and only a restart is missing.
         Some(_) => hold(None),
         None => hold(template),
-    }
+    }?;
+    let old = case.mesh.istio_by_objects.is_some_and(|v| v < HOLD_SINCE);
+    Some(if old { remedy.unsafe_because("takes an upgrade to Istio 1.8 first") } else { remedy })
 }
 
 /// What a reader would expect among the remedies, and why it is not there.
@@ -129,19 +138,14 @@ pub(crate) fn remarks(case: &Case<'_>, restarted: bool) -> Vec<String> {
                 .to_owned(),
         );
     }
-    // RULES.md 1.4: the pod annotation since 1.8.
-    if let Some(version) = case.mesh.istio.filter(|v| *v < Version(1, 8)) {
+    if let Some(version) = case.mesh.istio.filter(|v| *v < HOLD_SINCE) {
         said.push(format!(
             "The proxy is of Istio {version}: the annotation that holds the application is known \
              to injectors from 1.8 on, so it takes an upgrade, or the application that waits."
         ));
     }
-    if case.mesh.carries_native_sidecars() == Some(false) {
-        said.push(
-            "A native sidecar is not offered: it needs Istio 1.24 and Kubernetes 1.29 on every \
-             node."
-                .to_owned(),
-        );
+    if let Some(why) = case.mesh.no_native_sidecars() {
+        said.push(format!("A native sidecar is not offered: {why}."));
     }
     said
 }

@@ -18,6 +18,8 @@ pub(crate) struct Mesh {
     pub(crate) kubelet: Option<Version>,
     /// The proxies' version, from their images.
     pub(crate) istio: Option<Version>,
+    /// The proxies' version as the objects say it, the kubelet's events left out.
+    pub(crate) istio_by_objects: Option<Version>,
     /// A managed control plane (Cloud Service Mesh): no IstioOperator, no Helm values.
     pub(crate) managed: bool,
 }
@@ -70,9 +72,21 @@ impl Mesh {
         }
         mesh.kubelet =
             snapshot.nodes.iter().filter_map(|(_, n)| Version::parse(&n.kubelet_version)).min();
-        mesh.istio = istio_version(snapshot);
+        mesh.istio_by_objects = version_by_objects(snapshot);
+        mesh.istio = mesh.istio_by_objects.into_iter().chain(version_by_events(snapshot)).min();
         mesh.managed = is_managed(snapshot);
         mesh
+    }
+
+    /// Why not, in words, where [`Mesh::carries_native_sidecars`] says no.
+    pub(crate) fn no_native_sidecars(&self) -> Option<String> {
+        let istio = self.istio.filter(|v| *v < Version(1, 24));
+        let kubelet = self.kubelet.filter(|v| *v < Version(1, 29));
+        match (istio, kubelet) {
+            (Some(v), _) => Some(format!("it needs Istio 1.24, and the proxy here is of {v}")),
+            (None, Some(v)) => Some(format!("it needs Kubernetes 1.29, and a node here runs {v}")),
+            (None, None) => None,
+        }
     }
 
     /// Whether a pod annotation can turn a sidecar into a native one, and the kubelets run it.
@@ -91,19 +105,18 @@ impl Mesh {
     }
 }
 
-/// The oldest version that the proxies' images, istiod's image or the kubelet's events about them
-/// name.
-fn istio_version(snapshot: &Snapshot) -> Option<Version> {
+/// The oldest version that the proxies' images or istiod's image name.
+fn version_by_objects(snapshot: &Snapshot) -> Option<Version> {
     let pods = snapshot.pods.iter().filter_map(|p| p.object()).map(|p| &p.spec);
     let workloads = snapshot.workloads.iter().map(|(w, _)| &w.template.spec);
-    let images = pods.chain(workloads).filter_map(proxy_version);
+    pods.chain(workloads).filter_map(proxy_version).min()
+}
+
+/// The oldest version that the kubelet's events about the proxy name.
+fn version_by_events(snapshot: &Snapshot) -> Option<Version> {
     let events = snapshot.pods.iter().flat_map(|p| p.events_of(container::PROXY));
-    let pulled = events.filter_map(|r| {
-        // `Container image "docker.io/istio/proxyv2:1.3.3" already present on machine`
-        let image = r.event.message.split('"').nth(1)?;
-        image_version(image)
-    });
-    images.chain(pulled).min()
+    // `Container image "docker.io/istio/proxyv2:1.3.3" already present on machine`
+    events.filter_map(|r| image_version(r.event.message.split('"').nth(1)?)).min()
 }
 
 /// The version of a proxy's or istiod's image; `auto` and digests have none.

@@ -135,7 +135,8 @@ fn locate(case: &Case<'_>, at: Timestamp) -> Place {
     case.windows.locate(at)
 }
 
-fn just_after_ready(case: &Case<'_>, at: Timestamp) -> bool {
+/// Whether an instant follows the proxy's ready line so closely that either may have come first.
+pub(crate) fn just_after_ready(case: &Case<'_>, at: Timestamp) -> bool {
     match case.windows.locate(at) {
         Place::After(i) => case.windows.ready_by(i).is_some_and(|ready| at < ready + SKEW),
         _ => false,

@@ -21,6 +21,8 @@ pub struct Collector {
     pods: BTreeMap<(Option<String>, String), PodFacts>,
     /// Logs and events of which the input does not say whose they are, by file.
     orphans: BTreeMap<Arc<str>, PodFacts>,
+    /// Names of pods of namespaces that were not asked for: their logs may name no namespace.
+    elsewhere: std::collections::HashSet<String>,
     joining: HashMap<(Arc<str>, Arc<ContainerKey>), Joining>,
     snapshot: Snapshot,
 }
@@ -146,6 +148,7 @@ impl Collector {
             Object::Pod(pod) if is_live(&pod) => {
                 let meta = &pod.metadata;
                 if !self.scope.admits_object(meta.namespace.as_deref(), Some(&meta.name)) {
+                    self.elsewhere.insert(meta.name.clone());
                     return;
                 }
                 let id = (meta.namespace.clone(), meta.name.clone());
@@ -185,6 +188,8 @@ impl Collector {
         self.flush_joiners();
         self.adopt_orphans();
         self.merge_namespaces();
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        self.pods.retain(|(ns, name), _| ns.is_some() || !elsewhere.contains(name));
         let mut snapshot = self.snapshot;
         let mut pods: Vec<PodFacts> =
             self.pods.into_values().chain(self.orphans.into_values()).collect();

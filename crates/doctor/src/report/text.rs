@@ -385,6 +385,10 @@ impl Page<'_> {
 fn class(fix: &Fix) -> String {
     match fix.safety {
         Safety::Safe => format!("[{}]", fix.id),
+        // Nothing that could be applied: somebody's own work.
+        Safety::Unsafe if fix.patch.is_none() && fix.diff.is_none() => {
+            format!("[{}, advice]", fix.id)
+        }
         Safety::Unsafe => format!("[{}, unsafe]", fix.id),
     }
 }

@@ -120,8 +120,9 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
     let verdict = match (burst, progress) {
         (Some(b), _) if refusals::is_strong(b) => Verdict::Confirmed,
         (Some(_), _) => Verdict::Likely,
-        // Stuck in a cell where it can reach nothing, but it does not say so.
-        (None, Progress::Stuck) if wants_network(name) && !says_why(log) => Verdict::Likely,
+        // Stuck in a cell where it can reach nothing, and its own words were not handed over. A log
+        // that tells of no refusal tells of another reason.
+        (None, Progress::Stuck) if wants_network(name) && log.files.is_empty() => Verdict::Likely,
         (None, Progress::Stuck) if log.files.is_empty() => {
             return out.unknown.push(log_missing(case, name));
         }
@@ -202,11 +203,6 @@ fn wants_network(name: &str) -> bool {
     name == container::VAULT_AGENT_INIT
 }
 
-/// Its log names another reason.
-fn says_why(log: &ContainerLog) -> bool {
-    !log.symptoms.is_empty() || !log.friends.is_empty()
-}
-
 /// Addresses that the init container needs: from its own errors, its settings, or the Service.
 fn needed(case: &Case<'_>, name: &str, log: &ContainerLog) -> Vec<Needed> {
     let mut found: Vec<Needed> = Vec::new();
@@ -275,7 +271,11 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
     evidence.push(order_evidence(case));
     let needed = needed(case, name, log);
     let to = needed.first().map_or_else(
-        || log.refusals.first().map_or("anything".to_owned(), |b| refusals::show(&b.destinations)),
+        || {
+            log.refusals
+                .first()
+                .map_or("its destination".to_owned(), |b| refusals::show(&b.destinations))
+        },
         |n| n.ip.to_string(),
     );
     let summary = match cause {

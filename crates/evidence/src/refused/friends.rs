@@ -256,7 +256,9 @@ fn bare_item(before: &str, after: &str) -> bool {
 fn explained(before: &str, after: &str) -> bool {
     let of_words = after.trim_start_matches(['"', '\'', '`', '”', '’']);
     let quoted = of_words.len() < after.len();
-    quoted && (of_words.starts_with(" means") || of_words.starts_with(" usually means"))
+    after.starts_with(" troubleshooting")
+        || before.ends_with("docs: see ")
+        || quoted && (of_words.starts_with(" means") || of_words.starts_with(" usually means"))
         || before.contains("handler for ")
 }
 

@@ -31,6 +31,10 @@ pub(crate) fn with_world(test: &str, body: impl FnOnce(&World)) {
         let what = "network namespaces (root, or user.max_user_namespaces above zero)";
         let Some(out) = sunup_testkit::require(test, what, again.output().ok()) else { return };
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        // What was skipped in there is told out here.
+        for line in said.lines().filter(|line| line.starts_with("SKIPPED")) {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
         assert!(out.status.success(), "{}{said}", String::from_utf8_lossy(&out.stdout));
         return;
     }

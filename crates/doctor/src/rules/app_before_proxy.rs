@@ -217,10 +217,12 @@ fn fault(
             target(first)
         )
     } else {
-        format!(
-            "{who} connected to {} before istio-proxy was ready, and was refused",
-            target(first)
-        )
+        let when = if swapped(case, first) {
+            "just as istio-proxy became"
+        } else {
+            "before istio-proxy was"
+        };
+        format!("{who} connected to {} {when} ready, and was refused", target(first))
     };
     let mut points = timeline::of(case.facts, &case.shape, &case.windows);
     let mut evidence = Vec::new();
@@ -329,6 +331,13 @@ fn explanation(
         why.push(format!("The first refusal is {bound} {}{many}.", show(t)));
     }
     why.push(window_in_words(case, instance));
+    if swapped(case, first) {
+        why.push(
+            "The refusal is stamped after that, by less than half a second: the runtime stamps \
+             two containers' lines on its own account, so which came first is not proven."
+                .to_owned(),
+        );
+    }
     why.push(
         "While capture is in force and nothing listens on 15001, the kernel answers every \
          captured connection with a reset: the application sees ECONNREFUSED from an address \
@@ -353,6 +362,11 @@ fn explanation(
         why.push("Some lines have no time and were not counted.".to_owned());
     }
     why
+}
+
+/// Stamped after the proxy's ready line, but too close to it to tell.
+fn swapped(case: &Case<'_>, first: &Sorted<'_>) -> bool {
+    first.burst.first().at.is_some_and(|at| refusals::just_after_ready(case, at))
 }
 
 fn window_in_words(case: &Case<'_>, instance: usize) -> String {

@@ -150,7 +150,9 @@ fn json(body: &[u8], whole: bool) -> Option<Format> {
 
 /// Lines that begin with a brace: at least half of them must be JSON.
 fn json_lines(text: &[u8], whole: bool) -> Option<Format> {
-    if lists::is_list(text) {
+    // `kubectl get -o json | jq -c`: an object, or one on each line.
+    let of_kubectl = text.starts_with(b"{\"apiVersion\"") || text.starts_with(b"{\"kind\"");
+    if lists::is_list(text) || of_kubectl && !is_log_entry(text) {
         return Some(Format::Documents);
     }
     let end = if whole { text.len() } else { memchr::memrchr(b'\n', text).unwrap_or(text.len()) };

@@ -197,13 +197,19 @@ pub fn notice(line: &LogLine<'_>, scope: &Scope) -> Option<Noticed> {
     if !scope.admits(&line.container, line.at) {
         return None;
     }
+    notice_admitted(line, &Arc::new(ContainerKey::from(&line.container)))
+}
+
+/// Like [`notice`], for a line that the scope admits and whose container is owned already.
+#[must_use]
+pub fn notice_admitted(line: &LogLine<'_>, container: &Arc<ContainerKey>) -> Option<Noticed> {
     let signs = signs(&line.text);
     if signs.is_empty() {
         return None;
     }
     Some(Noticed {
         at: line.at,
-        container: Arc::new(ContainerKey::from(&line.container)),
+        container: Arc::clone(container),
         text: cut(&line.text, TEXT_MAX).into(),
         line: line.line,
         signs,

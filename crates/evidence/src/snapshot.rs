@@ -95,7 +95,8 @@ const OCCURRENCES_MAX: usize = 64;
 
 impl EventRun {
     pub(crate) fn new(event: Event) -> Self {
-        let mut run = EventRun { occurrences: Vec::new(), event };
+        // Most events come once.
+        let mut run = EventRun { occurrences: Vec::with_capacity(1), event };
         let first = run.event.clone();
         run.add(&first);
         run

@@ -1,10 +1,11 @@
 //! What is known about a file while its pieces are read.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use sunup_evidence::line::ContainerKey;
-use sunup_evidence::object::{Manifest, Object, Origin};
+use sunup_evidence::object::{Manifest, Object, Origin, Pod};
 use sunup_evidence::record::Place;
 use sunup_evidence::scope::Scope;
 
@@ -29,6 +30,23 @@ pub(crate) struct File<'r> {
     pub(crate) is_log: bool,
     pub(crate) scope: &'r Scope,
     pub(crate) filter: &'r Filter,
+    /// Marks of proxies whose log was noted in earlier blocks (see [`crate::proxies`]).
+    pub(crate) proxies: HashSet<u64>,
+}
+
+/// Gives back what a pod's lists have room for beyond what they hold: clusters have thousands of
+/// pods, and a container's entry is large.
+fn fit(pod: &mut Pod) {
+    let spec = &mut pod.spec;
+    for containers in [&mut spec.init_containers, &mut spec.containers] {
+        containers.shrink_to_fit();
+        containers.iter_mut().for_each(|container| container.env.shrink_to_fit());
+    }
+    let status = &mut pod.status;
+    status.init_container_statuses.shrink_to_fit();
+    status.container_statuses.shrink_to_fit();
+    status.conditions.shrink_to_fit();
+    pod.metadata.owner_references.shrink_to_fit();
 }
 
 impl File<'_> {
@@ -40,7 +58,7 @@ impl File<'_> {
     /// Notes an object with where it came from.
     pub(crate) fn object(
         &self,
-        object: Object,
+        mut object: Object,
         line: u64,
         document: usize,
         item: Option<usize>,
@@ -48,6 +66,9 @@ impl File<'_> {
         out: &mut Out,
     ) {
         let place = Place::new(&self.label, line);
+        if let Object::Pod(pod) = &mut object {
+            fit(pod);
+        }
         if let Object::Event(mut event) = object {
             event.place = Some(place);
             out.items.push(Item::Event(*event));
@@ -86,6 +107,7 @@ impl<'r> File<'r> {
             is_log: self.is_log,
             scope: self.scope,
             filter: self.filter,
+            proxies: HashSet::new(),
         }
     }
 }

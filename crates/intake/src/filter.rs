@@ -8,10 +8,11 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use sunup_api::container;
 use sunup_evidence::line;
 use sunup_evidence::scope::Scope;
 
-use crate::search::Search;
+use crate::search::{Hit, Search};
 
 /// Raw marks of entries that are no log lines: events and objects inside a log export.
 const EVENT_MARKS: &[&str] = &["involvedObject", "\"regarding\"", "apiVersion"];
@@ -55,12 +56,12 @@ impl Filter {
 
     /// Where the next line of a plain log that may matter has a mark, at or behind `from`.
     pub(crate) fn next_text(&self, block: &[u8], from: usize) -> Option<usize> {
-        next(SEARCHES.text.as_ref(), block, from)
+        next(SEARCHES.text.as_ref(), block, from).map(|hit| hit.start)
     }
 
-    /// The same for JSON.
-    pub(crate) fn next_json(&self, block: &[u8], from: usize) -> Option<usize> {
-        next(SEARCHES.json.as_ref(), block, from)
+    /// The marks of a block of JSON, entry by entry.
+    pub(crate) fn json<'b>(&self, block: &'b [u8]) -> Marks<'b> {
+        Marks { block, next: mark(block, 0) }
     }
 
     /// Whether an entry can belong to the pod or workload that was asked for.
@@ -75,14 +76,65 @@ impl Filter {
 }
 
 /// Without a search (a literal too short for it) everything is looked at.
-fn next(search: Option<&Search>, block: &[u8], mut from: usize) -> Option<usize> {
-    let Some(search) = search else { return (from < block.len()).then_some(from) };
+fn next<'s>(search: Option<&'s Search>, block: &[u8], mut from: usize) -> Option<Hit<'s>> {
+    let Some(search) = search else {
+        let hit = Hit { start: from, text: b"", behind: from + 1 };
+        return (from < block.len()).then_some(hit);
+    };
     loop {
-        let (start, text) = search.next(block, from)?;
-        if !text.starts_with(b"\\u00") || is_letter_or_digit(block, start) {
-            return Some(start);
+        let hit = search.next(block, from)?;
+        if !hit.text.starts_with(b"\\u00") || is_letter_or_digit(block, hit.start) {
+            return Some(hit);
         }
-        from = start + 1;
+        from = hit.start + 1;
+    }
+}
+
+/// What the marks of an entry say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// It has none.
+    No,
+    /// It names the proxy and has no other: all it can say is whose log it is from.
+    Proxy,
+    /// It may say anything.
+    Telling,
+}
+
+/// The marks of a block, asked for entry by entry from its beginning.
+pub(crate) struct Marks<'b> {
+    block: &'b [u8],
+    next: Option<Mark>,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    start: usize,
+    behind: usize,
+    proxy: bool,
+}
+
+fn mark(block: &[u8], from: usize) -> Option<Mark> {
+    let hit = next(SEARCHES.json.as_ref(), block, from)?;
+    let proxy = hit.text == container::PROXY.as_bytes();
+    Some(Mark { start: hit.start, behind: hit.behind, proxy })
+}
+
+impl Marks<'_> {
+    /// Of the entry at `entry`, which lies behind those asked for before.
+    pub(crate) fn of(&mut self, entry: std::ops::Range<usize>) -> Marked {
+        if self.next.is_some_and(|mark| mark.start < entry.start) {
+            self.next = mark(self.block, entry.start);
+        }
+        let mut found = Marked::No;
+        while let Some(here) = self.next.filter(|mark| mark.start < entry.end) {
+            if !here.proxy {
+                return Marked::Telling;
+            }
+            found = Marked::Proxy;
+            self.next = mark(self.block, here.behind);
+        }
+        found
     }
 }
 
@@ -110,6 +162,28 @@ mod tests {
         // `<` and `&` are escaped by every Go program, and mean nothing here.
         for text in ["all is well", r"a \u003c b \u0026 c", r"\u005b\u0060\u007b"] {
             assert_eq!(filter.next_text(text.as_bytes(), 0), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn entries_that_only_name_the_proxy_are_told_apart() {
+        let filter = Filter::new(&Scope::default());
+        let entries = [
+            ("all is well", Marked::No),
+            ("istio-proxy, istio-proxy", Marked::Proxy),
+            ("ISTIO-PROXY", Marked::Proxy),
+            ("istio-proxy refused", Marked::Telling),
+            ("refused istio-proxy refused", Marked::Telling),
+            (r"istio-proxy \u0072efused", Marked::Telling),
+            ("istio-prox", Marked::No),
+            ("istio-proxy", Marked::Proxy),
+        ];
+        let block: String = entries.iter().map(|(entry, _)| format!("{entry}\n")).collect();
+        let mut marks = filter.json(block.as_bytes());
+        let mut at = 0;
+        for (entry, want) in entries {
+            assert_eq!(marks.of(at..at + entry.len()), want, "{entry}");
+            at += entry.len() + 1;
         }
     }
 

@@ -13,9 +13,10 @@ use sunup_evidence::record::{ContainerRef, LogLine, Place};
 use sunup_logs::scan::{Chunk, ElementChunk};
 
 use crate::file::File;
+use crate::filter::Marked;
 use crate::lists;
 use crate::out::{Item, Out, borrowed};
-use crate::{payload, text, time};
+use crate::{payload, proxies, text, time};
 
 /// How many lines at the start of a file are read whatever they hold, to learn whose they are.
 const LOOK_AT: u64 = 32;
@@ -89,22 +90,18 @@ struct Labels<'a> {
 /// braces that a line must begin and end with.
 pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
     let bytes = chunk.bytes.as_slice();
-    let mut hit = file.filter.next_json(bytes, 0);
+    let mut marks = file.filter.json(bytes);
     for (number, line) in chunk.lines() {
         let start = text::offset(bytes, line);
-        let end = start + line.len();
-        if hit.is_some_and(|h| h < start) {
-            hit = file.filter.next_json(bytes, start);
-        }
-        let wanted = number <= LOOK_AT || hit.is_some_and(|h| h < end);
+        let marked = marks.of(start..start + line.len());
         let line = line.strip_suffix(b",").unwrap_or(line);
         if matches!(line, b"[" | b"]") {
             continue;
         }
         if !line.starts_with(b"{") || !line.ends_with(b"}") {
             out.bad(number, broken_line(line));
-        } else if wanted && file.filter.in_scope(line) {
-            entry(file, line, number, out);
+        } else {
+            marked_entry(file, line, (number, number <= LOOK_AT), marked, out);
         }
     }
 }
@@ -121,17 +118,38 @@ fn broken_line(line: &[u8]) -> String {
 /// Reads the elements of an array that may matter.
 pub(crate) fn elements(file: &File<'_>, chunk: &ElementChunk, out: &mut Out) {
     let bytes = chunk.bytes.as_slice();
-    let mut hit = file.filter.next_json(bytes, 0);
+    let mut marks = file.filter.json(bytes);
     for (index, element) in chunk.elements.iter().enumerate() {
         let range = element.range.clone();
-        if hit.is_some_and(|h| h < range.start) {
-            hit = file.filter.next_json(bytes, range.start);
-        }
+        let marked = marks.of(range.clone());
         let first = element.line == 1 || index < 8 && chunk.elements[0].line <= 2;
-        let wanted = first || hit.is_some_and(|h| h < range.end);
-        if wanted && file.filter.in_scope(&bytes[range.clone()]) {
-            entry(file, &bytes[range], element.line, out);
+        marked_entry(file, &bytes[range], (element.line, first), marked, out);
+    }
+}
+
+/// Reads an entry if it may matter, or comes `first`.
+fn marked_entry(
+    file: &File<'_>,
+    bytes: &[u8],
+    (line, first): (u64, bool),
+    marked: Marked,
+    out: &mut Out,
+) {
+    let wanted = first || marked != Marked::No;
+    if !wanted || !file.filter.in_scope(bytes) {
+        return;
+    }
+    let proxy = (marked == Marked::Proxy && !first).then(|| proxies::mark(bytes)).flatten();
+    match proxy {
+        Some(mark) if file.proxies.contains(&mark) || out.proxies.contains(&mark) => {}
+        Some(mark) => {
+            out.noted = false;
+            entry(file, bytes, line, out);
+            if out.noted {
+                out.proxies.insert(mark);
+            }
         }
+        None => entry(file, bytes, line, out),
     }
 }
 
@@ -250,14 +268,11 @@ pub(crate) fn entry_value(file: &File<'_>, value: &Value, at_line: u64, out: &mu
 fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
     let resource: Resource<'_> = read(head.resource);
     let labels: Labels<'_> = read(head.labels);
-    let first = |a: Cow<'_, str>, b: Cow<'_, str>| -> Option<String> {
-        [a, b].into_iter().find(|t| !t.is_empty()).map(Cow::into_owned)
-    };
     let container = ContainerRef {
-        namespace: first(resource.labels.namespace_name, labels.namespace).map(Cow::Owned),
+        namespace: first(resource.labels.namespace_name, labels.namespace),
         // The legacy agent's pod_id is a name; where both are there the label is the name.
-        pod: first(labels.pod, resource.labels.pod_name).map(Cow::Owned),
-        container: first(resource.labels.container_name, labels.container).map(Cow::Owned),
+        pod: first(labels.pod, resource.labels.pod_name),
+        container: first(resource.labels.container_name, labels.container),
         previous: false,
         controller: (!labels.controller_name.is_empty())
             .then_some((labels.controller_type, labels.controller_name)),
@@ -276,6 +291,10 @@ fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
     let at = at.or_else(|| payload::at(&map));
     let text = payload::text(&map, &|t| file.is_telling(t));
     log(file, container, at, Cow::Owned(text), at_line, out);
+}
+
+fn first<'a>(a: Cow<'a, str>, b: Cow<'a, str>) -> Option<Cow<'a, str>> {
+    [a, b].into_iter().find(|text| !text.is_empty())
 }
 
 /// An event in an export: what it says itself, completed by its entry's labels.
@@ -382,9 +401,9 @@ pub(crate) fn log(
     if !file.scope.admits(&container, at) {
         return;
     }
-    out.seen(&container);
+    let key = out.seen(&container);
     let line = LogLine { container, at, text, line: at_line };
-    if let Some(noticed) = line::notice(&line, file.scope) {
+    if let Some(noticed) = line::notice_admitted(&line, &key) {
         out.items.push(Item::Line(noticed));
     }
 }

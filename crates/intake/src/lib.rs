@@ -17,6 +17,7 @@ mod known;
 mod lists;
 mod out;
 mod payload;
+mod proxies;
 mod run;
 mod search;
 mod sniff;

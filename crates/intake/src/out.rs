@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use sunup_evidence::line::{ContainerKey, Noticed};
 use sunup_evidence::object::{Manifest, Object};
@@ -10,7 +11,7 @@ use sunup_evidence::record::{ContainerRef, Event};
 /// One thing found.
 pub(crate) enum Item {
     Line(Noticed),
-    Seen(ContainerKey),
+    Seen(Arc<ContainerKey>),
     Event(Event),
     Object(Box<(Object, Manifest)>),
     /// A template that is no YAML before it is rendered: the line of its first action.
@@ -23,7 +24,13 @@ pub(crate) enum Item {
 #[derive(Default)]
 pub(crate) struct Out {
     pub(crate) items: Vec<Item>,
-    seen: HashSet<ContainerKey>,
+    /// Marks of proxies whose log has been noted (see [`crate::proxies`]).
+    pub(crate) proxies: HashSet<u64>,
+    /// Whether a log has been noted since this was last set to `false`.
+    pub(crate) noted: bool,
+    seen: HashSet<Arc<ContainerKey>>,
+    /// The one that was noted last: the lines of a log follow each other.
+    last: Option<Arc<ContainerKey>>,
 }
 
 impl Out {
@@ -31,36 +38,30 @@ impl Out {
         self.items.push(Item::Bad(Some(line), why.into()));
     }
 
-    /// Notes whose log this is, once per block.
-    pub(crate) fn seen(&mut self, container: &ContainerRef<'_>) {
-        if container.pod.is_none() && container.container.is_none() {
-            return;
+    /// Notes whose log this is, once per block; the same key for all its lines.
+    pub(crate) fn seen(&mut self, container: &ContainerRef<'_>) -> Arc<ContainerKey> {
+        self.noted = true;
+        if let Some(last) = self.last.as_ref().filter(|last| borrowed(last) == *container) {
+            return Arc::clone(last);
         }
-        let key = owned(container);
-        if !self.seen.contains(&key) {
-            self.seen.insert(key.clone());
-            self.items.push(Item::Seen(key));
-        }
+        let key = ContainerKey::from(container);
+        let key = match self.seen.get(&key) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let key = Arc::new(key);
+                self.seen.insert(Arc::clone(&key));
+                if container.pod.is_some() || container.container.is_some() {
+                    self.items.push(Item::Seen(Arc::clone(&key)));
+                }
+                key
+            }
+        };
+        self.last = Some(Arc::clone(&key));
+        key
     }
 }
 
-/// An owned copy of whose log it is.
-pub(crate) fn owned(container: &ContainerRef<'_>) -> ContainerKey {
-    let text = |t: &Option<Cow<'_, str>>| t.as_deref().map(str::to_owned);
-    ContainerKey {
-        namespace: text(&container.namespace),
-        pod: text(&container.pod),
-        container: text(&container.container),
-        previous: container.previous,
-        controller: container
-            .controller
-            .as_ref()
-            .map(|(kind, name)| (kind.to_string(), name.to_string())),
-        template_hash: text(&container.template_hash),
-    }
-}
-
-/// The same, borrowed.
+/// Whose log it is, borrowed.
 pub(crate) fn borrowed(key: &ContainerKey) -> ContainerRef<'_> {
     ContainerRef {
         namespace: key.namespace.as_deref().map(Cow::Borrowed),

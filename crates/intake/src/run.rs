@@ -13,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use sunup_evidence::collect::Collector;
 use sunup_evidence::line::ContainerKey;
 use sunup_evidence::record::Place;
-use sunup_logs::scan::{Batch, Broken, Chunks, Elements, HEAD_BYTES, Layout, Limits};
+use sunup_logs::scan::{Broken, Chunk, Chunks, ElementChunk, Elements, HEAD_BYTES, Layout, Limits};
 
 use crate::file::File;
 use crate::filter::Filter;
@@ -34,6 +34,42 @@ const MEMBERS_MAX: usize = 200_000;
 /// Blocks are small enough that what is in flight stays far below the promised memory, and of a
 /// fixed size, so that the outcome does not depend on the machine.
 const LIMITS: Limits = Limits { block_bytes: 1 << 20, entry_bytes_max: 16 << 20 };
+
+/// A buffer grown beyond this by a long entry is not kept for the next block.
+const BUFFER_MAX: usize = 2 << 20;
+
+/// Whole lines or entries that lie together in one buffer.
+trait Block: Send + Sync {
+    fn broken(&self) -> &[Broken];
+}
+
+impl Block for Chunk {
+    fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+}
+
+impl Block for ElementChunk {
+    fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+}
+
+/// What cuts a stream into blocks.
+trait Blocks<B>: Iterator<Item = std::io::Result<B>> {
+    /// Takes a block's buffer back: one that has been written to is cheaper than a new one.
+    fn recycle(&mut self, _: B) {}
+}
+
+impl<R: Read> Blocks<Chunk> for Chunks<R> {
+    fn recycle(&mut self, chunk: Chunk) {
+        if chunk.bytes.capacity() <= BUFFER_MAX {
+            Chunks::recycle(self, chunk);
+        }
+    }
+}
+
+impl<R: Read> Blocks<ElementChunk> for Elements<R> {}
 
 /// Where a stream comes from.
 #[derive(Debug, Clone)]
@@ -60,7 +96,7 @@ pub(crate) struct Run<'o> {
     names: attribution::Names,
     /// Logs whose path says nothing by itself: read last, when names are known.
     deferred: Option<Vec<walk::Found>>,
-    logs: HashSet<ContainerKey>,
+    logs: HashSet<Arc<ContainerKey>>,
     /// The last problem that was reported.
     last_told: Option<(Arc<str>, Option<u64>, String)>,
     /// Whether the file at hand gave anything.
@@ -229,6 +265,7 @@ impl<'o> Run<'o> {
             is_log: matches!(format, Format::Json(Layout::Lines) | Format::Log | Format::Prose),
             scope: &scope,
             filter: &filter,
+            proxies: HashSet::new(),
         };
         self.found = false;
         match format {
@@ -241,10 +278,10 @@ impl<'o> Run<'o> {
                     .to_owned(),
             ),
             Format::Binary(what) => self.unreadable(label, None, what.to_owned()),
-            Format::Json(layout) => self.json(&file, layout, reader),
-            Format::Log => self.log(&file, reader),
+            Format::Json(layout) => self.json(&mut file, layout, reader),
+            Format::Log => self.log(&mut file, reader),
             Format::Prose if origin.explicit || attributed || is_log_name(label) => {
-                self.log(&file, reader);
+                self.log(&mut file, reader);
             }
             Format::Prose | Format::Tar => self.summary.ignored += 1,
             held => self.held(held, &mut file, reader, origin.explicit),
@@ -306,55 +343,40 @@ impl<'o> Run<'o> {
     }
 
     /// Log entries or objects as JSON, streamed.
-    fn json(&mut self, file: &File<'_>, layout: Layout, reader: Box<dyn Read + '_>) {
+    fn json(&mut self, file: &mut File<'_>, layout: Layout, reader: Box<dyn Read + '_>) {
         let mut broken = 0;
         let bom = without_bom(reader);
         match layout {
             Layout::Lines => {
-                let batches = Chunks::new(bom, LIMITS).map(|chunk| chunk.map(Batch::Lines));
-                self.batches(file, batches, &mut broken, |file, batch, out| {
-                    if let Batch::Lines(chunk) = batch {
-                        json::lines(file, chunk, out);
-                    }
-                });
+                self.batches(file, Chunks::new(bom, LIMITS), &mut broken, json::lines);
             }
             layout => {
                 let elements = Elements::new(bom, layout, LIMITS);
-                let batches = elements.map(|chunk| chunk.map(Batch::Elements));
-                self.batches(file, batches, &mut broken, |file, batch, out| {
-                    if let Batch::Elements(chunk) = batch {
-                        json::elements(file, chunk, out);
-                    }
-                });
+                self.batches(file, elements, &mut broken, json::elements);
             }
         }
         self.broken_rest(file, broken);
     }
 
     /// A log as lines of text, streamed.
-    fn log(&mut self, file: &File<'_>, reader: Box<dyn Read + '_>) {
+    fn log(&mut self, file: &mut File<'_>, reader: Box<dyn Read + '_>) {
         self.log_seen(file);
         if file.whose.container.is_none() && file.whose.pod.is_none() {
             // Somebody's log, though nothing says whose: not nothing to read.
             self.summary.logs += 1;
         }
         let mut broken = 0;
-        let batches = Chunks::new(without_bom(reader), LIMITS).map(|chunk| chunk.map(Batch::Lines));
-        self.batches(file, batches, &mut broken, |file, batch, out| {
-            if let Batch::Lines(chunk) = batch {
-                text::lines(file, chunk, out);
-            }
-        });
+        self.batches(file, Chunks::new(without_bom(reader), LIMITS), &mut broken, text::lines);
         self.broken_rest(file, broken);
     }
 
     fn log_seen(&mut self, file: &File<'_>) {
         if file.whose.container.is_some() || file.whose.pod.is_some() {
-            self.seen(file, file.whose.clone());
+            self.seen(file, Arc::new(file.whose.clone()));
         }
     }
 
-    fn seen(&mut self, file: &File<'_>, container: ContainerKey) {
+    fn seen(&mut self, file: &File<'_>, container: Arc<ContainerKey>) {
         if let Some(pod) = &container.pod {
             self.names.pod(pod);
         }
@@ -365,43 +387,44 @@ impl<'o> Run<'o> {
     }
 
     /// Reads batches on this thread while the others parse those before; folds in order.
-    fn batches(
+    fn batches<B: Block>(
         &mut self,
-        file: &File<'_>,
-        mut batches: impl Iterator<Item = std::io::Result<Batch>>,
+        file: &mut File<'_>,
+        mut blocks: impl Blocks<B>,
         broken: &mut usize,
-        parse: impl Fn(&File<'_>, &Batch, &mut Out) + Sync,
+        parse: impl Fn(&File<'_>, &B, &mut Out) + Sync,
     ) {
         let at_once = (self.threads * 2).clamp(2, 16);
-        let mut next: Vec<Batch> = Vec::new();
-        let mut fetch = |into: &mut Vec<Batch>| {
-            into.clear();
-            into.extend(batches.by_ref().take(at_once).map_while(Result::ok));
+        let mut next: Vec<B> = Vec::new();
+        let fetch = |blocks: &mut dyn Iterator<Item = std::io::Result<B>>, into: &mut Vec<B>| {
+            into.extend(blocks.take(at_once).map_while(Result::ok));
         };
-        fetch(&mut next);
+        fetch(&mut blocks, &mut next);
         while !next.is_empty() {
             let now = std::mem::take(&mut next);
             let mut outs: Vec<Out> = now.iter().map(|_| Out::default()).collect();
             match &self.pool {
                 Some(pool) => pool.in_place_scope(|scope| {
                     for (batch, out) in now.iter().zip(&mut outs) {
-                        let parse = &parse;
+                        let (parse, file) = (&parse, &*file);
                         scope.spawn(move |_| parse(file, batch, out));
                     }
-                    fetch(&mut next);
+                    fetch(&mut blocks, &mut next);
                 }),
                 None => {
                     for (batch, out) in now.iter().zip(&mut outs) {
                         parse(file, batch, out);
                     }
-                    fetch(&mut next);
+                    fetch(&mut blocks, &mut next);
                 }
             }
-            for (batch, out) in now.iter().zip(outs) {
+            for (batch, mut out) in now.into_iter().zip(outs) {
                 for Broken { line, reason } in batch.broken() {
                     self.bad(file, broken, Some(*line), reason.to_string());
                 }
+                file.proxies.extend(out.proxies.drain());
                 self.fold(file, broken, out);
+                blocks.recycle(batch);
             }
         }
     }

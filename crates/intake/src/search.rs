@@ -21,6 +21,15 @@ const AT_ONCE: usize = 16;
 /// Texts that share a window, and where in each of them it is.
 type Texts = Vec<(Box<[u8]>, usize)>;
 
+/// A text that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Hit<'s> {
+    pub(crate) start: usize,
+    pub(crate) text: &'s [u8],
+    /// From where the search goes on to find every other one.
+    pub(crate) behind: usize,
+}
+
 pub(crate) struct Search {
     /// 1 where a block of this hash is in some window.
     blocks: Box<[u8; TABLE]>,
@@ -51,8 +60,8 @@ impl Search {
         Some(search)
     }
 
-    /// Where the next text is whose window lies at or behind `from`, and which one it is.
-    pub(crate) fn next(&self, bytes: &[u8], from: usize) -> Option<(usize, &[u8])> {
+    /// The next text whose window lies at or behind `from`.
+    pub(crate) fn next(&self, bytes: &[u8], from: usize) -> Option<Hit<'_>> {
         const STEP: usize = STRIDE * AT_ONCE;
         let mut at = from;
         while let Some(part) = bytes.get(at..at + STEP + BLOCK) {
@@ -78,7 +87,7 @@ impl Search {
     }
 
     /// A text whose window holds the block at `at`.
-    fn around(&self, bytes: &[u8], from: usize, at: usize) -> Option<(usize, &[u8])> {
+    fn around(&self, bytes: &[u8], from: usize, at: usize) -> Option<Hit<'_>> {
         if at + BLOCK > bytes.len() || self.block(bytes, at) == 0 {
             return None;
         }
@@ -86,7 +95,7 @@ impl Search {
         (first..=at).find_map(|start| self.text_at(bytes, start))
     }
 
-    fn text_at(&self, bytes: &[u8], at: usize) -> Option<(usize, &[u8])> {
+    fn text_at(&self, bytes: &[u8], at: usize) -> Option<Hit<'_>> {
         let window = folded(&bytes[at..])?;
         if self.marks[mark(window)] == 0 {
             return None;
@@ -95,7 +104,8 @@ impl Search {
         texts.iter().find_map(|(text, before)| {
             let start = at.checked_sub(*before)?;
             let here = bytes.get(start..start + text.len())?;
-            here.eq_ignore_ascii_case(text).then_some((start, &**text))
+            let hit = Hit { start, text, behind: at + 1 };
+            here.eq_ignore_ascii_case(text).then_some(hit)
         })
     }
 }
@@ -160,9 +170,9 @@ mod tests {
             }
             let mut found = Vec::new();
             let mut at = 0;
-            while let Some((start, text)) = search.next(&bytes, at) {
-                found.push(start);
-                at = start + rarest(text).unwrap_or(0) + 1;
+            while let Some(hit) = search.next(&bytes, at) {
+                found.push(hit.start);
+                at = hit.behind;
             }
             let mut plain: Vec<usize> = (0..bytes.len())
                 .filter(|i| {

@@ -11,6 +11,9 @@ use crate::{json, known, lists, yaml};
 /// Texts that are held in memory while they are read: longer ones are named instead.
 const HELD_MAX: u64 = 1 << 30;
 
+/// Items of a list that are parsed before the collector takes them.
+const PORTION: usize = 256;
+
 impl Run<'_> {
     /// Texts that are read as a whole.
     pub(super) fn held(
@@ -67,13 +70,14 @@ impl Run<'_> {
                 continue;
             };
             let of = lists::frame_type(&document.frame);
-            let numbered: Vec<_> = items.iter().enumerate().collect();
-            let outs = self.parallel(&numbered, |(item, (range, line)), out| {
-                let bytes = &raw[range.clone()];
-                json::item(file, bytes, of.as_ref(), (*line, index, Some(*item)), out);
-            });
-            for out in outs {
-                self.fold(file, broken, out);
+            for numbered in items.iter().enumerate().collect::<Vec<_>>().chunks(PORTION) {
+                let outs = self.parallel(numbered, |(item, (range, line)), out| {
+                    let bytes = &raw[range.clone()];
+                    json::item(file, bytes, of.as_ref(), (*line, index, Some(*item)), out);
+                });
+                for out in outs {
+                    self.fold(file, broken, out);
+                }
             }
             self.cut_off(file, broken, &document);
         }
@@ -85,13 +89,14 @@ impl Run<'_> {
         }
     }
 
-    fn yaml(&mut self, file: &File<'_>, whole: &str, explicit: bool) {
+    fn yaml(&mut self, file: &mut File<'_>, whole: &str, explicit: bool) {
         let mut broken = 0;
         if let Some((of, pieces)) = yaml::cut(whole) {
+            let shared = &*file;
             let numbered: Vec<_> = pieces.iter().enumerate().collect();
             let alone = std::sync::atomic::AtomicBool::new(true);
             let outs = self.parallel(&numbered, |(index, piece), out| {
-                if !yaml::piece(file, whole, piece, *index, &of, out) {
+                if !yaml::piece(shared, whole, piece, *index, &of, out) {
                     alone.store(false, std::sync::atomic::Ordering::Relaxed);
                 }
             });

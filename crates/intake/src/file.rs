@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sunup_evidence::line::ContainerKey;
 use sunup_evidence::object::{Manifest, Object, Origin, Pod};
@@ -26,12 +26,21 @@ pub(crate) struct File<'r> {
     pub(crate) template: Option<u64>,
     /// The whole text, where a fix could be shown as a diff of it.
     pub(crate) text: Option<Arc<str>>,
+    /// The same, copied only when an object asks for it: what a cluster printed is long, and is
+    /// never edited.
+    pub(crate) uncopied: Option<Uncopied<'r>>,
     /// Whether the file is a log by its layout: lines, and not an array or a single value.
     pub(crate) is_log: bool,
     pub(crate) scope: &'r Scope,
     pub(crate) filter: &'r Filter,
     /// Marks of proxies whose log was noted in earlier blocks (see [`crate::proxies`]).
     pub(crate) proxies: HashSet<u64>,
+}
+
+/// A text that may be wanted as a whole.
+pub(crate) struct Uncopied<'t> {
+    pub(crate) bytes: &'t [u8],
+    pub(crate) copy: OnceLock<Option<Arc<str>>>,
 }
 
 /// Gives back what a pod's lists have room for beyond what they hold: clusters have thousands of
@@ -53,6 +62,14 @@ impl File<'_> {
     /// Whether a text holds a word that lines are kept for.
     pub(crate) fn is_telling(&self, text: &str) -> bool {
         self.filter.next_text(text.as_bytes(), 0).is_some()
+    }
+
+    fn whole(&self) -> Option<Arc<str>> {
+        let copied = || {
+            let Uncopied { bytes, copy } = self.uncopied.as_ref()?;
+            copy.get_or_init(|| std::str::from_utf8(bytes).ok().map(Into::into)).clone()
+        };
+        self.text.clone().or_else(copied)
     }
 
     /// Notes an object with where it came from.
@@ -88,7 +105,7 @@ impl File<'_> {
             Origin::Plain
         };
         let editable = matches!(origin, Origin::Plain | Origin::Template(_) | Origin::Kustomize(_));
-        let text = self.text.clone().filter(|_| editable);
+        let text = if editable { self.whole() } else { None };
         let manifest = Manifest { place, path: self.path.clone(), document, item, origin, text };
         out.items.push(Item::Object(Box::new((object, manifest))));
     }
@@ -104,6 +121,7 @@ impl<'r> File<'r> {
             kustomization: self.kustomization.clone(),
             template: self.template,
             text: self.text.clone(),
+            uncopied: None,
             is_log: self.is_log,
             scope: self.scope,
             filter: self.filter,

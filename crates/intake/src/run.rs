@@ -262,6 +262,7 @@ impl<'o> Run<'o> {
             kustomization: origin.kustomization.clone(),
             template: None,
             text: None,
+            uncopied: None,
             is_log: matches!(format, Format::Json(Layout::Lines) | Format::Log | Format::Prose),
             scope: &scope,
             filter: &filter,

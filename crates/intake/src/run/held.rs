@@ -1,9 +1,10 @@
 //! Texts that are read as a whole: lists of objects, YAML, tables, descriptions, pasted text.
 
 use std::io::{Cursor, Read};
+use std::sync::OnceLock;
 
 use super::{Run, is_log_name};
-use crate::file::File;
+use crate::file::{File, Uncopied};
 use crate::out::Out;
 use crate::sniff::Format;
 use crate::{json, known, lists, yaml};
@@ -32,8 +33,10 @@ impl Run<'_> {
         }
         let mut broken = 0;
         if format == Format::Documents {
-            file.text =
-                file.path.as_ref().and_then(|_| std::str::from_utf8(&raw).ok()).map(Into::into);
+            let mut file = file.of(file.whose.clone());
+            let bytes = raw.as_slice();
+            file.uncopied = file.path.as_ref().map(|_| Uncopied { bytes, copy: OnceLock::new() });
+            let file = &file;
             self.documents(file, raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&raw), &mut broken);
             return self.broken_rest(file, broken);
         }

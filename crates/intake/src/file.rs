@@ -35,6 +35,8 @@ pub(crate) struct File<'r> {
     pub(crate) filter: &'r Filter,
     /// Marks of proxies whose log was noted in earlier blocks (see [`crate::proxies`]).
     pub(crate) proxies: HashSet<u64>,
+    /// Containers whose log was noted in earlier blocks.
+    pub(crate) seen: HashSet<Arc<ContainerKey>>,
 }
 
 /// A text that may be wanted as a whole.
@@ -126,6 +128,7 @@ impl<'r> File<'r> {
             scope: self.scope,
             filter: self.filter,
             proxies: HashSet::new(),
+            seen: HashSet::new(),
         }
     }
 }

@@ -401,7 +401,7 @@ pub(crate) fn log(
     if !file.scope.admits(&container, at) {
         return;
     }
-    let key = out.seen(&container);
+    let key = out.seen(&container, &file.seen);
     let line = LogLine { container, at, text, line: at_line };
     if let Some(noticed) = line::notice_admitted(&line, &key) {
         out.items.push(Item::Line(noticed));

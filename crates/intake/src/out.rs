@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sunup_evidence::line::{ContainerKey, Noticed};
 use sunup_evidence::object::{Manifest, Object};
 use sunup_evidence::record::{ContainerRef, Event};
+use sunup_logs::scan::Broken;
 
 /// One thing found.
 pub(crate) enum Item {
@@ -28,7 +29,8 @@ pub(crate) struct Out {
     pub(crate) proxies: HashSet<u64>,
     /// Whether a log has been noted since this was last set to `false`.
     pub(crate) noted: bool,
-    seen: HashSet<Arc<ContainerKey>>,
+    /// Whose logs have been noted.
+    pub(crate) seen: HashSet<Arc<ContainerKey>>,
     /// The one that was noted last: the lines of a log follow each other.
     last: Option<Arc<ContainerKey>>,
 }
@@ -38,14 +40,24 @@ impl Out {
         self.items.push(Item::Bad(Some(line), why.into()));
     }
 
-    /// Notes whose log this is, once per block; the same key for all its lines.
-    pub(crate) fn seen(&mut self, container: &ContainerRef<'_>) -> Arc<ContainerKey> {
+    /// Puts the pieces that the block could not be cut into in front.
+    pub(crate) fn broken_first(&mut self, broken: &[Broken]) {
+        let bad = |broken: &Broken| Item::Bad(Some(broken.line), broken.reason.to_string());
+        self.items.splice(0..0, broken.iter().map(bad));
+    }
+
+    /// Notes whose log this is, once per file and block; the same key for all its lines.
+    pub(crate) fn seen(
+        &mut self,
+        container: &ContainerRef<'_>,
+        before: &HashSet<Arc<ContainerKey>>,
+    ) -> Arc<ContainerKey> {
         self.noted = true;
         if let Some(last) = self.last.as_ref().filter(|last| borrowed(last) == *container) {
             return Arc::clone(last);
         }
         let key = ContainerKey::from(container);
-        let key = match self.seen.get(&key) {
+        let key = match before.get(&key).or_else(|| self.seen.get(&key)) {
             Some(known) => Arc::clone(known),
             None => {
                 let key = Arc::new(key);

@@ -267,6 +267,7 @@ impl<'o> Run<'o> {
             scope: &scope,
             filter: &filter,
             proxies: HashSet::new(),
+            seen: HashSet::new(),
         };
         self.found = false;
         match format {
@@ -387,7 +388,8 @@ impl<'o> Run<'o> {
         }
     }
 
-    /// Reads batches on this thread while the others parse those before; folds in order.
+    /// Reads blocks on this thread while the others parse those before, and folds those before
+    /// these, in order.
     fn batches<B: Block>(
         &mut self,
         file: &mut File<'_>,
@@ -401,32 +403,44 @@ impl<'o> Run<'o> {
             into.extend(blocks.take(at_once).map_while(Result::ok));
         };
         fetch(&mut blocks, &mut next);
+        let pool = self.pool.take();
+        let mut parsed: Vec<Out> = Vec::new();
         while !next.is_empty() {
             let now = std::mem::take(&mut next);
+            let before = std::mem::take(&mut parsed);
             let mut outs: Vec<Out> = now.iter().map(|_| Out::default()).collect();
-            match &self.pool {
+            match &pool {
                 Some(pool) => pool.in_place_scope(|scope| {
-                    for (batch, out) in now.iter().zip(&mut outs) {
+                    for (block, out) in now.iter().zip(&mut outs) {
                         let (parse, file) = (&parse, &*file);
-                        scope.spawn(move |_| parse(file, batch, out));
+                        scope.spawn(move |_| parse(file, block, out));
                     }
                     fetch(&mut blocks, &mut next);
+                    self.fold_all(file, broken, before);
                 }),
                 None => {
-                    for (batch, out) in now.iter().zip(&mut outs) {
-                        parse(file, batch, out);
+                    for (block, out) in now.iter().zip(&mut outs) {
+                        parse(file, block, out);
                     }
                     fetch(&mut blocks, &mut next);
+                    self.fold_all(file, broken, before);
                 }
             }
-            for (batch, mut out) in now.into_iter().zip(outs) {
-                for Broken { line, reason } in batch.broken() {
-                    self.bad(file, broken, Some(*line), reason.to_string());
-                }
+            for (block, out) in now.into_iter().zip(&mut outs) {
+                out.broken_first(block.broken());
                 file.proxies.extend(out.proxies.drain());
-                self.fold(file, broken, out);
-                blocks.recycle(batch);
+                file.seen.extend(out.seen.drain());
+                blocks.recycle(block);
             }
+            parsed = outs;
+        }
+        self.pool = pool;
+        self.fold_all(file, broken, parsed);
+    }
+
+    fn fold_all(&mut self, file: &File<'_>, broken: &mut usize, outs: Vec<Out>) {
+        for out in outs {
+            self.fold(file, broken, out);
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn read(file: &File<'_>, whole: &str, out: &mut Out) {
 
 fn log(file: &File<'_>, whose: ContainerKey, section: &str, first_line: u64, out: &mut Out) {
     let section_file = file.of(whose);
-    out.seen(&crate::out::borrowed(&section_file.whose));
+    out.seen(&crate::out::borrowed(&section_file.whose), &section_file.seen);
     let chunk =
         Chunk { bytes: section.as_bytes().to_vec(), first_line, offset: 0, broken: Vec::new() };
     text::lines(&section_file, &chunk, out);

@@ -90,7 +90,7 @@ impl File<'_> {
         }
         if let Object::Event(mut event) = object {
             event.place = Some(place);
-            out.items.push(Item::Event(*event));
+            out.items.push(Item::Event(event));
             return;
         }
         let origin = if object.is_export() {

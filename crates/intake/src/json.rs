@@ -319,7 +319,7 @@ fn event(
     event.last = event.last.or(at);
     event.controller = container.controller.as_ref().map(|(k, n)| (k.to_string(), n.to_string()));
     event.place = Some(Place::new(&file.label, at_line));
-    out.items.push(Item::Event(*event));
+    out.items.push(Item::Event(event));
 }
 
 /// A line that some collector wrote: Docker's json-file, Fluentd, Fluent Bit, Promtail, stern,

@@ -13,7 +13,7 @@ use sunup_logs::scan::Broken;
 pub(crate) enum Item {
     Line(Noticed),
     Seen(Arc<ContainerKey>),
-    Event(Event),
+    Event(Box<Event>),
     Object(Box<(Object, Manifest)>),
     /// A template that is no YAML before it is rendered: the line of its first action.
     Template(u64),
@@ -38,6 +38,10 @@ pub(crate) struct Out {
 impl Out {
     pub(crate) fn bad(&mut self, line: u64, why: impl Into<String>) {
         self.items.push(Item::Bad(Some(line), why.into()));
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.items.push(Item::Event(Box::new(event)));
     }
 
     /// Puts the pieces that the block could not be cut into in front.

@@ -470,7 +470,7 @@ impl<'o> Run<'o> {
                     if let ("Pod", Some(name)) = (event.kind.as_str(), &event.name) {
                         self.names.pod(name);
                     }
-                    self.collector.event(event);
+                    self.collector.event(*event);
                 }
                 Item::Object(both) => {
                     let (object, manifest) = *both;

@@ -11,7 +11,7 @@ use sunup_evidence::record::{Event, Place};
 
 use super::reason;
 use crate::file::File;
-use crate::out::{Item, Out};
+use crate::out::Out;
 
 /// Whether the text describes pods: their fields in the order kubectl prints them.
 pub(crate) fn is_describe(text: &str) -> bool {
@@ -60,7 +60,7 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
         for line in &lines {
             if let Some(event) = event(&pod, true, line) {
                 let place = Some(Place::new(&file.label, line.number));
-                out.items.push(Item::Event(Event { place, ..event }));
+                out.event(Event { place, ..event });
             }
         }
     }
@@ -100,10 +100,7 @@ fn one(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
     }
     for line in in_section.get("Events").unwrap_or(&empty) {
         if let Some(event) = event(&pod, is_pod, line) {
-            out.items.push(Item::Event(Event {
-                place: Some(Place::new(&file.label, line.number)),
-                ..event
-            }));
+            out.event(Event { place: Some(Place::new(&file.label, line.number)), ..event });
         }
     }
     if is_pod {

@@ -16,7 +16,7 @@ use sunup_evidence::record::{ContainerRef, Event, Place};
 use super::reason;
 use crate::attribution::is_random_name;
 use crate::file::File;
-use crate::out::{Item, Out};
+use crate::out::Out;
 use crate::{json, time};
 
 /// Severity (Debug, Info, Notice, Warning, Error, Critical, Alert, Fatal; `*` for default) and
@@ -138,7 +138,7 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
                 json::log(file, container, Some(entry.at), Cow::Owned(text), line, out);
             }
             Some(Said::Event { container, init, message }) => {
-                out.items.push(Item::Event(Event {
+                out.event(Event {
                     kind: "Pod".to_owned(),
                     container: Some(container),
                     init,
@@ -150,7 +150,7 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
                     count: 1,
                     place: Some(Place::new(&file.label, line)),
                     ..Event::default()
-                }));
+                });
             }
             None => {}
         }

@@ -6,7 +6,7 @@ use sunup_evidence::record::{Event, Place};
 
 use super::reason;
 use crate::file::File;
-use crate::out::{Item, Out};
+use crate::out::Out;
 use crate::time;
 
 /// Whether one of the first lines is the head of such a table.
@@ -31,7 +31,7 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
             match row(&head, line) {
                 Some(event) => {
                     let place = Some(Place::new(&file.label, number));
-                    out.items.push(Item::Event(Event { place, ..event }));
+                    out.event(Event { place, ..event });
                 }
                 None if line.starts_with("No resources found") => {}
                 None => out.bad(number, "not a row of the table of events above it"),

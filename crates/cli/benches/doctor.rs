@@ -1,4 +1,5 @@
-//! `sunup doctor` as a whole process, beside ripgrep looking for the one phrase in the same export.
+//! `sunup doctor` as a whole process, beside searches of the same export: ripgrep for every phrase
+//! that the doctor looks for, ripgrep for the one phrase, and jq that reads every entry for them.
 //!
 //! `cargo bench -p sunup-cli`. `SUNUP_BENCH_BYTES` sets the size of the big export (default 1 GB),
 //! `SUNUP_BENCH_DIR` where it is written, `SUNUP_BENCH_ROUNDS` how often each is timed. Files are
@@ -7,7 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,29 +33,69 @@ fn main() {
     {
         let input = Input::write(&folder.path().join(pods.to_string()), bytes, pods);
         println!("{what}: {:.0} MB in all", input.size() as f64 / 1e6);
-        let doctor = || {
+        let doctor = |what: &Path| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_sunup"));
-            command.args(["doctor", "--format=json"]).arg(&input.folder);
+            command.args(["doctor", "--format=json"]).arg(what);
             command
         };
-        let ripgrep = sunup_testkit::program("rg").map(|rg| {
-            move |file: &Path| {
+        let mut contenders = vec![
+            ("  sunup doctor", doctor(&input.folder), Vec::new()),
+            ("  sunup doctor, logs alone", doctor(&input.logs), Vec::new()),
+        ];
+        if let Some(rg) = sunup_testkit::program("rg") {
+            let search = |options: &[&str], phrases: &[&str]| {
                 let mut command = Command::new(&rg);
-                command.args(["--count", "--fixed-strings", "connection refused"]).arg(file);
+                command.args(["--count", "--fixed-strings"]).args(options);
+                command.args(phrases.iter().flat_map(|phrase| ["-e", *phrase])).arg(&input.logs);
                 command
-            }
-        });
-        // Interleaved, so that a busy machine is unfair to both alike.
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            ours.push(measure(doctor()));
-            theirs.extend(ripgrep.as_ref().map(|rg| measure(rg(&input.logs))));
+            };
+            let every = sunup_evidence::line::literals();
+            let every = search(&["--ignore-case"], &every);
+            contenders.push(("  rg -ciF, the doctor's phrases, logs alone", every, Vec::new()));
+            let one = search(&[], &["connection refused"]);
+            contenders.push(("  rg -cF 'connection refused', logs alone", one, Vec::new()));
         }
-        show("  sunup doctor", &ours);
-        if !theirs.is_empty() {
-            show("  rg -cF 'connection refused' (logs alone)", &theirs);
+        // Interleaved, so that a busy machine is unfair to all alike.
+        for _ in 0..rounds {
+            for (_, command, costs) in &mut contenders {
+                costs.push(measure(command));
+            }
+        }
+        for (what, _, costs) in &contenders {
+            show(what, costs);
+        }
+        if let Some(jq) = sunup_testkit::program("jq") {
+            show("  jq, the doctor's phrases, a twentieth", &[measure(&mut parse(&jq, &input))]);
         }
     }
+}
+
+/// jq on the first twentieth of the logs: it is too slow for the whole.
+fn parse(jq: &Path, input: &Input) -> Command {
+    let part = input.folder.with_extension("part.jsonl");
+    let logs = File::open(&input.logs).expect("written before");
+    let mut text = String::new();
+    logs.take(input.size() / 20).read_to_string(&mut text).expect("ASCII was written");
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    fs::write(&part, &text[..whole]).expect("written");
+    let every = sunup_evidence::line::literals();
+    let every: Vec<String> = every.into_iter().map(escaped).collect();
+    let mut command = Command::new(jq);
+    command.args(["-c", "--arg", "every", &every.join("|")]);
+    command.arg("select((.textPayload // \"\") | test($every; \"i\"))").arg(part);
+    command
+}
+
+/// A text as a regular expression for just that text.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if "\\()[]{}|.*+?^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 struct Input {
@@ -195,7 +236,7 @@ struct Cost {
     memory: u64,
 }
 
-fn measure(mut command: Command) -> Cost {
+fn measure(command: &mut Command) -> Cost {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
     let mut child = command.spawn().expect("it starts");

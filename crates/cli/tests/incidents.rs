@@ -374,7 +374,14 @@ fn fix_twice(case: &Case) -> String {
     for gone in before.keys().filter(|k| !after.contains_key(*k)) {
         let _ = writeln!(out, "{fix} removed {gone}");
     }
-    for name in edited.iter().filter(|n| !n.ends_with(".yaml") && !n.ends_with(".yml")) {
+    // A manifest is YAML; where it is JSON, the case says so.
+    let named = rule.get("edited").map(strings).unwrap_or_default();
+    let is_manifest = |name: &str| {
+        name.ends_with(".yaml")
+            || name.ends_with(".yml")
+            || named.iter().any(|n| name.ends_with(n.as_str()))
+    };
+    for name in edited.iter().filter(|n| !is_manifest(n)) {
         let _ = writeln!(out, "{fix} touched {name}, which is no manifest");
     }
     if let Some(wanted) = rule.get("edited") {
@@ -397,7 +404,7 @@ fn fix_twice(case: &Case) -> String {
         }
     }
     edited_texts(rule, &after, &fix, &mut out);
-    if !before.keys().any(|name| name.ends_with(".yaml") || name.ends_with(".yml")) {
+    if !before.keys().any(|name| is_manifest(name)) {
         // Without a manifest the first run has shown all there is to show.
         return out;
     }

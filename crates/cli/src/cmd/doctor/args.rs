@@ -26,7 +26,8 @@ istioctl bug-report and must-gather archives, manifests, and directories or .tar
 
 Exit codes:
   0  nothing found
-  1  findings (after --fix: findings left); also when some of the input was unreadable
+  1  findings (after --fix: those whose fix is not in place now); also when some of the input was
+     unreadable
   2  no finding, but part of the input was unreadable, there was nothing to read, or wrong usage";
 
 /// Says why a workload does not come up, proves it, and shows or applies the fix

@@ -56,7 +56,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     }
     let report = &examined.diagnosis.report;
     // The exit code is settled before printing: a reader that leaves early does not change it.
-    let code = exit_code(report, args.fail_on);
+    let code = exit_code(report, &examined.seen, args.fail_on);
     match out::print(global, &render(&args, &examined)) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         printed => printed?,
@@ -148,8 +148,11 @@ fn only_ascii() -> bool {
     })
 }
 
-fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
-    if report.findings.iter().any(|finding| fail_on.counts(finding)) {
+fn exit_code(report: &Report, seen: &Seen, fail_on: FailOn) -> u8 {
+    // After `--fix`, a finding whose fix is in place isn't left, though the evidence, which is of
+    // the pods that ran before, still shows it.
+    let mut left = report.findings.iter().enumerate().filter(|(i, _)| !seen.settled.contains(i));
+    if left.any(|(_, finding)| fail_on.counts(finding)) {
         FINDINGS
     } else if report.unreadable.is_empty() {
         0

@@ -122,6 +122,16 @@ fn try_all(text: &str, path: &Path) -> usize {
             assert_eq!(edit.already_there, after == text, "{path:?} {}", remedy.id);
             let comments = |t: &str| t.lines().filter(|l| l.trim().starts_with('#')).count();
             assert!(comments(&after) >= comments(text), "{path:?} {} lost comments", remedy.id);
+            // An edit that changes nothing would pass all of the above.
+            let shown = match remedy.id {
+                "hold-application" => annotation::HOLD,
+                "native-sidecar" => annotation::NATIVE_SIDECAR,
+                "exclude-outbound-range" => "10.9.8.7/32",
+                "gateway-sysctl" => "net.ipv4.ip_unprivileged_port_start",
+                "init-as-proxy-uid" => "1337",
+                _ => "",
+            };
+            assert!(after.contains(shown), "{path:?} {} did nothing", remedy.id);
             let (again, edits) = realise(&remedy, &subject, &snapshot(&after, path), 0);
             assert!(edits.iter().all(|e| e.already_there), "{path:?} {}: {again:?}", remedy.id);
             tried += 1;

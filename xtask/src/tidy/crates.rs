@@ -21,11 +21,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("intake", &["api", "evidence", "logs", "yaml"]),
     ("doctor", &["api", "capture", "evidence", "yaml"]),
     ("proxy", &["api", "startup", "sys"]),
+    ("webhook", &["api", "doctor", "evidence", "inject"]),
+    ("kube", &["api", "evidence"]),
+    ("lab", &["api", "capture", "doctor", "evidence", "sys"]),
     (
         "cli",
         &[
-            "api", "capture", "doctor", "evidence", "inject", "intake", "logs", "proxy", "startup",
-            "sys", "yaml",
+            "api", "capture", "doctor", "evidence", "inject", "intake", "kube", "lab", "logs",
+            "proxy", "startup", "sys", "webhook", "yaml",
         ],
     ),
     ("xtask", &[]),

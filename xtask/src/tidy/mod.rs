@@ -21,7 +21,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<Vec<String>> {
     let files = tracked(root)?;
     let metadata = metadata(root)?;
     let mut problems = crates::check(&metadata)?;
-    problems.extend(policy::check(root, &metadata)?);
+    problems.extend(policy::check(root, &metadata, &built(root)?)?);
     problems.extend(sources::check(root, &files)?);
     problems.extend(documents::check(root, &files)?);
     Ok(problems)
@@ -82,6 +82,29 @@ fn metadata(root: &Path) -> anyhow::Result<serde_json::Value> {
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).context("cargo metadata prints JSON")
+}
+
+/// Packages that are really built, as `name vVERSION`. `cargo metadata` also lists dependencies
+/// that only a feature nobody turns on would bring (`dep?/feature`), `cargo tree` doesn't.
+fn built(root: &Path) -> anyhow::Result<std::collections::BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(&cargo)
+        .current_dir(root)
+        .args(["tree", "--workspace", "--locked", "--prefix=none", "--format={p}"])
+        .args(["--edges=normal,build,dev", "--quiet"])
+        .output()
+        .context("cargo tree")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let first_two = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some(format!("{} {}", words.next()?, words.next()?))
+    };
+    Ok(text.lines().filter_map(first_two).collect())
 }
 
 #[cfg(test)]

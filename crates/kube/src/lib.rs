@@ -1,0 +1,1 @@
+//! Cluster access; it knows no rule and no proxy.

@@ -1,0 +1,1 @@
+//! Admission server around `sunup-inject`; it knows no proxy.

@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// The most that is read at once, and so the most a direction ever buffers. 64 KiB gained no
 /// throughput over it on loopback.
@@ -68,6 +67,8 @@ struct Half {
     /// Read but not yet written; empty and without memory nearly always.
     left: Vec<u8>,
     written: usize,
+    /// A stream that encrypts may hold back what it took.
+    unflushed: bool,
     ended: bool,
     passed_on: bool,
     bytes: u64,
@@ -80,11 +81,11 @@ enum Side {
 
 impl Half {
     /// Moves what can be moved now; ready when this direction has ended for good.
-    fn poll(
+    fn poll<F: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut F,
+        to: &mut T,
         count: &AtomicU64,
         mut see: impl FnMut(&[u8]),
     ) -> Poll<Result<(), Side>> {
@@ -96,6 +97,11 @@ impl Half {
                 let rest = &self.left[self.written..];
                 let n = ready!(Pin::new(&mut *to).poll_write(cx, rest)).map_err(Side::To)?;
                 self.written += n;
+                self.unflushed = true;
+            }
+            if self.unflushed {
+                ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(Side::To)?;
+                self.unflushed = false;
             }
             if !self.left.is_empty() {
                 // The memory goes back: most connections never fall behind again.
@@ -120,6 +126,7 @@ impl Half {
                         Poll::Ready(n) => n.map_err(Side::To)?,
                         Poll::Pending => 0,
                     };
+                    self.unflushed = true;
                     self.left.extend_from_slice(&read[n..]);
                 }
                 Poll::Ready(Ok(()))
@@ -132,14 +139,18 @@ impl Half {
 }
 
 /// Copies both ways. `first` are bytes already taken from the client, sent ahead.
-pub(crate) async fn both_ways(
-    client: &mut TcpStream,
-    destination: &mut TcpStream,
+pub(crate) async fn both_ways<C, D>(
+    client: &mut C,
+    destination: &mut D,
     first: Vec<u8>,
     idle: Duration,
     counters: Counters<'_>,
     watch: &mut impl Watch,
-) -> (Ended, Moved) {
+) -> (Ended, Moved)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    D: AsyncRead + AsyncWrite + Unpin,
+{
     let mut up = Half { bytes: first.len() as u64, left: first, ..Half::default() };
     counters.received.fetch_add(up.bytes, Ordering::Relaxed);
     if !up.left.is_empty() {

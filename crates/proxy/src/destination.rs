@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::config::{Config, Mode, Policy};
@@ -172,9 +173,27 @@ pub(crate) fn tune(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
+/// A peer's side of a connection: plain, or within TLS that ends here.
+pub(crate) trait Peer: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The socket underneath.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Peer for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Peer for tokio_rustls::server::TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 /// Closes with a reset: the client learns at once that it isn't served.
-pub(crate) fn reset(stream: TcpStream) {
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+pub(crate) fn reset(stream: impl Peer) {
+    let _ = SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
 }
 
 /// The name of an error for logs and metrics.

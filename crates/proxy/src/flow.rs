@@ -3,7 +3,7 @@
 //! One task a connection, one accept loop a listener and worker. Nothing here waits for a
 //! client's first byte, so server-first protocols are never delayed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::access::{self, Record};
+use crate::config::Config;
 use crate::copy::{Counters, Ended, Moved, both_ways};
-use crate::destination::{self, allowed, errno, original, reset};
+use crate::destination::{self, Peer, allowed, errno, original, reset};
 use crate::gateway::{self, Routes};
 use crate::metrics::Direction;
 use crate::observe::{Observer, Protocol};
@@ -137,33 +138,24 @@ async fn serve(place: Place, kind: Kind, client: TcpStream, from: SocketAddr) {
         }
     };
     destination::tune(&client);
-    relay(shared, direction, client, from, to).await;
+    relay(shared, direction, client, from, &[to], Vec::new()).await;
 }
 
-/// Connects to the destination and copies until the end.
+/// Connects to the first of these addresses that takes the connection and copies until the end,
+/// `first` ahead: bytes that were already taken from the client.
 pub(crate) async fn relay(
     shared: &Arc<Shared>,
     direction: Direction,
-    client: TcpStream,
+    mut client: impl Peer,
     from: SocketAddr,
-    to: SocketAddr,
-) {
-    relay_after(shared, direction, client, from, to, Vec::new()).await;
-}
-
-/// [`relay`], with bytes that were already taken from the client.
-pub(crate) async fn relay_after(
-    shared: &Arc<Shared>,
-    direction: Direction,
-    mut client: TcpStream,
-    from: SocketAddr,
-    to: SocketAddr,
+    addresses: &[SocketAddr],
     first: Vec<u8>,
 ) {
     let config = shared.config();
     let begun = Instant::now();
+    let (connected, to) = connect_any(addresses, direction, from, &config).await;
     let mut record = Record::new(direction, from, to);
-    let mut upstream = match destination::connect(to, direction, from, &config).await {
+    let mut upstream = match connected {
         Ok(upstream) => upstream,
         Err(error) => {
             let why = errno(&error);
@@ -204,6 +196,24 @@ pub(crate) async fn relay_after(
         }
     }
     access::write(shared, &record, begun);
+}
+
+/// A connection to the first address that takes it; the last one's error where none does.
+pub(crate) async fn connect_any(
+    addresses: &[SocketAddr],
+    direction: Direction,
+    from: SocketAddr,
+    config: &Config,
+) -> (std::io::Result<TcpStream>, SocketAddr) {
+    let nowhere = (Ipv4Addr::UNSPECIFIED, 0).into();
+    let mut last = (Err(std::io::ErrorKind::AddrNotAvailable.into()), nowhere);
+    for to in addresses {
+        last = (destination::connect(*to, direction, from, config).await, *to);
+        if last.0.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 impl Protocol {

@@ -13,7 +13,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 /// The most that the head of a request may measure; more is answered with 431.
@@ -70,11 +71,14 @@ where
 ///
 /// # Errors
 /// In words.
-pub(crate) async fn exchange(
-    stream: TcpStream,
+pub(crate) async fn exchange<S>(
+    stream: S,
     request: Request<Body>,
     limit: usize,
-) -> Result<Response<Bytes>, String> {
+) -> Result<Response<Bytes>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let io = TokioIo::new(stream);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(io).await.map_err(|e| e.to_string())?;

@@ -21,6 +21,7 @@ mod probe;
 mod run;
 mod sockets;
 mod state;
+mod tls;
 pub mod wait;
 
 pub use log::Level;

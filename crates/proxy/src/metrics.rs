@@ -68,6 +68,8 @@ pub(crate) struct Metrics {
     pub(crate) accept_errors: AtomicU64,
     pub(crate) reloads: AtomicU64,
     pub(crate) reloads_refused: AtomicU64,
+    pub(crate) certificates: AtomicU64,
+    pub(crate) certificates_refused: AtomicU64,
     pub(crate) listening_us: AtomicU64,
     pub(crate) ready_us: AtomicU64,
 }
@@ -149,6 +151,18 @@ impl Metrics {
                 counter,
                 "Configurations refused",
                 &self.reloads_refused,
+            ),
+            (
+                "sunup_certificates_total",
+                counter,
+                "Certificates of a port taken over",
+                &self.certificates,
+            ),
+            (
+                "sunup_certificates_refused_total",
+                counter,
+                "Certificates of a port refused",
+                &self.certificates_refused,
             ),
         ] {
             out.family(name, kind, help, [(String::new(), value.load(Ordering::Relaxed))]);

@@ -9,7 +9,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,6 +22,7 @@ use crate::destination;
 use crate::http::{self, Body, text};
 use crate::metrics::Direction;
 use crate::state::Shared;
+use crate::tls;
 
 /// The most of an application's answer that is passed on, as the kubelet reads it.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -98,14 +102,6 @@ impl Probers {
         found.target = self.target;
         Some(found)
     }
-
-    /// Paths of probes that ask for TLS, which this proxy doesn't speak yet.
-    pub(crate) fn over_tls(&self) -> Vec<&str> {
-        let tls = |p: &Prober| {
-            p.http_get.as_ref().is_some_and(|g| g.scheme.eq_ignore_ascii_case("https"))
-        };
-        self.by_path.iter().filter(|(_, p)| tls(p)).map(|(path, _)| path.as_str()).collect()
-    }
 }
 
 impl Prober {
@@ -141,11 +137,19 @@ async fn probe(
 ) -> Result<Response<Body>, String> {
     if let Some(get) = &prober.http_get {
         let to = prober.to(&get.host, get.port);
+        let request = request(get, to, headers, shared.config().ports.agent)?;
         let stream = connect(shared, to).await?;
-        if get.scheme.eq_ignore_ascii_case("https") {
-            return Ok(text(StatusCode::OK, "connected; TLS was not spoken\n"));
-        }
-        return http_get(stream, get, to, headers).await;
+        let answer = if get.scheme.eq_ignore_ascii_case("https") {
+            let stream = tls::connect_unverified(stream).await;
+            let stream = stream.map_err(|e| format!("{to}: TLS: {e}"))?;
+            http::exchange(stream, request, ANSWER_MAX).await?
+        } else {
+            http::exchange(stream, request, ANSWER_MAX).await?
+        };
+        // A redirect is a success to the kubelet, and must not be followed from here.
+        let status =
+            if answer.status().is_redirection() { StatusCode::OK } else { answer.status() };
+        return Ok(text(status, answer.into_body()));
     }
     if let Some(tcp) = &prober.tcp_socket {
         connect(shared, prober.to(&tcp.host, tcp.port)).await?;
@@ -173,27 +177,43 @@ async fn connect(shared: &Arc<Shared>, to: SocketAddr) -> Result<TcpStream, Stri
     connected.map_err(|e| format!("{to}: {e}"))
 }
 
-async fn http_get(
-    stream: TcpStream,
+/// The probe's request: the kubelet's headers go on, the manifest's own come over them.
+///
+/// # Sources
+/// Istio's agent: a `Host` that names the agent's port names the application's instead.
+fn request(
     get: &HttpGet,
     to: SocketAddr,
     headers: &HeaderMap,
-) -> Result<Response<Body>, String> {
+    agent_port: u16,
+) -> Result<Request<Body>, String> {
     let slash = if get.path.starts_with('/') { "" } else { "/" };
     let uri = format!("{slash}{}", get.path);
     let mut request = Request::get(uri).body(Body::default()).map_err(|e| e.to_string())?;
-    if let Some(agent) = headers.get(USER_AGENT) {
-        request.headers_mut().insert(USER_AGENT, agent.clone());
+    let ours = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, TE];
+    for (name, value) in headers.iter().filter(|(name, _)| !ours.contains(name)) {
+        request.headers_mut().append(name, value.clone());
     }
-    let host = HeaderValue::from_str(&to.to_string()).map_err(|e| e.to_string())?;
+    let told = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = match told.and_then(|host| host.rsplit_once(':')) {
+        Some((host, port)) if port.parse() == Ok(agent_port) => format!("{host}:{}", to.port()),
+        _ => told.map_or_else(|| to.to_string(), str::to_owned),
+    };
+    let host = HeaderValue::from_str(&host).map_err(|e| e.to_string())?;
     request.headers_mut().insert(HOST, host);
-    for Header { name, value } in &get.http_headers {
+    let own = get.http_headers.iter().map(|Header { name, value }| {
         let name: HeaderName = name.parse().map_err(|_| format!("header name {name:?}"))?;
         let value = HeaderValue::from_str(value).map_err(|_| format!("value of {name}"))?;
-        request.headers_mut().insert(name, value);
+        Ok((name, value))
+    });
+    let own = own.collect::<Result<Vec<_>, String>>()?;
+    for (name, _) in &own {
+        request.headers_mut().remove(name);
     }
-    let response = http::exchange(stream, request, ANSWER_MAX).await?;
-    Ok(text(response.status(), response.into_body()))
+    for (name, value) in own {
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
 }
 
 /// `grpc.health.v1.Health/Check` over plain HTTP/2 (RFC 9113): one stream, no compression of

@@ -186,10 +186,6 @@ impl Life {
             self.shared.log.error(format_args!("{why}: no probe can be answered"));
             Probers::default()
         });
-        for path in probers.over_tls() {
-            let text = format_args!("{path}: the https probe is answered by connecting only");
-            self.shared.log.warn(text);
-        }
         Arc::new(probers)
     }
 

@@ -40,11 +40,24 @@ The file of listeners, read again when it changes:
     protocol: TLS            # passed through, by the name in its greeting
     routes:
     - {hosts: [\"*.example.com\"], to: \"shop.default:8443\"}
+  - port: 6380
+    protocol: TLS            # with a certificate it ends here; routes by name, or one `to`
+    tls:
+    - {certificate: /etc/certs/tls.crt, key: /etc/certs/tls.key}
+    to: \"redis.shop:6379\"
+  - port: 8443
+    protocol: HTTPS          # TLS that ends here, then as HTTP
+    tls:
+    - {certificate: /etc/certs/tls.crt, key: /etc/certs/tls.key}
+    routes:
+    - {to: \"web.default:8080\"}
   - port: 80
     protocol: HTTP           # HTTP/1.1, request by request
     routes:
     - {hosts: [shop.example.com], pathPrefix: /api, to: \"api.default:8080\"}
     - {to: \"web.default:8080\"}
+
+Certificates are read again when their files change; a wrong one is refused and the old one stays.
 
 A port below 1024 that may not be bound is served at its stand-in (80 at 8080, 443 at 8443, others
 8000 higher) and tried again; readiness (15021) says so with the remedy until it is bound.";

@@ -1,5 +1,8 @@
 //! A gateway's file: listeners and routes, YAML or JSON. Pure.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 /// What a listener speaks.
@@ -8,10 +11,45 @@ use serde::Deserialize;
 pub(super) enum Protocol {
     /// Bytes to one destination.
     Tcp,
-    /// TLS, passed through by the name in its greeting.
+    /// TLS by the name in its greeting: passed through, or ended here where there are certificates.
     Tls,
     /// Plain HTTP/1.1 by host and path prefix.
     Http,
+    /// The same within TLS that ends here.
+    Https,
+}
+
+/// Where connections go: an address, or a name that is looked up.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Target {
+    /// `host:port`, as written.
+    pub(super) name: String,
+    /// The address, where the host is one.
+    pub(super) literal: Option<SocketAddr>,
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let port = name.rsplit_once(':').and_then(|(host, port)| {
+            (!host.is_empty()).then(|| port.parse::<u16>().ok()).flatten()
+        });
+        if port.is_none_or(|port| port == 0) {
+            return Err(format!("{name:?} is not host:port"));
+        }
+        Ok(Self { literal: name.parse().ok(), name })
+    }
+}
+
+/// Files of one certificate, PEM.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    /// The chain, the server's own first.
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// One port.
@@ -20,10 +58,13 @@ pub(super) enum Protocol {
 pub(super) struct Listener {
     pub(super) port: u16,
     pub(super) protocol: Protocol,
-    /// For TCP: `host:port`.
-    pub(super) to: Option<String>,
+    /// For TCP, and for TLS that ends here: all of it goes there.
+    pub(super) to: Option<Target>,
     #[serde(default)]
     pub(super) routes: Vec<Route>,
+    /// Certificates for TLS that ends here; which one is shown depends on the name asked for.
+    #[serde(default)]
+    pub(super) tls: Vec<Certificate>,
 }
 
 /// One way on.
@@ -36,8 +77,24 @@ pub(super) struct Route {
     /// For HTTP; whole segments, as the Gateway API's `PathPrefix`.
     #[serde(default)]
     path_prefix: String,
-    /// `host:port`.
-    pub(super) to: String,
+    pub(super) to: Target,
+}
+
+impl Listener {
+    fn check(&self) -> Result<(), &'static str> {
+        let (to, routes, tls) = (self.to.is_some(), !self.routes.is_empty(), !self.tls.is_empty());
+        match self.protocol {
+            Protocol::Tcp if !to || routes => Err("TCP needs `to` and no routes"),
+            Protocol::Http | Protocol::Https if to || !routes => {
+                Err("HTTP and HTTPS need routes and no `to`")
+            }
+            Protocol::Https if !tls => Err("HTTPS needs a certificate under `tls`"),
+            Protocol::Tls if to == routes => Err("TLS needs either routes or `to`"),
+            Protocol::Tls if to && !tls => Err("TLS that is passed through needs routes, not `to`"),
+            Protocol::Tcp | Protocol::Http if tls => Err("`tls` is for TLS and HTTPS"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Route {
@@ -91,22 +148,7 @@ impl File {
             if port == 0 || !ports.insert(port) {
                 return Err(format!(" port {port} is given twice or is 0"));
             }
-            let targets = listener.routes.iter().map(|r| &r.to).chain(&listener.to);
-            for to in targets {
-                let port_of = to.rsplit_once(':').and_then(|(host, port)| {
-                    (!host.is_empty()).then(|| port.parse::<u16>().ok()).flatten()
-                });
-                if port_of.is_none_or(|port| port == 0) {
-                    return Err(format!(" port {port}: {to:?} is not host:port"));
-                }
-            }
-            match (listener.protocol, &listener.to, listener.routes.is_empty()) {
-                (Protocol::Tcp, Some(_), true) | (Protocol::Tls | Protocol::Http, None, false) => {}
-                (Protocol::Tcp, ..) => {
-                    return Err(format!(" port {port}: TCP needs `to` and no routes"));
-                }
-                _ => return Err(format!(" port {port}: TLS and HTTP need routes and no `to`")),
-            }
+            listener.check().map_err(|why| format!(" port {port}: {why}"))?;
         }
         if file.listeners.is_empty() {
             return Err(" there is no listener".to_owned());
@@ -121,7 +163,7 @@ mod tests {
 
     fn route(hosts: &[&str], path: &str) -> Route {
         let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
-        Route { hosts, path_prefix: path.to_owned(), to: "a:1".to_owned() }
+        Route { hosts, path_prefix: path.to_owned(), to: "a:1".to_owned().try_into().unwrap() }
     }
 
     #[test]
@@ -145,6 +187,13 @@ mod tests {
             ("listeners: [{port: 80, protocol: TCP}]", "`to`"),
             ("listeners: [{port: 80, protocol: HTTP, to: 'a:1'}]", "routes"),
             ("listeners: [{port: 80, protocol: TCP, to: a}]", "host:port"),
+            ("listeners: [{port: 80, protocol: TCP, to: 'a:0'}]", "host:port"),
+            ("listeners: [{port: 80, protocol: TLS, to: 'a:1'}]", "passed through"),
+            ("listeners: [{port: 80, protocol: HTTPS, routes: [{to: 'a:1'}]}]", "certificate"),
+            (
+                "listeners: [{port: 80, protocol: TCP, to: 'a:1', tls: [{certificate: c, key: k}]}]",
+                "for TLS and HTTPS",
+            ),
             (
                 "listeners: [{port: 1, protocol: TCP, to: 'a:1'}, {port: 1, protocol: TCP, to: 'a:1'}]",
                 "twice",

@@ -12,11 +12,11 @@ use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-use super::Routes;
-use crate::destination::{self, errno};
+use super::{Routes, Target};
+use crate::destination::{Peer, errno};
+use crate::flow;
 use crate::http::{Body, HEAD_MAX, HEAD_TIME, text};
 use crate::metrics::Direction;
 use crate::state::Shared;
@@ -42,10 +42,9 @@ pub(super) async fn serve(
     shared: &Arc<Shared>,
     port: u16,
     routes: &Arc<Routes>,
-    client: TcpStream,
+    client: impl Peer,
     from: SocketAddr,
 ) {
-    destination::tune(&client);
     let kept: Arc<Kept> = Arc::default();
     let service = service_fn(|request| {
         let (shared, routes) = (Arc::clone(shared), Arc::clone(routes));
@@ -71,14 +70,9 @@ async fn forward(
 ) -> Result<Answer, Response<Body>> {
     let host =
         host(&request).ok_or_else(|| text(StatusCode::BAD_REQUEST, "one Host is needed\n"))?;
-    let path = request.uri().path();
-    let listener = routes.listener(port);
-    let all = listener.iter().flat_map(|l| &l.routes);
-    let fits = all.filter(|r| r.has_host(Some(&host)) && r.has_path(path));
-    // The longest prefix wins; among equals the first in the file.
-    let best = fits.reduce(|best, route| if route.weight() > best.weight() { route } else { best });
-    let route = best.ok_or_else(|| text(StatusCode::NOT_FOUND, "no route\n"))?;
-    let to = route.to.clone();
+    let serving = routes.serving(port);
+    let best = serving.as_ref().and_then(|s| s.by_request(Some(&host), request.uri().path()));
+    let to = best.ok_or_else(|| text(StatusCode::NOT_FOUND, "no route\n"))?.clone();
     strip(request.headers_mut());
     let ip = from.ip().to_canonical().to_string();
     if let Ok(ip) = HeaderValue::from_str(&ip) {
@@ -90,18 +84,18 @@ async fn forward(
     }
     *request.version_mut() = hyper::Version::HTTP_11;
     let mut kept = kept.lock().await;
-    let known = kept.take().filter(|(name, sender)| *name == to && !sender.is_closed());
+    let known = kept.take().filter(|(name, sender)| *name == to.name && !sender.is_closed());
     let mut sender = match known {
         Some((_, sender)) => sender,
-        None => connect(shared, &to, from).await?,
+        None => connect(shared, routes, &to, from).await?,
     };
     let failed = |error: &dyn std::fmt::Display| {
-        shared.log.warn(format_args!("gateway request from {from} to {to} failed: {error}"));
+        shared.log.warn(format_args!("gateway request from {from} to {} failed: {error}", to.name));
         text(StatusCode::BAD_GATEWAY, "the destination broke off\n")
     };
     sender.ready().await.map_err(|e| failed(&e))?;
     let response = sender.send_request(request).await.map_err(|e| failed(&e))?;
-    *kept = Some((to.clone(), sender));
+    *kept = Some((to.name.clone(), sender));
     let mut response = response.map(Either::Left);
     strip(response.headers_mut());
     Ok(response)
@@ -140,21 +134,24 @@ fn strip(headers: &mut HeaderMap) {
 
 async fn connect(
     shared: &Arc<Shared>,
-    to: &str,
+    routes: &Routes,
+    to: &Target,
     from: SocketAddr,
 ) -> Result<SendRequest<Incoming>, Response<Body>> {
     let gone = || text(StatusCode::SERVICE_UNAVAILABLE, "the destination can't be reached\n");
-    let Some(address) = super::resolve(to).await else {
+    let addresses = routes.resolve(to).await;
+    let name = &to.name;
+    if addresses.is_empty() {
         shared.metrics.failed(Direction::Gateway, None, "name-not-found");
-        shared.log.warn(format_args!("gateway request from {from}: {to} has no address"));
+        shared.log.warn(format_args!("gateway request from {from}: {name} has no address"));
         return Err(gone());
-    };
+    }
     let config = shared.config();
-    let stream = destination::connect(address, Direction::Gateway, from, &config).await;
+    let (stream, address) = flow::connect_any(&addresses, Direction::Gateway, from, &config).await;
     let stream = stream.map_err(|error| {
         let why = errno(&error);
         shared.metrics.failed(Direction::Gateway, Some(address), why);
-        shared.log.warn(format_args!("gateway request from {from} to {to} failed: {why}"));
+        shared.log.warn(format_args!("gateway request from {from} to {name} failed: {why}"));
         gone()
     })?;
     let handshake = hyper::client::conn::http1::handshake::<_, Incoming>(TokioIo::new(stream));

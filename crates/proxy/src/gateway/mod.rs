@@ -5,41 +5,37 @@
 //! readiness endpoint with its remedy, and a privileged one is served at its fixed stand-in
 //! meanwhile. Richer HTTP routing belongs into `routes`; nothing else knows what a route is.
 
+mod certificates;
 mod file;
 mod http;
+mod routes;
 mod sni;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sunup_api::port::UNPRIVILEGED_START;
 use sunup_startup::{Event, Gate};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
-use crate::destination::reset;
+use crate::destination::{self, Peer, reset};
 use crate::flow;
 use crate::metrics::Direction;
 use crate::sockets::{self, BindError};
 use crate::state::Shared;
-use file::{File, Listener, Protocol};
+use certificates::{Certificates, News};
+use file::{File, Protocol, Target};
+pub(crate) use routes::Routes;
+use routes::Serving;
 
-/// How long a client may take over its TLS greeting.
+/// How long a client may take over its TLS greeting or handshake.
 const GREETING_TIME: Duration = Duration::from_secs(10);
-
-/// Where connections go, as the workers see it.
-#[derive(Debug, Default)]
-pub(crate) struct Routes(RwLock<Arc<File>>);
-
-impl Routes {
-    fn listener(&self, port: u16) -> Option<Listener> {
-        let file = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        file.listeners.iter().find(|l| l.port == port).cloned()
-    }
-}
 
 /// The port that stands in for a privileged one.
 fn stand_in(port: u16) -> u16 {
@@ -63,6 +59,8 @@ pub(crate) struct Gateway {
     shared: Arc<Shared>,
     path: PathBuf,
     last: Option<Result<String, String>>,
+    file: File,
+    certificates: Certificates,
     routes: Arc<Routes>,
     served: BTreeMap<u16, Served>,
 }
@@ -71,48 +69,119 @@ impl Gateway {
     pub(crate) fn new(shared: &Arc<Shared>, path: PathBuf) -> Self {
         let why = format!("{} was not read yet", path.display());
         shared.event(Event::Shut { gate: Gate::Routes, why });
-        let (routes, served) = (Arc::default(), BTreeMap::new());
-        Self { shared: Arc::clone(shared), path, last: None, routes, served }
+        Self {
+            shared: Arc::clone(shared),
+            path,
+            last: None,
+            file: File::default(),
+            certificates: Certificates::default(),
+            routes: Arc::default(),
+            served: BTreeMap::new(),
+        }
     }
 
-    /// Reads the file if it changed, and binds what isn't bound; called again and again.
+    /// Reads what changed of the file and the certificates, and binds what isn't bound; called
+    /// again and again.
     pub(crate) fn look(&mut self, workers: &[tokio::runtime::Handle]) {
-        let text = std::fs::read_to_string(&self.path).map_err(|e| e.to_string());
-        if self.last.as_ref() != Some(&text) {
-            self.last = Some(text.clone());
-            let name = self.path.display();
-            match text.and_then(|text| File::parse(&text)) {
-                Ok(file) => {
-                    *self.routes.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
-                    self.shared.log.info(format_args!("{name}: routes taken over"));
-                    self.drop_old();
-                }
-                Err(why) if self.served.is_empty() => {
-                    self.shared.log.error(format_args!("{name}:{why}"));
-                    let why = format!("{name}:{why}");
-                    return self.shared.event(Event::Shut { gate: Gate::Routes, why });
-                }
-                Err(why) => {
-                    let text = format_args!("{name}:{why}: refused, the old routes stay");
-                    self.shared.log.error(text);
-                }
+        let changed = self.read_file();
+        if self.read_certificates() || changed {
+            self.replace();
+        }
+        if changed {
+            self.drop_old();
+        }
+        let ports: Vec<u16> = self.file.listeners.iter().map(|l| l.port).collect();
+        for port in ports {
+            if self.routes.serving(port).is_some() {
+                self.bind(port, workers);
             }
         }
-        let file = Arc::clone(&self.routes.0.read().unwrap_or_else(PoisonError::into_inner));
-        for listener in &file.listeners {
-            self.bind(listener.port, workers);
-        }
-        if !self.served.is_empty() {
+        if !self.file.listeners.is_empty() {
             self.shared.open_gate(Gate::Routes);
         }
     }
 
+    /// Whether the file changed and was taken over.
+    fn read_file(&mut self) -> bool {
+        let text = std::fs::read_to_string(&self.path).map_err(|e| e.to_string());
+        if self.last.as_ref() == Some(&text) {
+            return false;
+        }
+        self.last = Some(text.clone());
+        let name = self.path.display();
+        match text.and_then(|text| File::parse(&text)) {
+            Ok(file) => {
+                self.file = file;
+                self.shared.log.info(format_args!("{name}: routes taken over"));
+                true
+            }
+            Err(why) if self.file.listeners.is_empty() => {
+                self.shared.log.error(format_args!("{name}:{why}"));
+                let why = format!("{name}:{why}");
+                self.shared.event(Event::Shut { gate: Gate::Routes, why });
+                false
+            }
+            Err(why) => {
+                let text = format_args!("{name}:{why}: refused, the old routes stay");
+                self.shared.log.error(text);
+                false
+            }
+        }
+    }
+
+    /// Whether a certificate changed and was taken over.
+    fn read_certificates(&mut self) -> bool {
+        let (shared, certificates) = (&self.shared, &mut self.certificates);
+        let mut taken = false;
+        for listener in self.file.listeners.iter().filter(|l| !l.tls.is_empty()) {
+            let port = listener.port;
+            match certificates.look(listener) {
+                News::Same => {}
+                News::Taken => {
+                    taken = true;
+                    shared.metrics.certificates.fetch_add(1, Ordering::Relaxed);
+                    shared.log.info(format_args!("port {port}: certificates taken over"));
+                }
+                News::Refused(why) => {
+                    shared.metrics.certificates_refused.fetch_add(1, Ordering::Relaxed);
+                    let has_old = certificates.of(port).is_ok();
+                    let then = if has_old { "refused, the old ones stay" } else { "trying again" };
+                    shared.log.error(format_args!("port {port}: certificates: {why}: {then}"));
+                    if !has_old {
+                        let why = format!("certificates: {why}");
+                        shared.event(Event::Shut { gate: Gate::Port(port), why });
+                    }
+                }
+            }
+        }
+        taken
+    }
+
+    /// Gives the workers the table that follows from file and certificates.
+    fn replace(&mut self) {
+        let mut table = BTreeMap::new();
+        for listener in &self.file.listeners {
+            let tls = match listener.tls.is_empty() {
+                true => None,
+                false => match self.certificates.of(listener.port) {
+                    Ok(config) => Some(config),
+                    Err(_) => continue,
+                },
+            };
+            table.insert(listener.port, Arc::new(Serving { listener: listener.clone(), tls }));
+        }
+        self.routes.replace(table);
+    }
+
     /// Stops accepting on ports that the file has no more; open connections go on.
     fn drop_old(&mut self) {
-        let routes = Arc::clone(&self.routes);
         let shared = Arc::clone(&self.shared);
+        let has = |port: u16| self.file.listeners.iter().any(|l| l.port == port);
+        for port in self.certificates.keep(has) {
+            shared.open_gate(Gate::Port(port));
+        }
         self.served.retain(|port, served| {
-            let keep = routes.listener(*port).is_some();
+            let keep = has(*port);
             if !keep {
                 let all = served.itself.iter().chain(&served.stand_in).flatten();
                 all.for_each(AbortHandle::abort);
@@ -125,7 +194,8 @@ impl Gateway {
     fn bind(&mut self, port: u16, workers: &[tokio::runtime::Handle]) {
         let known = self.served.get(&port);
         if known.is_some_and(|served| served.itself.is_some()) {
-            return;
+            // Its certificates may have been what was missing.
+            return self.shared.open_gate(Gate::Port(port));
         }
         let first = known.is_none();
         match sockets::tcp(port, false) {
@@ -153,7 +223,7 @@ impl Gateway {
     /// Serves a privileged port's stand-in; what to say of it.
     fn stand_in_for(&mut self, port: u16, workers: &[tokio::runtime::Handle]) -> String {
         let other = stand_in(port);
-        if self.routes.listener(other).is_some() {
+        if self.file.listeners.iter().any(|l| l.port == other) {
             return format!("; its stand-in {other} is a listener of its own");
         }
         let served = self.served.get(&port).is_some_and(|s| s.stand_in.is_some());
@@ -200,32 +270,64 @@ pub(crate) async fn serve(
     mut client: TcpStream,
     from: SocketAddr,
 ) {
-    let refuse = |why: &'static str, client: TcpStream| {
-        shared.metrics.failed(Direction::Gateway, None, why);
-        shared.log.warn(format_args!("gateway connection from {from} to port {port} reset: {why}"));
-        reset(client);
-    };
-    let Some(listener) = routes.listener(port) else { return refuse("no-listener", client) };
-    let (to, first) = match listener.protocol {
-        Protocol::Http => return http::serve(shared, port, routes, client, from).await,
-        Protocol::Tcp => (listener.to, Vec::new()),
-        Protocol::Tls => {
+    let on = Connection { shared, port, routes, from };
+    let Some(serving) = routes.serving(port) else { return on.refuse("no-listener", client) };
+    destination::tune(&client);
+    match (serving.listener.protocol, &serving.tls) {
+        (Protocol::Http, _) => http::serve(shared, port, routes, client, from).await,
+        (Protocol::Tcp, _) => on.relay(serving.by_name(None), client, Vec::new()).await,
+        (_, Some(tls)) => {
+            let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(client);
+            match tokio::time::timeout(GREETING_TIME, handshake).await {
+                Ok(Ok(client)) if serving.listener.protocol == Protocol::Https => {
+                    http::serve(shared, port, routes, client, from).await;
+                }
+                Ok(Ok(client)) => {
+                    let to = serving.by_name(client.get_ref().1.server_name());
+                    on.relay(to, client, Vec::new()).await;
+                }
+                Ok(Err(error)) => on.refused("tls-handshake", &error),
+                Err(_) => on.refused("tls-handshake", &"it took too long"),
+            }
+        }
+        (_, None) => {
             let greeting = tokio::time::timeout(GREETING_TIME, sni::read(&mut client)).await;
-            let Ok(Ok((name, first))) = greeting else { return refuse("no-tls-greeting", client) };
-            let route = listener.routes.iter().find(|r| r.has_host(name.as_deref()));
-            (route.map(|r| r.to.clone()), first)
+            let Ok(Ok((name, first))) = greeting else {
+                return on.refuse("no-tls-greeting", client);
+            };
+            on.relay(serving.by_name(name.as_deref()), client, first).await;
         }
-    };
-    let Some(to) = to else { return refuse("no-route", client) };
-    match resolve(&to).await {
-        Some(to) => {
-            flow::relay_after(shared, Direction::Gateway, client, from, to, first).await;
-        }
-        None => refuse("name-not-found", client),
     }
 }
 
-/// The first address of `host:port`.
-async fn resolve(to: &str) -> Option<SocketAddr> {
-    tokio::net::lookup_host(to).await.ok()?.next()
+/// A connection of a gateway's port, for what is done with it and said of it.
+struct Connection<'a> {
+    shared: &'a Arc<Shared>,
+    port: u16,
+    routes: &'a Arc<Routes>,
+    from: SocketAddr,
+}
+
+impl Connection<'_> {
+    async fn relay(&self, to: Option<&Target>, client: impl Peer, first: Vec<u8>) {
+        let Some(to) = to else { return self.refuse("no-route", client) };
+        let addresses = self.routes.resolve(to).await;
+        if addresses.is_empty() {
+            return self.refuse("name-not-found", client);
+        }
+        let direction = Direction::Gateway;
+        flow::relay(self.shared, direction, client, self.from, &addresses, first).await;
+    }
+
+    fn refuse(&self, why: &'static str, client: impl Peer) {
+        self.refused(why, &"reset");
+        reset(client);
+    }
+
+    fn refused(&self, why: &'static str, detail: &dyn std::fmt::Display) {
+        let Self { shared, port, from, .. } = self;
+        shared.metrics.failed(Direction::Gateway, None, why);
+        let text = format_args!("gateway connection from {from} to port {port}: {why}: {detail}");
+        shared.log.warn(text);
+    }
 }

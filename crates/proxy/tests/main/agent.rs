@@ -11,6 +11,8 @@ const PROBERS: &str = r#"{
   "/app-health/a/livez": {"httpGet": {"path": "/bad", "port": 8080}},
   "/app-health/a/startupz": {"tcpSocket": {"port": 8080}},
   "/app-health/b/livez": {"grpc": {"port": 9000, "service": "s"}},
+  "/app-health/c/livez": {"httpGet": {"path": "/over-tls", "port": 8443, "scheme": "HTTPS"}},
+  "/app-health/c/readyz": {"httpGet": {"path": "/plain", "port": 8080, "scheme": "HTTPS"}},
   "/app-health/b/readyz": {"tcpSocket": {"port": 1}},
   "/app-health/b/startupz": {"httpGet": {"path": "/", "port": 8081}, "timeoutSeconds": 1},
   "/app-lifecycle/a/prestopz": {"httpGet": {"path": "/ok", "port": 8080}}
@@ -40,6 +42,18 @@ fn rewritten_probes_reach_the_application_as_the_manifest_said() {
             let length = body.len();
             let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
         });
+        let identity = crate::tls::Identity::new(&["whoever.example.com"]);
+        world.application("10.0.0.2:8443", move |stream| {
+            let mut stream = identity.serve(stream);
+            let mut request = [0; 2048];
+            let n = stream.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..n]).to_lowercase();
+            assert!(request.starts_with("get /over-tls http/1.1\r\n"), "{request}");
+            let host = "host: 127.0.0.1:8443\r\n";
+            let body = if request.contains(host) { "by the kubelet's name" } else { &request };
+            let length = body.len();
+            let _ = write!(stream, "HTTP/1.1 302 Found\r\ncontent-length: {length}\r\n\r\n{body}");
+        });
         world.application("10.0.0.2:8081", |stream| {
             std::thread::sleep(Duration::from_secs(5));
             drop(stream);
@@ -60,6 +74,12 @@ fn rewritten_probes_reach_the_application_as_the_manifest_said() {
         assert_eq!(get("/app-health/a/startupz").0, 200);
         assert_eq!(get("/app-health/b/livez"), (200, "SERVING\n".to_owned()));
         assert_eq!(get("/app-health/b/readyz").0, 500);
+        let by_name = "GET /app-health/c/livez HTTP/1.1\r\nHost: 127.0.0.1:15020\r\n\
+                       Connection: close\r\n\r\n";
+        let redirected = (200, "by the kubelet's name".to_owned());
+        assert_eq!(world.ask(15020, by_name).unwrap(), redirected);
+        let (code, why) = get("/app-health/c/readyz");
+        assert!(code == 500 && why.contains("10.0.0.2:8080: TLS: "), "{why}");
         let begun = Instant::now();
         let (code, why) = get("/app-health/b/startupz");
         assert!(code == 500 && why.contains("within 1 s"), "{why}");

@@ -21,7 +21,7 @@ listeners:
 ";
 
 /// Answers each request of a connection with its name, path and forwarded-for.
-fn named(name: &'static str) -> impl Fn(std::net::TcpStream) + Send + Clone + 'static {
+pub(crate) fn named(name: &'static str) -> impl Fn(std::net::TcpStream) + Send + Clone + 'static {
     move |mut stream| {
         let mut all = Vec::new();
         let mut buffer = [0; 4096];
@@ -40,7 +40,7 @@ fn named(name: &'static str) -> impl Fn(std::net::TcpStream) + Send + Clone + 's
     }
 }
 
-fn file(text: &str) -> tempfile::NamedTempFile {
+pub(crate) fn file(text: &str) -> tempfile::NamedTempFile {
     use std::os::unix::fs::PermissionsExt as _;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -49,14 +49,14 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 }
 
 /// Destinations in the pod, where nothing captures what comes from outside.
-fn destinations(world: &World) {
+pub(crate) fn destinations(world: &World) {
     world.capture(&[]);
     world.application("10.0.0.2:7000", echo);
     world.application("10.0.0.2:7001", named("api"));
     world.application("10.0.0.2:7002", named("web"));
 }
 
-fn until_ready(world: &World) {
+pub(crate) fn until_ready(world: &World) {
     world.until("the gateway is ready", || world.gateway_ready().0 == 200);
 }
 

@@ -7,4 +7,5 @@ mod agent;
 mod data;
 mod gateway;
 mod start;
+mod tls;
 mod world;

@@ -3,13 +3,18 @@
 //! Readers (in `sunup-intake`) turn bytes into [`record`]s and [`object`]s; this crate says what a
 //! line means and folds everything into a frozen picture. It knows no file, no clock and no rule.
 
+pub mod access;
 pub mod collect;
+pub mod control_plane;
 pub mod decode;
 pub mod line;
 pub mod log;
 pub mod object;
+mod phrases;
+pub mod readiness;
 pub mod record;
 pub mod refused;
+pub mod rejected;
 pub mod scope;
 pub mod shape;
 pub mod snapshot;

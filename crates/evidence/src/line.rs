@@ -82,6 +82,38 @@ pub enum Sign {
     Timeout,
     /// A name could not be resolved.
     NameFailure,
+    /// The proxy or its agent has trouble with the control plane: xDS, CA, token.
+    ControlPlane,
+    /// A piece of configuration was rejected.
+    Rejected,
+    /// An address or port is taken.
+    AddressInUse,
+    /// An address family is missing.
+    AddressFamily,
+    /// File descriptors or inotify watches ran out.
+    NodeLimit,
+    /// A process may have been killed for want of memory.
+    OutOfMemory,
+    /// The proxy drains or ends in order.
+    Draining,
+    /// Somebody told the proxy to quit.
+    QuitCalled,
+    /// The control plane left a privileged port out.
+    PortSkipped,
+    /// A destination has no healthy endpoint (flag UH).
+    NoHealthyUpstream,
+    /// The proxy could not connect onwards (flag UF).
+    ConnectFailed,
+    /// Traffic that the mesh's registry does not know was dropped.
+    BlackHole,
+    /// An authorization policy denied it.
+    Denied,
+    /// A client of a protocol in which the server speaks first got nothing.
+    ServerFirst,
+    /// The agent's call of a rewritten probe failed.
+    ProbeCall,
+    /// The metadata server, or credentials that come from it.
+    Metadata,
 }
 
 /// Every sign, with the literals (ASCII, any case) that give it away.
@@ -127,20 +159,39 @@ const SIGNS: &[(Sign, &[&str])] = &[
     ),
 ];
 
+impl Sign {
+    /// Whether its lines are kept as they stand, for rules to read; the others are taken apart.
+    #[must_use]
+    pub fn is_symptom(self) -> bool {
+        use Sign::{BindDenied, ProxyNotReady, ProxyReady, ProxyStart, Refused};
+        !matches!(self, Refused | ProxyReady | ProxyNotReady | ProxyStart | BindDenied)
+    }
+}
+
+/// The signs with their literals, whichever file they stand in.
+fn signs_and_literals() -> impl Iterator<Item = &'static (Sign, &'static [&'static str])> {
+    SIGNS.iter().chain(crate::phrases::PHRASES)
+}
+
 /// A set of [`Sign`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Signs(u16);
+pub struct Signs(u64);
 
 impl Signs {
     /// Adds one.
     pub fn add(&mut self, sign: Sign) {
-        self.0 |= 1 << sign as u16;
+        self.0 |= 1 << sign as u64;
     }
 
     /// Whether it holds one.
     #[must_use]
     pub fn has(self, sign: Sign) -> bool {
-        self.0 & (1 << sign as u16) != 0
+        self.0 & (1 << sign as u64) != 0
+    }
+
+    /// All that it holds, but for [`Sign::Refused`], which is no text's own.
+    pub fn iter(self) -> impl Iterator<Item = Sign> {
+        signs_and_literals().map(|(sign, _)| *sign).filter(move |sign| self.has(*sign))
     }
 
     /// Whether it holds none.
@@ -158,7 +209,7 @@ impl Signs {
 #[must_use]
 pub fn literals() -> Vec<&'static str> {
     let mut all = crate::refused::LITERALS.to_vec();
-    all.extend(SIGNS.iter().flat_map(|(_, l)| *l));
+    all.extend(signs_and_literals().flat_map(|(_, l)| *l));
     // The proxy's own lines, whatever they say: that its log is there is evidence.
     all.extend([container::PROXY]);
     all
@@ -171,12 +222,12 @@ struct Matcher {
 
 static MATCHER: LazyLock<Matcher> = LazyLock::new(|| {
     let refused = crate::refused::LITERALS.iter().map(|l| (Sign::Refused, *l));
-    let others = SIGNS.iter().flat_map(|(s, ls)| ls.iter().map(|l| (*s, *l)));
+    let others = signs_and_literals().flat_map(|(s, ls)| ls.iter().map(|l| (*s, *l)));
     let (signs, literals): (Vec<_>, Vec<_>) = refused.chain(others).unzip();
     let automaton = AhoCorasickBuilder::new()
         .ascii_case_insensitive(true)
         .build(literals)
-        .expect("a few dozen short literals always build");
+        .expect("some hundred short literals always build");
     Matcher { automaton, signs }
 });
 

@@ -69,6 +69,10 @@ const GAP: SignedDuration = SignedDuration::from_secs(15);
 const BURSTS_MAX: usize = 256;
 /// Marks kept per container and kind.
 const MARKS_MAX: usize = 128;
+/// Lines kept per container and phrase.
+const PHRASES_MAX: usize = 24;
+/// How much of such a line is kept: an access log's telling fields stand at its end.
+const PHRASE_BYTES: usize = 900;
 
 impl Burst {
     /// The first one.
@@ -127,11 +131,23 @@ impl Burst {
 pub struct Marks(Vec<Sample>);
 
 impl Marks {
-    pub(crate) fn add(&mut self, mut sample: Sample) {
-        sample.text = cut(&sample.text, 300).into();
+    pub(crate) fn add(&mut self, sample: Sample) {
+        self.keep(sample, 300, MARKS_MAX);
+    }
+
+    /// Lines whose text is read again are kept longer; of lines that traffic writes, a few will do.
+    pub(crate) fn add_of(&mut self, sign: Sign, sample: Sample) {
+        match sign {
+            Sign::Reset | Sign::Timeout | Sign::NameFailure => self.add(sample),
+            _ => self.keep(sample, PHRASE_BYTES, PHRASES_MAX),
+        }
+    }
+
+    fn keep(&mut self, mut sample: Sample, bytes: usize, max: usize) {
+        sample.text = cut(&sample.text, bytes).into();
         let i = self.0.partition_point(|s| s.at <= sample.at);
         self.0.insert(i, sample);
-        if self.0.len() > MARKS_MAX {
+        if self.0.len() > max {
             // Both ends stay; every other one between goes. What is lost is only tightness.
             let last = self.0.len() - 1;
             let mut i = 0;
@@ -182,7 +198,7 @@ pub struct ContainerLog {
     pub starts: Marks,
     /// Listeners that could not be bound for want of permission.
     pub bind_denied: Vec<BindDenied>,
-    /// Resets, timeouts, name failures.
+    /// What else lines said: resets, timeouts, and what only one rule asks for.
     pub symptoms: BTreeMap<Sign, Marks>,
     /// Files that hold a log of it.
     pub files: Vec<Arc<str>>,
@@ -233,10 +249,8 @@ impl ContainerLog {
         if signs.has(Sign::ProxyStart) {
             self.starts.add(sample.clone());
         }
-        for sign in [Sign::Reset, Sign::Timeout, Sign::NameFailure] {
-            if signs.has(sign) {
-                self.symptoms.entry(sign).or_default().add(sample.clone());
-            }
+        for sign in signs.iter().filter(|s| s.is_symptom()) {
+            self.symptoms.entry(sign).or_default().add_of(sign, sample.clone());
         }
         if signs.has(Sign::BindDenied) {
             for (address, port) in bind_denied(&sample.text) {
@@ -284,7 +298,7 @@ impl ContainerLog {
         }
         for (sign, marks) in other.symptoms {
             let into = self.symptoms.entry(sign).or_default();
-            marks.0.into_iter().for_each(|s| into.add(s));
+            marks.0.into_iter().for_each(|s| into.add_of(sign, s));
         }
         for denied in other.bind_denied {
             match self.bind_denied.iter_mut().find(|b| b.port == denied.port) {
@@ -366,4 +380,9 @@ pub fn bind_denied(text: &str) -> Vec<(String, u16)> {
 pub(crate) fn find_ignoring_case(text: &str, needle: &str) -> Option<usize> {
     let (text, needle) = (text.as_bytes(), needle.as_bytes());
     text.windows(needle.len()).position(|w| w.eq_ignore_ascii_case(needle))
+}
+
+/// The beginning of a text, up to the first character that ends it.
+pub(crate) fn cut_at(text: &str, ends: impl Fn(char) -> bool) -> &str {
+    &text[..text.find(ends).unwrap_or(text.len())]
 }

@@ -162,6 +162,8 @@ pub struct PodSpec {
     pub dns_policy: Option<String>,
     /// Service account.
     pub service_account_name: Option<String>,
+    /// Seconds between the request to end and the kill; 30 where absent.
+    pub termination_grace_period_seconds: Option<i64>,
 }
 
 /// One container.
@@ -200,6 +202,9 @@ pub struct Container {
     pub readiness_probe: Option<Probe>,
     /// Liveness probe.
     pub liveness_probe: Option<Probe>,
+    /// What it may use.
+    #[serde(deserialize_with = "nullable")]
+    pub resources: Resources,
 }
 
 impl Container {
@@ -214,6 +219,18 @@ impl Container {
     pub fn env(&self, name: &str) -> Option<&str> {
         self.env.iter().find(|e| e.name == name).and_then(|e| e.value.as_deref())
     }
+}
+
+/// Requests and limits of a container, as quantities (`128Mi`, `2`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Limits by resource.
+    #[serde(deserialize_with = "text_map")]
+    pub limits: Map,
+    /// Requests by resource.
+    #[serde(deserialize_with = "text_map")]
+    pub requests: Map,
 }
 
 /// An environment variable.
@@ -259,6 +276,8 @@ pub struct Probe {
     pub exec: Option<Exec>,
     /// An HTTP request.
     pub http_get: Option<HttpGet>,
+    /// A TCP connection.
+    pub tcp_socket: Option<TcpSocket>,
     /// Seconds between probes; 10 where absent.
     pub period_seconds: Option<u32>,
     /// Seconds before the first probe.
@@ -284,6 +303,16 @@ pub struct HttpGet {
     pub path: Option<String>,
     /// Port.
     pub port: Option<IntOrString>,
+    /// `HTTP` where absent.
+    pub scheme: Option<String>,
+}
+
+/// A TCP connection of a probe.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct TcpSocket {
+    /// Port.
+    pub port: Option<IntOrString>,
 }
 
 /// A number, or a name that stands for one.
@@ -306,6 +335,8 @@ pub struct PodSecurityContext {
     pub run_as_group: Option<i64>,
     /// Refuse uid 0.
     pub run_as_non_root: Option<bool>,
+    /// Group that owns the volumes.
+    pub fs_group: Option<i64>,
     /// Namespaced kernel settings.
     #[serde(deserialize_with = "nullable")]
     pub sysctls: Vec<Sysctl>,

@@ -61,7 +61,7 @@ pub(crate) fn until_ready(world: &World) {
 }
 
 /// A TLS greeting with a name, made by hand (RFC 8446, 4.1.2).
-fn greeting(name: &str) -> Vec<u8> {
+pub(crate) fn greeting(name: &str) -> Vec<u8> {
     let sized = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
     let list = sized(&[&[0][..], &sized(name.as_bytes())].concat());
     let extensions = [&[0, 0][..], &sized(&list)].concat();

@@ -5,7 +5,10 @@
 
 mod agent;
 mod data;
+mod envoy;
 mod gateway;
+mod peers;
+mod seed;
 mod start;
 mod tls;
 mod world;

@@ -16,7 +16,7 @@ use sunup_sys::{capture, route};
 const INSIDE: &str = "SUNUP_TEST_IN_USER_NAMESPACE";
 const PROXY: &str = "SUNUP_TEST_RUN_PROXY";
 pub(crate) const MARK: &str = "7";
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The pod's addresses, then the outside's.
 pub(crate) const POD: [&str; 2] = ["10.0.0.2", "fd00::2"];
@@ -120,6 +120,26 @@ impl World {
         start(&self.outside, uid, &[("GATEWAY_FILE", file.to_str().unwrap())])
     }
 
+    /// Starts a sidecar in the pod: ours, or Envoy.
+    pub(crate) fn sidecar(&self, kind: &Sidecar) -> Proxy {
+        match kind {
+            Sidecar::Sunup => self.proxy(&[]),
+            Sidecar::Envoy(program) => {
+                let mut command = Command::new(program);
+                command.args(["--config-yaml", crate::envoy::SIDECAR, "--concurrency", "1"]);
+                command.args(["--use-dynamic-base-id", "--log-level", "error"]);
+                spawn(&self.pod, command)
+            }
+        }
+    }
+
+    /// [`World::sidecar`], and waits until it is ready.
+    pub(crate) fn ready_sidecar(&self, kind: &Sidecar) -> Proxy {
+        let proxy = self.sidecar(kind);
+        self.until("ready", || self.get(15021, "/healthz/ready").is_ok_and(|a| a.0 == 200));
+        proxy
+    }
+
     /// [`World::proxy`], and waits until it is ready.
     pub(crate) fn ready_proxy(&self, env: &[(&str, &str)]) -> Proxy {
         let proxy = self.proxy(env);
@@ -151,6 +171,15 @@ impl World {
         self.get(15090, "/stats/prometheus").unwrap().1
     }
 
+    /// Until a connection waits at the start gate.
+    pub(crate) fn until_held(&self) {
+        let holds = |state: &capture::PortState| matches!(state, capture::PortState::Holding(_));
+        self.until("a connection waits at the gate", || {
+            let report = self.pod.run(|| capture::check(None).unwrap()).unwrap();
+            report.gate.iter().flat_map(|gate| &gate.ports).any(|(_, state)| holds(state))
+        });
+    }
+
     pub(crate) fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !done() {
@@ -167,6 +196,28 @@ fn exchange(mut stream: TcpStream, request: &str) -> std::io::Result<(u16, Strin
     let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, b)| b);
     Ok((status, body.to_owned()))
+}
+
+/// Which sidecar a scenario runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sidecar {
+    Sunup,
+    Envoy(PathBuf),
+}
+
+/// Envoy's program: `SUNUP_ENVOY`, or on the path.
+pub(crate) fn envoy(test: &str) -> Option<PathBuf> {
+    let given = std::env::var_os("SUNUP_ENVOY").map(PathBuf::from);
+    sunup_testkit::require(test, "Envoy", given.or_else(|| sunup_testkit::program("envoy")))
+}
+
+/// Starts a program that tells all it has to say, as a proxy.
+pub(crate) fn spawn(place: &Namespace, mut command: Command) -> Proxy {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let out = || log.reopen().unwrap();
+    command.stdin(Stdio::null()).stdout(out()).stderr(out());
+    let child = place.run(|| command.spawn().unwrap()).unwrap();
+    Proxy { child, log }
 }
 
 fn start(place: &Namespace, uid: Option<u32>, env: &[(&str, &str)]) -> Proxy {

@@ -15,10 +15,18 @@ test *ARGS:
 tidy:
     cargo xtask tidy
 
-# Rewrite the goldens of the reports, then read the diff
+# Rewrite the goldens of the reports and the rules' pages, then read the diff
 bless:
     SUNUP_BLESS=1 cargo test -p sunup-doctor
-    git diff -- crates/doctor
+    git diff -- crates/doctor docs/rules
+
+# The files of a new rule of the doctor
+new-rule ID:
+    cargo xtask new-rule {{ID}}
+
+# Write docs/rules from the rules
+docs:
+    cargo xtask docs
 
 # The whole gate, in a fresh clone
 ci:

@@ -1,7 +1,8 @@
-//! The project's own chores, as typed and tested code: `cargo xtask tidy`.
+//! The project's own chores, as typed and tested code: `cargo xtask tidy`, `docs`, `new-rule ID`.
 //!
 //! Knows the repository's layout; must not know what the product does.
 
+mod new_rule;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +12,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => report(tidy::run(&root())),
+        ["docs"] => done(docs()),
+        ["new-rule", id] => done(new_rule::run(&root(), id)),
         _ => {
-            say("usage: cargo xtask tidy");
+            say("usage: cargo xtask tidy | docs | new-rule ID");
             ExitCode::from(2)
         }
     }
@@ -36,6 +39,37 @@ fn report(outcome: anyhow::Result<Vec<String>>) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn done(outcome: anyhow::Result<Vec<String>>) -> ExitCode {
+    match outcome {
+        Ok(lines) => {
+            lines.iter().for_each(|line| say(line));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes `docs/rules`: the test that compares the pages with the rules can write them too.
+fn docs() -> anyhow::Result<Vec<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.current_dir(root()).env("SUNUP_BLESS", "1");
+    command.args([
+        "test",
+        "-q",
+        "-p",
+        "sunup-doctor",
+        "--test",
+        "doctor",
+        "every_rule_has_its_page",
+    ]);
+    anyhow::ensure!(command.status()?.success(), "the pages could not be written");
+    Ok(vec!["docs/rules is up to date".to_owned()])
 }
 
 #[expect(clippy::print_stdout, reason = "a chore talks to the terminal")]

@@ -1,4 +1,4 @@
-//! Annotations of Istio and Vault that decide something here.
+//! Annotations of Istio, Vault and ourselves that decide something here.
 
 /// ProxyConfig of one pod: YAML or JSON inside a string.
 pub const PROXY_CONFIG: &str = "proxy.istio.io/config";
@@ -34,5 +34,7 @@ pub const VAULT_SERVICE: &str = "vault.hashicorp.com/service";
 pub const VAULT_RUN_AS_USER: &str = "vault.hashicorp.com/agent-run-as-user";
 /// The gid of Vault's agent containers (default 1000).
 pub const VAULT_RUN_AS_GROUP: &str = "vault.hashicorp.com/agent-run-as-group";
+/// Findings of `sunup doctor` to live with: `RULE: REASON`.
+pub const IGNORE: &str = "sunup.dev/ignore";
 /// When `kubectl rollout restart` last touched a pod template.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";

@@ -15,6 +15,8 @@ use sunup_evidence::subject;
 use sunup_evidence::window::Windows;
 
 use crate::mesh::Mesh;
+use crate::rule::Meta;
+use crate::said::{self, Said};
 
 /// One pod, with what follows from its facts.
 pub(crate) struct Case<'a> {
@@ -27,6 +29,7 @@ pub(crate) struct Case<'a> {
     /// The template that the workload's manifest has, where one was handed over.
     pub(crate) manifest: Option<&'a PodTemplate>,
     pub(crate) capture: Capture,
+    said: Vec<Said<'a>>,
 }
 
 /// What a pod's capture does, and what of it is assumed.
@@ -63,7 +66,13 @@ impl<'a> Case<'a> {
         }
         let windows = Windows::of(facts);
         let capture = Capture::of(facts, mesh, manifest);
-        Case { snapshot, mesh, facts, shape, windows, subject, manifest, capture }
+        let said = said::of_pod(facts);
+        Case { snapshot, mesh, facts, shape, windows, subject, manifest, capture, said }
+    }
+
+    /// What was said of the pod and this rule wants: events, status, log lines.
+    pub(crate) fn said(&self, meta: &'static Meta) -> impl Iterator<Item = &Said<'a>> {
+        said::of(&self.said, meta)
     }
 
     pub(crate) fn pod(&self) -> Option<&'a Pod> {

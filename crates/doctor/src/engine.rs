@@ -8,10 +8,13 @@ use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::timeline;
 
 use crate::case::Case;
+use crate::chain;
 use crate::fault::{Fault, Innocent, Judgements, Open};
 use crate::fix::{self, FileEdit};
+use crate::ignore;
 use crate::mesh::Mesh;
-use crate::rules::{app_before_proxy, gateway_privileged_port, init_before_proxy};
+use crate::rules::{self, RULES};
+use crate::work;
 
 /// The report, and the edits that its fixes make to the user's files.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,17 +32,25 @@ const EVIDENCE_MAX: usize = 12;
 #[must_use]
 pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
     let mesh = Mesh::of(snapshot);
-    let mut judged = Judgements::default();
+    let mut by_rule: Vec<Judgements> = RULES.iter().map(|_| Judgements::default()).collect();
     for facts in &snapshot.pods {
         let case = Case::new(snapshot, &mesh, facts);
         if !wanted(&case.subject, snapshot) {
             continue;
         }
-        app_before_proxy::judge(&case, &mut judged);
-        init_before_proxy::judge(&case, &mut judged);
-        gateway_privileged_port::judge_log(&case, &mut judged);
+        for (rule, out) in RULES.iter().zip(&mut by_rule) {
+            rule.pod(&case, out);
+        }
     }
-    gateway_privileged_port::judge_manifests(snapshot, &mesh, &mut judged);
+    for work in work::all(snapshot, &mesh) {
+        for (rule, out) in RULES.iter().zip(&mut by_rule) {
+            rule.work(&work, out);
+        }
+    }
+    let mut judged = Judgements::default();
+    by_rule.into_iter().for_each(|said| judged.absorb(said));
+    let unused = ignore::apply(snapshot, &mut judged);
+    judged.faults.extend(unused.iter().map(rules::unused));
     say_what_is_missing(snapshot, &mut judged);
     write(snapshot, judged)
 }
@@ -93,7 +104,7 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
         ..Subject::default()
     };
     judged.unknown.push(Open {
-        rule: app_before_proxy::ID,
+        rule: "app-before-proxy",
         subject,
         missing,
         get_it_with: Some(format!(
@@ -103,7 +114,7 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
 }
 
 fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
-    let mut faults = merge(judged.faults);
+    let mut faults = chain::fold(merge(judged.faults));
     faults.sort_by(|a, b| {
         (b.severity, b.verdict, a.rule, &a.subject)
             .cmp(&(a.severity, a.verdict, b.rule, &b.subject))
@@ -141,7 +152,7 @@ fn finding(fault: Fault, fixes: Vec<sunup_api::report::Fix>) -> Finding {
         explanation: fault.explanation.join(" "),
         timeline: timeline::entries(fault.points),
         evidence,
-        consequences: Vec::new(),
+        consequences: fault.consequences.into_iter().map(str::to_owned).collect(),
         fixes,
     }
 }

@@ -6,6 +6,8 @@ use sunup_evidence::time::show;
 use sunup_evidence::timeline::Point;
 
 use crate::fix::Remedy;
+use crate::rule::Meta;
+use crate::said::Said;
 
 /// A fault that a rule found.
 #[derive(Debug, Clone)]
@@ -20,6 +22,61 @@ pub(crate) struct Fault {
     pub(crate) points: Vec<Point>,
     pub(crate) evidence: Vec<EvidenceItem>,
     pub(crate) remedies: Vec<Remedy>,
+    /// Rules whose faults follow from this one; the engine fills it.
+    pub(crate) consequences: Vec<&'static str>,
+}
+
+impl Fault {
+    /// A fault of a rule, as bad as the rule says it can be.
+    pub(crate) fn new(
+        meta: &'static Meta,
+        verdict: Verdict,
+        subject: Subject,
+        summary: impl Into<String>,
+    ) -> Self {
+        Fault {
+            rule: meta.id,
+            cause: None,
+            severity: meta.severity,
+            verdict,
+            subject,
+            summary: summary.into(),
+            explanation: Vec::new(),
+            points: Vec::new(),
+            evidence: Vec::new(),
+            remedies: Vec::new(),
+            consequences: Vec::new(),
+        }
+    }
+
+    /// Says why.
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.explanation.push(why.into());
+        self
+    }
+
+    /// Shows what was said, the earliest first, and puts its first instant on the timeline.
+    pub(crate) fn show<'s, 'a: 's>(
+        mut self,
+        said: impl IntoIterator<Item = &'s Said<'a>>,
+        what: &str,
+    ) -> Self {
+        let mut said: Vec<&Said<'_>> = said.into_iter().collect();
+        said.sort_by_key(|s| (s.first.is_none(), s.first));
+        self.points.extend(said.first().into_iter().flat_map(|s| s.points(what)));
+        for item in said.iter().map(|s| s.item()) {
+            if !self.evidence.iter().any(|e| e.text == item.text) {
+                self.evidence.push(item);
+            }
+        }
+        self
+    }
+
+    /// Offers a remedy, after those offered before.
+    pub(crate) fn offer(mut self, remedy: impl IntoIterator<Item = Remedy>) -> Self {
+        self.remedies.extend(remedy);
+        self
+    }
 }
 
 /// A look-alike that a rule ruled out.
@@ -49,6 +106,13 @@ pub(crate) struct Judgements {
 }
 
 impl Judgements {
+    /// Adds what another one holds.
+    pub(crate) fn absorb(&mut self, other: Judgements) {
+        self.faults.extend(other.faults);
+        self.cleared.extend(other.cleared);
+        self.unknown.extend(other.unknown);
+    }
+
     pub(crate) fn clear(
         &mut self,
         rule: &'static str,

@@ -25,7 +25,7 @@ pub(crate) struct Needed {
 }
 
 fn annotate(key: &'static str, value: AnnotationValue) -> Change {
-    Change::Annotation { key, value }
+    Change::Annotation { key: key.into(), value }
 }
 
 /// The sidecar as a native one: offered as safe only where the versions carry it.

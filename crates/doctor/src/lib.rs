@@ -2,15 +2,24 @@
 //!
 //! Pure: frozen evidence in, a report and edits out. No file, no clock, no terminal, no cluster.
 
+mod call;
 mod case;
+mod chain;
 mod engine;
 mod fault;
 mod fix;
 mod fixes;
+mod ignore;
 mod mesh;
+pub mod pages;
 mod refusals;
 pub mod report;
+mod rule;
 mod rules;
+mod said;
+mod work;
 
 pub use engine::{Diagnosis, diagnose};
 pub use fix::FileEdit;
+pub use rule::{Meta, Need, Stage, Status};
+pub use rules::{RETIRED, rules};

@@ -290,6 +290,7 @@ fn bare_pod(pod: Pod) -> Workload {
             spec: pod.spec,
         },
         template_path: Vec::new(),
+        conditions: Vec::new(),
     }
 }
 

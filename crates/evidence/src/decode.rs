@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::object::{
-    Endpoints, Gateway, Map, Meta, NodeInfo, Object, PodTemplate, Service, WebhookConfiguration,
-    Workload, nullable,
+    Condition, Endpoints, Gateway, Map, Meta, NodeInfo, Object, PodTemplate, Service,
+    WebhookConfiguration, Workload, nullable,
 };
 use crate::record::Event;
 
@@ -280,6 +280,15 @@ struct Templated {
     metadata: Meta,
     #[serde(deserialize_with = "nullable")]
     spec: TemplatedSpec,
+    #[serde(deserialize_with = "nullable")]
+    status: TemplatedStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TemplatedStatus {
+    #[serde(deserialize_with = "nullable")]
+    conditions: Vec<Condition>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -294,7 +303,12 @@ struct TemplatedSpec {
 fn workload<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
     let read: Templated = source.get()?;
     let selector = selector(&of.kind, read.spec.selector);
-    Ok(boxed(of, read.metadata, read.spec.template, vec!["spec", "template"], selector))
+    let path = vec!["spec", "template"];
+    let mut object = boxed(of, read.metadata, read.spec.template, path, selector);
+    if let Object::Workload(workload) = &mut object {
+        workload.conditions = read.status.conditions;
+    }
+    Ok(object)
 }
 
 fn boxed(
@@ -312,6 +326,7 @@ fn boxed(
         template,
         template_path,
         selector,
+        conditions: Vec::new(),
     }))
 }
 

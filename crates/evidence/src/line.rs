@@ -114,6 +114,8 @@ pub enum Sign {
     ProbeCall,
     /// The metadata server, or credentials that come from it.
     Metadata,
+    /// The API server could not call a webhook.
+    WebhookCall,
 }
 
 /// Every sign, with the literals (ASCII, any case) that give it away.
@@ -157,6 +159,7 @@ const SIGNS: &[(Sign, &[&str])] = &[
             "nodename nor servname",
         ],
     ),
+    (Sign::WebhookCall, &["failed calling webhook"]),
 ];
 
 impl Sign {

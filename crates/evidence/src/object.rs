@@ -136,6 +136,8 @@ pub struct Workload {
     pub template_path: Vec<&'static str>,
     /// `spec.selector.matchLabels`, or a ReplicationController's `spec.selector`.
     pub selector: Map,
+    /// `status.conditions`: `ReplicaFailure` says why no pod could be made.
+    pub conditions: Vec<Condition>,
 }
 
 /// The containers and what they share.

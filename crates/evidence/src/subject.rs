@@ -87,6 +87,17 @@ fn controller_of(meta: &Meta) -> Option<(&str, &str)> {
     Some((&owner.kind, &owner.name))
 }
 
+/// The topmost owner (kind, name) of an object that an event names.
+#[must_use]
+pub fn topmost(
+    kind: &str,
+    name: &str,
+    namespace: Option<&str>,
+    snapshot: &Snapshot,
+) -> (String, String) {
+    top(kind, name, &Meta::default(), namespace, snapshot)
+}
+
 /// Follows owners upwards: by the objects where they were handed over, else by the names that
 /// Kubernetes' own controllers give.
 fn top(

@@ -12,6 +12,7 @@ mod logs;
 mod proxy;
 #[cfg(target_os = "linux")]
 mod request;
+mod rules;
 #[cfg(target_os = "linux")]
 mod wait;
 
@@ -69,6 +70,7 @@ pub(crate) enum Command {
     Proxy(proxy::Args),
     #[cfg(target_os = "linux")]
     Request(request::Args),
+    Rules(rules::Args),
     #[cfg(target_os = "linux")]
     Wait(wait::Args),
 }
@@ -87,6 +89,7 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Proxy(args) => proxy::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Request(args) => request::run(args, global),
+        Command::Rules(args) => rules::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Wait(args) => wait::run(args, global),
     }

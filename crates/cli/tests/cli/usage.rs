@@ -35,6 +35,43 @@ fn nothing_to_read_is_trouble_with_advice() {
 }
 
 #[test]
+fn a_rule_is_explained_and_a_misspelt_one_is_guessed() {
+    let dir = folder(&[]);
+    let list = run(dir.path(), &["rules"]);
+    assert_eq!(list.code, 0, "{list:?}");
+    let first = list.out.lines().find_map(|l| l.strip_prefix("  ")?.split("  ").next());
+    let id = first.expect("a rule in the list");
+    let page = run(dir.path(), &["rules", id]);
+    assert!(page.code == 0 && page.out.contains("WHAT YOU SEE"), "{page:?}");
+    assert!(page.out.lines().all(|l| l.starts_with("         ") || l.chars().count() <= 80));
+    let markdown = run(dir.path(), &["rules", "--markdown", id]);
+    assert!(markdown.out.starts_with(&format!("# {id}\n")), "{markdown:?}");
+    let none = run(dir.path(), &["rules", &format!("{id}-not")]);
+    assert!(none.code == 2 && none.err.contains("did you mean"), "{none:?}");
+    assert!(none.err.contains(id), "{none:?}");
+}
+
+#[test]
+fn an_ignore_with_a_reason_silences_and_an_idle_one_is_reported() {
+    let annotated = |text: &str| {
+        let with = format!("annotations:\n        sunup.dev/ignore: \"{text}\"");
+        GATEWAY.replace("annotations:", &with)
+    };
+    let report = |text: &str| {
+        let dir = folder(&[("gateway.yaml", &annotated(text))]);
+        run(dir.path(), &["doctor", "--format", "json", "gateway.yaml"])
+    };
+    let plain = report("gateway-privileged-port: the nodes allow it");
+    assert_eq!(plain.code, 0, "{plain:?}");
+    assert!(plain.out.contains("\"look_alike\": \"ignored\""), "{plain:?}");
+    for idle in ["gateway-privileged-port", "no-such-rule: because", "unused-ignore: because"] {
+        let run = report(idle);
+        assert!(run.code == 1 && run.out.contains("\"unused-ignore\""), "{idle}: {run:?}");
+        assert!(run.out.contains("\"rule\": \"gateway-privileged-port\""), "{idle}: {run:?}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_trouble_and_says_what_is_right() {
     let dir = folder(&[("a.yaml", HEALTHY)]);
     for (arguments, word) in [

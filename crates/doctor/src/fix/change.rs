@@ -1,5 +1,7 @@
 //! The kinds of change, each as edits of a document and as a patch.
 
+use std::borrow::Cow;
+
 use serde_json::{Map as JsonMap, Value, json};
 use sunup_evidence::object::{Map, Workload};
 use sunup_evidence::snapshot::Snapshot;
@@ -11,7 +13,9 @@ use super::Target;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
     /// An annotation of the pod template.
-    Annotation { key: &'static str, value: AnnotationValue },
+    Annotation { key: Cow<'static, str>, value: AnnotationValue },
+    /// An annotation of the object itself, not of its pods.
+    ObjectAnnotation { key: String, value: AnnotationValue },
     /// An entry of the pod-level `securityContext.sysctls`: one entry a name, values are strings.
     PodSysctl { name: &'static str, value: &'static str },
     /// uid and gid of one init container.
@@ -74,23 +78,33 @@ fn join(prefix: &[Segment], rest: &[&str]) -> Vec<Segment> {
     prefix.iter().cloned().chain(rest.iter().map(|s| Segment::from(*s))).collect()
 }
 
+fn set(path: Vec<Segment>, text: Option<String>) -> Op {
+    match text {
+        Some(text) => Op::Set { path, value: Value::String(text) },
+        None => Op::Remove { path },
+    }
+}
+
 /// The changes of a pod template as edits of its document.
 pub(crate) fn edits(
     changes: &[Change],
     document: usize,
-    prefix: &[Segment],
+    object: &[Segment],
     workload: &Workload,
 ) -> Vec<DocEdit> {
+    let prefix: Vec<Segment> = join(object, &workload.template_path);
+    let prefix = prefix.as_slice();
     let existing = &workload.template.metadata.annotations;
     let mut ops = Vec::new();
     for change in changes {
         match change {
             Change::Annotation { key, value } => {
                 let path = join(prefix, &["metadata", "annotations", key]);
-                ops.push(match value.text(existing.get(*key)) {
-                    Some(text) => Op::Set { path, value: Value::String(text) },
-                    None => Op::Remove { path },
-                });
+                ops.push(set(path, value.text(existing.get(key.as_ref()))));
+            }
+            Change::ObjectAnnotation { key, value } => {
+                let path = join(object, &["metadata", "annotations", key]);
+                ops.push(set(path, value.text(workload.metadata.annotations.get(key))));
             }
             Change::PodSysctl { name, value } => {
                 let list = join(prefix, &["spec", "securityContext", "sysctls"]);
@@ -128,11 +142,18 @@ pub(crate) fn patch(
     workload: Option<&Workload>,
 ) -> Value {
     let mut template = JsonMap::new();
+    let mut object = JsonMap::new();
     for change in changes {
         match change {
             Change::Annotation { key, value } => {
-                let text = value.text(existing.get(*key)).map_or(Value::Null, Value::String);
+                let text = value.text(existing.get(key.as_ref()));
+                let text = text.map_or(Value::Null, Value::String);
                 put(&mut template, &["metadata", "annotations", key], text);
+            }
+            Change::ObjectAnnotation { key, value } => {
+                let known = workload.and_then(|w| w.metadata.annotations.get(key));
+                let text = value.text(known).map_or(Value::Null, Value::String);
+                put(&mut object, &["metadata", "annotations", key], text);
             }
             Change::PodSysctl { name, value } => {
                 // The list is atomic: a patch replaces it, so what stands there is repeated.
@@ -154,7 +175,17 @@ pub(crate) fn patch(
             Change::ServiceTargetPorts { .. } | Change::OperatorRange { .. } => {}
         }
     }
-    template_path.iter().rev().fold(Value::Object(template), |inner, key| json!({ *key: inner }))
+    if !template.is_empty() {
+        let (of_pods, rest) =
+            template_path.split_first().map_or((None, &[][..]), |(a, b)| (Some(*a), b));
+        let inner = rest.iter().rev().fold(Value::Object(template), |i, key| json!({ *key: i }));
+        match (of_pods, inner) {
+            (Some(first), inner) => put(&mut object, &[first], inner),
+            (None, Value::Object(inner)) => object.extend(inner),
+            (None, _) => {}
+        }
+    }
+    Value::Object(object)
 }
 
 fn put(map: &mut JsonMap<String, Value>, path: &[&str], value: Value) {
@@ -207,7 +238,8 @@ pub(crate) fn object_target<'a>(changes: &[Change], snapshot: &'a Snapshot) -> O
     Some(Target { manifest, edits })
 }
 
-fn item_prefix(manifest: &sunup_evidence::object::Manifest) -> Vec<Segment> {
+/// Where an object stands in its document: at its root, or among a list's items.
+pub(crate) fn item_prefix(manifest: &sunup_evidence::object::Manifest) -> Vec<Segment> {
     let item = manifest.item.map(|i| [Segment::from("items"), Segment::from(i)]);
     item.into_iter().flatten().collect()
 }

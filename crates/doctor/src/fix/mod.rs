@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use sunup_api::report::{Fix, Safety, Subject};
 use sunup_evidence::object::{Manifest, Map, Origin, Workload};
 use sunup_evidence::snapshot::Snapshot;
-use sunup_yaml::{DocEdit, Limits, Segment};
+use sunup_yaml::{DocEdit, Limits};
 
 pub(crate) use change::{AnnotationValue, Change};
 
@@ -135,20 +135,14 @@ pub(crate) fn realise(
         }
         return (fix, Vec::new());
     };
-    let prefix = prefix(manifest, &workload.template_path);
-    let edits = change::edits(&remedy.changes, manifest.document, &prefix, workload);
+    let object = change::item_prefix(manifest);
+    let edits = change::edits(&remedy.changes, manifest.document, &object, workload);
     let target = Target { manifest, edits };
     let edits = into_file(&mut fix, remedy, &target, finding);
     if fix.diff.is_some() || edits.iter().any(|e| e.already_there) {
         fix.command = Some(command::apply(subject, &manifest.place.file));
     }
     (fix, edits)
-}
-
-/// Where the pod template stands in its document.
-fn prefix(manifest: &Manifest, template_path: &[&str]) -> Vec<Segment> {
-    let item = manifest.item.map(|i| [Segment::from("items"), Segment::from(i)]);
-    item.into_iter().flatten().chain(template_path.iter().map(|s| Segment::from(*s))).collect()
 }
 
 /// The manifest of a subject, the one that may be edited before others.

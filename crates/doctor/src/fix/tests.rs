@@ -47,7 +47,7 @@ fn snapshot(text: &str, path: &Path) -> Snapshot {
 
 /// One remedy of each kind of change that a pod template can take.
 fn remedies(workload: &Workload) -> Vec<Remedy> {
-    let annotate = |key, value| vec![Change::Annotation { key, value }];
+    let annotate = |key: &'static str, value| vec![Change::Annotation { key: key.into(), value }];
     let mut all = vec![
         Remedy::new(
             "hold-application",

@@ -20,11 +20,48 @@ use super::super::case::{Case, Route};
 use super::super::fault::{Fault, Judgements, Open, at, item, namespace_flag};
 use super::super::refusals::{self, Explained, Sorted};
 use crate::fixes;
+use crate::rule::{Meta, Need, Rule, Stage, Status, page};
 
-pub(crate) const ID: &str = "app-before-proxy";
+const ID: &str = "app-before-proxy";
+
+/// The rule.
+pub(crate) struct AppBeforeProxy;
+
+static META: Meta = Meta {
+    id: "app-before-proxy",
+    title: "The application connects before its proxy is ready, and is refused",
+    stage: Stage::Application,
+    severity: Severity::Error,
+    status: Status::Stable { since: "0.1.0" },
+    needs: &[&[Need::AppLog], &[Need::ProxyLog, Need::PodEvents, Need::PodObject]],
+    helps: &[
+        Need::PodObject,
+        Need::PodEvents,
+        Need::ProxyLog,
+        Need::Workload,
+        Need::Nodes,
+        Need::MeshConfig,
+    ],
+    hears: &[],
+    signs: &[],
+    explains: &[],
+    doc: page!("app_before_proxy", "doc.md"),
+    fires: page!("app_before_proxy", "fires.txtar"),
+    quiet: page!("app_before_proxy", "quiet.txtar"),
+};
+
+impl Rule for AppBeforeProxy {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
+        judge(case, out);
+    }
+}
 
 /// Judges every application container of one pod.
-pub(crate) fn judge(case: &Case<'_>, out: &mut Judgements) {
+fn judge(case: &Case<'_>, out: &mut Judgements) {
     if case.shape.gateway {
         return;
     }
@@ -241,6 +278,7 @@ fn fault(
         points,
         evidence,
         remedies: fixes::app_before_proxy(case, restarted),
+        consequences: Vec::new(),
     }
 }
 

@@ -23,9 +23,56 @@ use crate::case::{Case, describes};
 use crate::fault::{Fault, Judgements, Open, item, namespace_flag};
 use crate::fix::{Change, Remedy};
 use crate::mesh::{Mesh, Version};
+use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::work::Work;
 
-pub(crate) const ID: &str = "gateway-privileged-port";
+const ID: &str = "gateway-privileged-port";
 const SYSCTL: &str = "net.ipv4.ip_unprivileged_port_start";
+
+/// The rule.
+pub(crate) struct GatewayPrivilegedPort;
+
+static META: Meta = Meta {
+    id: "gateway-privileged-port",
+    title: "A gateway's non-root proxy may not bind a port below 1024",
+    stage: Stage::Gateway,
+    severity: Severity::Error,
+    status: Status::Stable { since: "0.1.0" },
+    needs: &[&[Need::ProxyLog, Need::ControlPlaneLog, Need::Workload]],
+    helps: &[
+        Need::PodObject,
+        Need::Services,
+        Need::Gateways,
+        Need::Nodes,
+        Need::MeshConfig,
+        Need::Workload,
+        Need::ProxyLog,
+    ],
+    hears: &[],
+    signs: &[],
+    explains: &[],
+    doc: page!("gateway_privileged_port", "doc.md"),
+    fires: page!("gateway_privileged_port", "fires.txtar"),
+    quiet: page!("gateway_privileged_port", "quiet.txtar"),
+};
+
+impl Rule for GatewayPrivilegedPort {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
+        judge_log(case, out);
+    }
+
+    fn work(&self, work: &Work<'_>, out: &mut Judgements) {
+        if let Some((workload, manifest)) = work.manifest
+            && is_gateway(&workload.template)
+        {
+            judge_manifest(work, workload, manifest, out);
+        }
+    }
+}
 
 /// A port below 1024 that a gateway must listen on, and what says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +85,7 @@ struct LowPort {
 }
 
 /// Judges one pod by its log.
-pub(crate) fn judge_log(case: &Case<'_>, out: &mut Judgements) {
+fn judge_log(case: &Case<'_>, out: &mut Judgements) {
     for (name, log) in &case.facts.logs {
         for denied in log.bind_denied.iter().filter(|d| d.port < port::UNPRIVILEGED_START) {
             let of_istiod = matches!(name.as_str(), "discovery" | "istiod");
@@ -144,6 +191,7 @@ fn observed(
         points,
         evidence,
         remedies,
+        consequences: Vec::new(),
     });
 }
 
@@ -156,32 +204,10 @@ fn workload<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<(&'a Worklo
     snapshot.workloads.iter().find(|(w, _)| describes(w, subject)).map(|(w, m)| (&**w, m))
 }
 
-/// Judges every gateway among the manifests; pods that run are the deciding datum where there are
-/// some.
-pub(crate) fn judge_manifests(snapshot: &Snapshot, mesh: &Mesh, out: &mut Judgements) {
-    for (workload, manifest) in &snapshot.workloads {
-        // A ReplicaSet of a Deployment repeats what the Deployment says.
-        if !workload.metadata.owner_references.is_empty() || !is_gateway(&workload.template) {
-            continue;
-        }
-        let scope = &snapshot.scope;
-        if !scope.admits_object(workload.metadata.namespace.as_deref(), None)
-            || scope.workload.as_ref().is_some_and(|(_, n)| *n != workload.metadata.name)
-        {
-            continue;
-        }
-        judge_manifest(snapshot, mesh, workload, manifest, out);
-    }
-}
-
-fn judge_manifest(
-    snapshot: &Snapshot,
-    mesh: &Mesh,
-    workload: &Workload,
-    manifest: &Manifest,
-    out: &mut Judgements,
-) {
-    let mut subject = subject::of_workload(workload);
+/// Judges a gateway's manifest; pods that run are the deciding datum where there are some.
+fn judge_manifest(work: &Work<'_>, workload: &Workload, manifest: &Manifest, out: &mut Judgements) {
+    let (snapshot, mesh) = (work.snapshot, work.mesh);
+    let mut subject = work.subject.clone();
     subject.container = Some(container::PROXY.to_owned());
     let known = |s: &Subject| s.kind == subject.kind && s.name == subject.name;
     if out.faults.iter().any(|f| f.rule == ID && known(&f.subject)) {
@@ -245,6 +271,7 @@ fn judge_manifest(
         points: Vec::new(),
         evidence,
         remedies,
+        consequences: Vec::new(),
     });
 }
 

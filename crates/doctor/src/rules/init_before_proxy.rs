@@ -20,8 +20,45 @@ use crate::case::{Case, Route};
 use crate::fault::{Fault, Judgements, Open, at, item, namespace_flag};
 use crate::fixes::{self, Needed};
 use crate::refusals;
+use crate::rule::{Meta, Need, Rule, Stage, Status, page};
 
-pub(crate) const ID: &str = "init-before-proxy";
+const ID: &str = "init-before-proxy";
+
+/// The rule.
+pub(crate) struct InitBeforeProxy;
+
+static META: Meta = Meta {
+    id: "init-before-proxy",
+    title: "An init container runs behind the redirect before any proxy, and reaches nothing",
+    stage: Stage::Init,
+    severity: Severity::Error,
+    status: Status::Stable { since: "0.1.0" },
+    needs: &[&[Need::InitLog, Need::PodObject], &[Need::PodObject, Need::PodEvents]],
+    helps: &[
+        Need::InitLog,
+        Need::PodEvents,
+        Need::Workload,
+        Need::Services,
+        Need::Nodes,
+        Need::MeshConfig,
+    ],
+    hears: &[],
+    signs: &[],
+    explains: &[],
+    doc: page!("init_before_proxy", "doc.md"),
+    fires: page!("init_before_proxy", "fires.txtar"),
+    quiet: page!("init_before_proxy", "quiet.txtar"),
+};
+
+impl Rule for InitBeforeProxy {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
+        judge(case, out);
+    }
+}
 
 /// Which way an init container came to stand where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +92,7 @@ enum Progress {
 }
 
 /// Judges every init container of one pod that is not the mesh's own.
-pub(crate) fn judge(case: &Case<'_>, out: &mut Judgements) {
+fn judge(case: &Case<'_>, out: &mut Judgements) {
     if case.shape.host_network || case.shape.gateway {
         return;
     }
@@ -305,6 +342,7 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
         points,
         evidence,
         remedies: fixes::init_before_proxy(case, cause, name, &needed),
+        consequences: Vec::new(),
     }
 }
 

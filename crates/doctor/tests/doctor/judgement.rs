@@ -1,7 +1,5 @@
 //! Rules on evidence handed over directly, without readers: windows, shapes, look-alikes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::borrow::Cow;
 use std::sync::Arc;
 

@@ -1,0 +1,212 @@
+//! A call of a mesh's injection webhook that failed before the webhook could answer, by what the
+//! API server says of it. Shared by the rules about that webhook.
+//!
+//! # Sources
+//! `k8s.io/apiserver/pkg/admission/plugin/webhook/errors`: `failed calling webhook %q: %s`, since
+//! Kubernetes 1.22 followed by `failed to call webhook: `.
+
+use sunup_api::report::Subject;
+
+use crate::case::Case;
+use crate::fault::{Fault, Judgements, at};
+use crate::fix::Remedy;
+use crate::rule::Meta;
+use crate::said::{Said, has};
+use crate::work::Work;
+
+/// What every such text has.
+pub(crate) const FAILED: &str = "failed calling webhook";
+
+/// Why the webhook could not be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nothing came back in time.
+    TimedOut,
+    /// Something refused or ended the connection.
+    Refused,
+    /// The answer's certificate is not trusted.
+    Untrusted,
+    /// Its Service has no pods, or is not there.
+    NobodyThere,
+}
+
+/// A failed call, with what its text says of the webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call<'t> {
+    pub(crate) failure: Failure,
+    /// `namespace.sidecar-injector.istio.io` …
+    pub(crate) webhook: &'t str,
+    /// Service and namespace that the call went to.
+    pub(crate) service: Option<(&'t str, &'t str)>,
+}
+
+/// Names under which meshes inject: Istio's (`rev.namespace.sidecar-injector.istio.io` …) and ours.
+const INJECTORS: &[&str] = &["sidecar-injector.istio.io", "sunup.dev"];
+
+/// Reads a text; `None` where it is about another webhook, or the webhook did answer.
+pub(crate) fn read(text: &str) -> Option<Call<'_>> {
+    let at = text.to_ascii_lowercase().find(FAILED)? + FAILED.len();
+    let rest = text[at..].trim_start_matches(|c: char| c == ' ' || c == ':' || quote(c));
+    let end = rest.find(|c: char| quote(c) || c.is_whitespace() || c == ':')?;
+    let (webhook, rest) = rest.split_at(end);
+    if !INJECTORS.iter().any(|i| webhook.ends_with(i)) {
+        return None;
+    }
+    Some(Call { failure: failure(rest)?, webhook, service: service(rest) })
+}
+
+fn quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\\' | '“' | '”' | '‘' | '’' | '`')
+}
+
+fn failure(rest: &str) -> Option<Failure> {
+    let any = |parts: &[&str]| parts.iter().any(|p| has(rest, p));
+    // A certificate's trouble is told before anything else: the connection stood.
+    Some(if any(&["x509", "tls: ", "certificate"]) && !any(&["tls handshake timeout"]) {
+        Failure::Untrusted
+    } else if any(&["no endpoints available"]) || any(&["service "]) && any(&["not found"]) {
+        Failure::NobodyThere
+    } else if any(&[
+        "deadline exceeded",
+        // Not `timeout` alone: it stands in every address, as `?timeout=10s`.
+        "i/o timeout",
+        "client.timeout",
+        "handshake timeout",
+        "timed out",
+        "request canceled",
+        "no route to host",
+        "unreachable",
+    ]) {
+        Failure::TimedOut
+    } else if any(&["connection refused", "connection reset", ": eof", "unexpected eof"])
+        || rest.trim_end().ends_with("EOF")
+    {
+        Failure::Refused
+    } else {
+        return None;
+    })
+}
+
+/// From `https://istiod.istio-system.svc:443/inject…`.
+fn service(rest: &str) -> Option<(&str, &str)> {
+    let (_, url) = rest.split_once("https://")?;
+    let host = url.split(['/', ':', '?', '"']).next()?;
+    let mut parts = host.split('.');
+    let (service, namespace) = (parts.next()?, parts.next()?);
+    (parts.next() == Some("svc")).then_some((service, namespace))
+}
+
+/// The control plane's Service and namespace, as far as a text names them.
+pub(crate) fn control_plane<'t>(calls: &[Call<'t>]) -> (&'t str, &'t str) {
+    calls.iter().find_map(|c| c.service).unwrap_or(("istiod", "istio-system"))
+}
+
+/// What a rule makes of the failures that are its own.
+pub(crate) struct Told {
+    pub(crate) summary: String,
+    pub(crate) cause: Option<&'static str>,
+    pub(crate) why: Vec<String>,
+    pub(crate) remedies: Vec<Remedy>,
+}
+
+/// Judges what was said of a workload that could make no pods.
+pub(crate) fn judge_work(
+    meta: &'static Meta,
+    work: &Work<'_>,
+    mine: &[Failure],
+    tell: impl Fn(&[Call<'_>]) -> Told,
+    out: &mut Judgements,
+) {
+    let said: Vec<&Said<'_>> = work.said(meta).collect();
+    out.faults.extend(judge(meta, &said, &work.subject, mine, tell));
+}
+
+/// The same for texts that name no workload: pasted errors, a controller's log.
+pub(crate) fn judge_pod(
+    meta: &'static Meta,
+    case: &Case<'_>,
+    mine: &[Failure],
+    tell: impl Fn(&[Call<'_>]) -> Told,
+    out: &mut Judgements,
+) {
+    let said: Vec<&Said<'_>> = case.said(meta).collect();
+    let container = said.iter().find_map(|s| s.container).unwrap_or_default();
+    let subject = at(&case.subject, container);
+    out.faults.extend(judge(meta, &said, &subject, mine, tell));
+}
+
+fn judge(
+    meta: &'static Meta,
+    said: &[&Said<'_>],
+    subject: &Subject,
+    mine: &[Failure],
+    tell: impl Fn(&[Call<'_>]) -> Told,
+) -> Option<Fault> {
+    let calls = said.iter().filter(|s| s.has(FAILED)).filter_map(|s| Some((*s, read(s.text)?)));
+    let own: Vec<_> = calls.filter(|(_, c)| mine.contains(&c.failure)).collect();
+    let (said, calls): (Vec<&Said<'_>>, Vec<Call<'_>>) = own.into_iter().unzip();
+    // An empty place is the more exact answer where both are told: the timeouts are its echo.
+    calls.first()?;
+    let told = tell(&calls);
+    let verdict = sunup_api::report::Verdict::Confirmed;
+    let mut fault = Fault::new(meta, verdict, subject.clone(), told.summary);
+    fault.cause = told.cause;
+    fault.explanation = told.why;
+    Some(fault.show(said, "the injection webhook could not be called").offer(told.remedies))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_releases_texts_are_told_apart() {
+        let cases = [
+            (
+                r#"Error creating: Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": context deadline exceeded"#,
+                Some(Failure::TimedOut),
+            ),
+            (
+                r#"Internal error occurred: failed calling webhook "sidecar-injector.istio.io": Post https://istio-sidecar-injector.istio-system.svc:443/inject?timeout=30s: net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)"#,
+                Some(Failure::TimedOut),
+            ),
+            (
+                r#"failed calling webhook "rev.namespace.sidecar-injector.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": dial tcp 10.1.2.3:15017: connect: connection refused"#,
+                Some(Failure::Refused),
+            ),
+            (
+                r#"failed calling webhook "sidecar-injector.istio.io": Post https://istiod.istio-system.svc:443/inject?timeout=30s: EOF"#,
+                Some(Failure::Refused),
+            ),
+            (
+                r#"failed calling webhook "sidecar-injector.istio.io": Post https://istiod.istio-system.svc:443/inject?timeout=30s: x509: certificate signed by unknown authority"#,
+                Some(Failure::Untrusted),
+            ),
+            (
+                r#"failed calling webhook "namespace.sidecar-injector.istio.io": failed to call webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": no endpoints available for service "istiod""#,
+                Some(Failure::NobodyThere),
+            ),
+            (
+                r#"failed calling webhook "rev.namespace.sidecar-injector.istio.io": failed to call webhook: Post "https://istiod-1-20.istio-system.svc:443/inject?timeout=10s": service "istiod-1-20" not found"#,
+                Some(Failure::NobodyThere),
+            ),
+            (
+                r#"failed calling webhook "vpa.k8s.io": Post "https://vpa.kube-system.svc:443/?timeout=10s": context deadline exceeded"#,
+                None,
+            ),
+            (
+                r#"failed calling webhook "validate.kyverno.svc-fail": Post "https://kyverno.kyverno.svc:443/validate": x509: certificate signed by unknown authority"#,
+                None,
+            ),
+        ];
+        for (text, want) in cases {
+            assert_eq!(read(text).map(|c| c.failure), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_service_is_read_from_the_address() {
+        let text = r#"failed calling webhook "sidecar-injector.istio.io": Post "https://istiod-canary.mesh.svc:443/inject?timeout=10s": EOF"#;
+        assert_eq!(read(text).and_then(|c| c.service), Some(("istiod-canary", "mesh")));
+    }
+}

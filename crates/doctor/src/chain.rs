@@ -1,0 +1,60 @@
+//! Causes and consequences on one workload: what follows from another finding is folded under it.
+
+use sunup_api::report::{Subject, Verdict};
+
+use crate::fault::Fault;
+use crate::rules::RULES;
+
+/// Folds every fault that another one explains under the first cause.
+///
+/// Only what was observed explains anything: a fault that a manifest merely makes possible must not
+/// hide one that was seen.
+pub(crate) fn fold(faults: Vec<Fault>) -> Vec<Fault> {
+    let root = |mut i: usize| {
+        // Rules explain each other in no circle (a test holds that), so this ends.
+        while let Some(cause) = cause_of(i, &faults) {
+            i = cause;
+        }
+        i
+    };
+    let roots: Vec<usize> = (0..faults.len()).map(root).collect();
+    let mut folded: Vec<Option<Fault>> = faults.into_iter().map(Some).collect();
+    for (i, root) in roots.iter().enumerate() {
+        if i == *root {
+            continue;
+        }
+        let Some(consequence) = folded[i].take() else { continue };
+        if let Some(cause) = &mut folded[*root] {
+            cause.consequences.push(consequence.rule);
+            cause.consequences.sort_unstable();
+            cause.consequences.dedup();
+            cause.subject.pods.extend(consequence.subject.pods);
+            cause.subject.pods.sort();
+            cause.subject.pods.dedup();
+        }
+    }
+    folded.into_iter().flatten().collect()
+}
+
+fn cause_of(of: usize, faults: &[Fault]) -> Option<usize> {
+    let fault = &faults[of];
+    faults.iter().position(|cause| {
+        cause.verdict >= Verdict::Likely
+            && same_workload(&cause.subject, &fault.subject)
+            && explains(cause.rule).contains(&fault.rule)
+    })
+}
+
+fn explains(rule: &str) -> &'static [&'static str] {
+    let found = RULES.iter().map(|r| r.meta()).find(|m| m.id == rule);
+    found.map_or(&[], |m| m.explains)
+}
+
+/// Whether two subjects are one workload; a namespace that is not known differs from none.
+pub(crate) fn same_workload(a: &Subject, b: &Subject) -> bool {
+    let near = match (&a.namespace, &b.namespace) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    };
+    near && a.kind == b.kind && a.name == b.name
+}

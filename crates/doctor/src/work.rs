@@ -1,0 +1,111 @@
+//! What makes pods, as a rule sees it: the manifest, and what was said of it and of the objects
+//! between it and its pods (ReplicaSets, Jobs).
+
+use std::collections::BTreeMap;
+
+use sunup_api::report::Subject;
+use sunup_evidence::object::{Condition, Manifest, Workload};
+use sunup_evidence::snapshot::{EventRun, Snapshot};
+use sunup_evidence::subject;
+
+use crate::mesh::Mesh;
+use crate::rule::Meta;
+use crate::said::{self, Said};
+
+/// One object that makes pods.
+pub(crate) struct Work<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) mesh: &'a Mesh,
+    pub(crate) subject: Subject,
+    /// Its manifest or object, where one was handed over.
+    pub(crate) manifest: Option<(&'a Workload, &'a Manifest)>,
+    said: Vec<Said<'a>>,
+}
+
+impl<'a> Work<'a> {
+    /// What was said of it and this rule wants.
+    pub(crate) fn said(&self, meta: &'static Meta) -> impl Iterator<Item = &Said<'a>> {
+        said::of(&self.said, meta)
+    }
+}
+
+type Key<'a> = (&'a str, &'a str);
+
+/// Everything that makes pods, in the order of the snapshot; last what only events name.
+pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
+    let scope = &snapshot.scope;
+    let mut events: BTreeMap<Subject, Vec<Said<'a>>> = BTreeMap::new();
+    for run in &snapshot.events {
+        if let (Some(said), Some(name)) = (said::event(run), run.event.name.as_deref()) {
+            events.entry(owner(run, name, snapshot)).or_default().push(said);
+        }
+    }
+    let mut works = Vec::new();
+    let mut by_name: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
+    for (workload, manifest) in &snapshot.workloads {
+        // A ReplicaSet of a Deployment repeats what the Deployment says.
+        let owned = !workload.metadata.owner_references.is_empty();
+        let subject = subject::of_workload(workload);
+        if owned {
+            let of = |said| (topmost(workload, &subject, snapshot), said);
+            let said = conditions(workload, manifest).map(of);
+            said.for_each(|(owner, said)| events.entry(owner).or_default().push(said));
+            continue;
+        }
+        if !wanted(&subject, snapshot) {
+            continue;
+        }
+        by_name.entry((&workload.kind, &workload.metadata.name)).or_default().push(works.len());
+        let said = conditions(workload, manifest).collect();
+        works.push(Work { snapshot, mesh, subject, manifest: Some((workload, manifest)), said });
+    }
+    for (subject, said) in events {
+        let known = by_name.get(&(subject.kind.as_str(), subject.name.as_str()));
+        let home = known.into_iter().flatten().find(|i| {
+            let ns = &works[**i].subject.namespace;
+            ns.is_none() || subject.namespace.is_none() || *ns == subject.namespace
+        });
+        match home {
+            Some(i) => {
+                let work: &mut Work<'_> = &mut works[*i];
+                work.subject.namespace = work.subject.namespace.take().or(subject.namespace);
+                work.said.extend(said);
+            }
+            None if wanted(&subject, snapshot) && scope.pod.is_none() => {
+                works.push(Work { snapshot, mesh, subject, manifest: None, said });
+            }
+            None => {}
+        }
+    }
+    works
+}
+
+fn conditions<'a>(
+    workload: &'a Workload,
+    manifest: &'a Manifest,
+) -> impl Iterator<Item = Said<'a>> {
+    let of = |c: &'a Condition| {
+        said::status(c.message.as_deref(), c.reason.as_deref(), None, &manifest.place)
+    };
+    workload.conditions.iter().filter_map(of)
+}
+
+/// The topmost owner of a ReplicaSet or a Job.
+fn topmost(workload: &Workload, subject: &Subject, snapshot: &Snapshot) -> Subject {
+    let ns = subject.namespace.as_deref();
+    let (kind, name) = subject::topmost(&subject.kind, &workload.metadata.name, ns, snapshot);
+    Subject { kind, name, ..subject.clone() }
+}
+
+fn wanted(subject: &Subject, snapshot: &Snapshot) -> bool {
+    let scope = &snapshot.scope;
+    scope.admits_object(subject.namespace.as_deref(), None)
+        && scope.workload.as_ref().is_none_or(|(_, n)| *n == subject.name)
+}
+
+/// The topmost owner of the object that an event is about.
+fn owner(run: &EventRun, name: &str, snapshot: &Snapshot) -> Subject {
+    let e = &run.event;
+    let (kind, name) = subject::topmost(&e.kind, name, e.namespace.as_deref(), snapshot);
+    Subject { namespace: e.namespace.clone(), kind, name, ..Subject::default() }
+}

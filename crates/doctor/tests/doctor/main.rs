@@ -1,0 +1,8 @@
+//! Rules from outside: on evidence handed over directly, and all of them on all their fixtures.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod blind;
+mod judgement;
+mod pages;
+mod rules;

@@ -5,7 +5,9 @@
 
 mod cli {
     //! One subject each.
+    pub(crate) mod browser;
     pub(crate) mod fix;
+    pub(crate) mod formats;
     pub(crate) mod kit;
     pub(crate) mod output;
     pub(crate) mod usage;

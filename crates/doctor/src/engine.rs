@@ -56,7 +56,7 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
 }
 
 /// `-w KIND/NAME`, now that owners are known.
-fn wanted(subject: &Subject, snapshot: &Snapshot) -> bool {
+pub(crate) fn wanted(subject: &Subject, snapshot: &Snapshot) -> bool {
     let Some((kind, name)) = &snapshot.scope.workload else { return true };
     subject.name == *name && subject.kind.eq_ignore_ascii_case(kind)
         // The owner may not be certain though the name fits.

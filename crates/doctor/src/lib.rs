@@ -17,9 +17,11 @@ pub mod report;
 mod rule;
 mod rules;
 mod said;
+mod story;
 mod work;
 
 pub use engine::{Diagnosis, diagnose};
 pub use fix::FileEdit;
 pub use rule::{Meta, Need, Stage, Status};
 pub use rules::{RETIRED, rules};
+pub use story::{End, Lane, Role, Span, State, Story, Tick, TickKind, stories};

@@ -3,8 +3,14 @@
 //! Pure: no terminal, no file, no clock. Whether styles reach the reader, how wide the page is and
 //! what can be typed is said by the caller in [`Look`] and [`Seen`].
 
+mod github;
+mod html;
 mod json;
+mod markdown;
 mod paint;
+mod place;
+mod sarif;
+mod scale;
 mod snippet;
 mod text;
 mod timeline;
@@ -16,7 +22,11 @@ use std::collections::BTreeSet;
 
 use sunup_api::report::{Finding, Severity, Subject, Verdict};
 
+pub use github::github;
+pub use html::html;
 pub use json::json;
+pub use markdown::markdown;
+pub use sarif::sarif;
 pub use text::{headlines, text};
 
 /// How a report for people is to look.

@@ -96,7 +96,7 @@ enum Mark {
     Secondary,
 }
 
-fn telling(line: &str) -> Option<Range<usize>> {
+pub(super) fn telling(line: &str) -> Option<Range<usize>> {
     // ASCII lower case keeps byte offsets.
     let lower = line.to_ascii_lowercase();
     let find = |words: &&str| lower.find(*words).map(|at| at..at + words.len());

@@ -9,7 +9,7 @@ use sunup_api::report::Report;
 use super::{Look, Seen, headlines, text};
 
 /// The vendor's own example of the fault, with a look-alike, an unknown and an unreadable piece.
-fn report() -> Report {
+pub(super) fn report() -> Report {
     let subject = json!({"namespace": "shop", "kind": "Deployment",
         "name": "post-feature-service-v1",
         "pods": ["post-feature-service-v1-67d56cdd-g7fvb"],
@@ -64,7 +64,7 @@ fn report() -> Report {
     .expect("the sample follows the contract")
 }
 
-fn seen() -> Seen {
+pub(super) fn seen() -> Seen {
     Seen {
         counts: vec![(3, "file"), (1, "pod"), (14, "event"), (120_331, "log line")],
         empty: false,
@@ -79,7 +79,7 @@ fn plain(styled: &str) -> String {
     anstream::adapter::strip_str(styled).to_string()
 }
 
-fn golden(name: &str, got: &str) {
+pub(super) fn golden(name: &str, got: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/golden").join(name);
     if std::env::var_os("SUNUP_BLESS").is_some() {
         std::fs::write(&path, got).expect("the golden can be written");

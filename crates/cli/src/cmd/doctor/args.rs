@@ -19,6 +19,8 @@ Examples:
   sunup doctor bug-report.tar.gz -n shop      one namespace of a bug report
   sunup doctor k8s/ logs/ -w deploy/checkout  one workload, manifests and logs together
   sunup doctor --fix k8s/ export.json         edit the manifests among the inputs
+  sunup doctor --format html dump/ > report.html    one page for a post-mortem
+  sunup doctor --format sarif --fail-on warning k8s/ > sunup.sarif    in CI
 
 What is read is recognised by its content, never by its name: Cloud Logging exports (JSON array
 or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, CRI log files,
@@ -96,6 +98,14 @@ pub(super) enum Format {
     Text,
     /// For programs: schema sunup.doctor/v1.
     Json,
+    /// One page with drawings of the pods' starts, for a post-mortem.
+    Html,
+    /// For a ticket.
+    Markdown,
+    /// For code scanning and editors: SARIF 2.1.0.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
 }
 
 /// Which findings end in exit code 1.

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use sunup_api::report::Report;
-use sunup_doctor::Diagnosis;
 use sunup_doctor::report::{Look, Seen};
+use sunup_doctor::{Diagnosis, Story};
 use sunup_evidence::collect::Collector;
 use sunup_intake::{Input, Options};
 
@@ -74,6 +74,8 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
 struct Examined {
     diagnosis: Diagnosis,
     seen: Seen,
+    /// For formats that draw pods; empty for others.
+    stories: Vec<Story>,
 }
 
 fn examine(args: &Args) -> Examined {
@@ -88,7 +90,11 @@ fn examine(args: &Args) -> Examined {
     let snapshot = collector.finish();
     let diagnosis = sunup_doctor::diagnose(&snapshot);
     let seen = seen::seen(args, &summary, &snapshot, &diagnosis);
-    Examined { diagnosis, seen }
+    let stories = match args.format {
+        Format::Html => sunup_doctor::stories(&snapshot),
+        _ => Vec::new(),
+    };
+    Examined { diagnosis, seen, stories }
 }
 
 fn inputs(args: &Args) -> Vec<Input> {
@@ -106,6 +112,10 @@ fn render(args: &Args, examined: &Examined) -> String {
     let report = &examined.diagnosis.report;
     match args.format {
         Format::Json => sunup_doctor::report::json(report),
+        Format::Html => sunup_doctor::report::html(report, &examined.stories, &examined.seen),
+        Format::Markdown => sunup_doctor::report::markdown(report),
+        Format::Sarif => sunup_doctor::report::sarif(report),
+        Format::Github => sunup_doctor::report::github(report),
         Format::Text if args.quiet => sunup_doctor::report::headlines(report),
         Format::Text => sunup_doctor::report::text(report, &examined.seen, &look(args.verbose)),
     }

@@ -76,7 +76,12 @@ impl Windows {
             instances.clear();
         }
         let restarts = status(facts).map_or(0, |s| s.restart_count as usize);
-        let made = facts.object().and_then(|p| parse(p.metadata.creation_timestamp.as_deref()));
+        // The kubelet's word comes first: logs are stamped by the same clock. The API server's may
+        // be ahead of it, and would then put a pod's first seconds before its creation.
+        let made = facts.object().and_then(|p| {
+            let taken = parse(p.status.start_time.as_deref());
+            taken.or_else(|| parse(p.metadata.creation_timestamp.as_deref()))
+        });
         Windows { earlier_unknown: restarts + 1 > instances.len(), instances, pod_made: made }
     }
 

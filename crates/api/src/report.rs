@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Name and version of the contract.
 pub const SCHEMA: &str = "sunup.doctor/v1";
 
+/// In the place of a rule's id: what is missing concerns every rule.
+pub const EVERY_RULE: &str = "all";
+
 /// All that the doctor has to say about what it was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {

@@ -6,9 +6,11 @@
 mod cli {
     //! One subject each.
     pub(crate) mod browser;
+    pub(crate) mod cluster;
     pub(crate) mod fix;
     pub(crate) mod formats;
     pub(crate) mod kit;
+    pub(crate) mod live;
     pub(crate) mod output;
     pub(crate) mod usage;
 }

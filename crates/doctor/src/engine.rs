@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use sunup_api::report::{Cleared, Finding, Report, Subject, Unknown};
+use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown};
+use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::timeline;
 
@@ -134,6 +135,7 @@ fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
         out.report.findings.iter().map(|f| (f.rule.clone(), f.subject.clone())).collect();
     out.report.cleared = cleared(judged.cleared);
     out.report.unknown = unknown(judged.unknown, &found);
+    out.report.unknown.extend(snapshot.gaps.iter().map(not_to_be_had));
     out.report.unreadable.clone_from(&snapshot.unreadable);
     out
 }
@@ -211,6 +213,24 @@ fn cleared(all: Vec<Innocent>) -> Vec<Cleared> {
         }
     }
     merged.into_values().collect()
+}
+
+/// Evidence that a cluster did not give.
+fn not_to_be_had(gap: &Gap) -> Unknown {
+    let subject = match &gap.namespace {
+        Some(namespace) => ("Namespace", namespace.as_str()),
+        None => ("Cluster", ""),
+    };
+    Unknown {
+        rule: EVERY_RULE.to_owned(),
+        subject: Subject {
+            kind: subject.0.to_owned(),
+            name: subject.1.to_owned(),
+            ..Subject::default()
+        },
+        missing: vec![format!("{}: {}", gap.what, gap.why)],
+        get_it_with: gap.get_it_with.clone(),
+    }
 }
 
 /// What is open, but for workloads on which the rule has spoken already.

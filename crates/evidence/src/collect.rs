@@ -167,6 +167,7 @@ impl Collector {
             Object::Webhooks(webhooks) => s.webhooks.push(*webhooks),
             Object::IstioOperator(meta, spec) => s.operators.push((*meta, spec, manifest)),
             Object::Event(event) => self.event(*event),
+            Object::Collection(collection) => s.gaps.extend(collection.gaps),
             Object::Other(..) => s.others += 1,
         }
     }

@@ -123,7 +123,7 @@ impl Object {
             | Object::ConfigMap(meta, _)
             | Object::IstioOperator(meta, _)
             | Object::Other(_, meta) => meta,
-            Object::Endpoints(_) | Object::Event(_) => return true,
+            Object::Endpoints(_) | Object::Event(_) | Object::Collection(_) => return true,
         };
         meta.uid.is_some() || meta.resource_version.is_some() || meta.creation_timestamp.is_some()
     }
@@ -257,6 +257,7 @@ fn object<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
             Object::Event(Box::new(source.get::<RawEvent>()?.into_event()))
         }
         ("networking.istio.io", "Gateway") => gateway(source)?,
+        ("sunup.dev", "Collection") => Object::Collection(source.get()?),
         (_, "MutatingWebhookConfiguration") => webhooks(source)?,
         (_, "IstioOperator") => istio_operator(source)?,
         ("" | "batch", "CronJob") => cron_job(source, of)?,

@@ -7,6 +7,7 @@ pub mod access;
 pub mod collect;
 pub mod control_plane;
 pub mod decode;
+pub mod gap;
 pub mod line;
 pub mod log;
 pub mod object;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::gap::Collection;
 use crate::record::{Event, Place};
 
 /// String maps: labels, annotations, data.
@@ -627,6 +628,8 @@ pub enum Object {
     IstioOperator(Box<Meta>, Value),
     /// An event.
     Event(Box<Event>),
+    /// What a collector says of what it collected.
+    Collection(Collection),
     /// Anything else: kind, metadata.
     Other(String, Box<Meta>),
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sunup_api::report::Unreadable;
 
+use crate::gap::Gap;
 use crate::log::ContainerLog;
 use crate::object::{
     Endpoints, Gateway, Manifest, Map, Meta, NodeInfo, Pod, Service, WebhookConfiguration, Workload,
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub events: Vec<EventRun>,
     /// Input that could not be read.
     pub unreadable: Vec<Unreadable>,
+    /// Evidence that was looked for in a cluster and could not be had.
+    pub gaps: Vec<Gap>,
     /// Objects that no rule reads.
     pub others: u64,
     /// Helm templates that can't be read before they are rendered.
@@ -232,6 +235,8 @@ impl Snapshot {
         self.events.iter_mut().for_each(EventRun::settle);
         self.events.sort_by(|a, b| a.order().cmp(&b.order()));
         self.templates.sort();
+        self.gaps.sort();
+        self.gaps.dedup();
         self.unreadable.sort();
         self.unreadable.dedup();
     }

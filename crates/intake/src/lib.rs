@@ -40,6 +40,8 @@ pub enum Input {
     Path(PathBuf),
     /// A stream that can be read once.
     Stdin(Box<dyn Read + Send>),
+    /// Files that lie in no folder yet, with their paths: what a cluster gave.
+    Pieces(Box<dyn Iterator<Item = (String, Vec<u8>)> + Send>),
 }
 
 impl std::fmt::Debug for Input {
@@ -47,6 +49,7 @@ impl std::fmt::Debug for Input {
         match self {
             Input::Path(path) => f.debug_tuple("Path").field(path).finish(),
             Input::Stdin(_) => f.write_str("Stdin"),
+            Input::Pieces(_) => f.write_str("Pieces"),
         }
     }
 }

@@ -4,7 +4,7 @@
 mod held;
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,6 +86,22 @@ struct Origin {
     rotated: bool,
 }
 
+impl Origin {
+    /// Something that lies under this path in an archive or a collection.
+    fn member(name: String) -> Origin {
+        Origin {
+            label: name.clone(),
+            found: None,
+            path: None,
+            below: name.split('/').count(),
+            whose: name,
+            explicit: false,
+            kustomization: None,
+            rotated: false,
+        }
+    }
+}
+
 pub(crate) struct Run<'o> {
     options: &'o Options,
     collector: &'o mut Collector,
@@ -128,7 +144,7 @@ impl<'o> Run<'o> {
             .iter()
             .filter_map(|input| match input {
                 Input::Path(path) => Some(path.clone()),
-                Input::Stdin(_) => None,
+                Input::Stdin(_) | Input::Pieces(_) => None,
             })
             .collect();
         let (found, refused) = walk::files(&paths);
@@ -142,18 +158,21 @@ impl<'o> Run<'o> {
             self.disk(file);
         }
         for input in inputs {
-            if let Input::Stdin(stream) = input {
-                let origin = Origin {
-                    found: None,
-                    label: "-".to_owned(),
-                    path: None,
-                    whose: String::new(),
-                    below: 0,
-                    explicit: true,
-                    kustomization: None,
-                    rotated: false,
-                };
-                self.stream(stream, &origin, 0);
+            match input {
+                Input::Path(_) => {}
+                Input::Stdin(stream) => {
+                    let origin = Origin {
+                        label: "-".to_owned(),
+                        explicit: true,
+                        ..Origin::member(String::new())
+                    };
+                    self.stream(stream, &origin, 0);
+                }
+                Input::Pieces(pieces) => {
+                    for (name, bytes) in pieces {
+                        self.stream(Box::new(Cursor::new(bytes)), &Origin::member(name), 0);
+                    }
+                }
             }
         }
         for file in self.deferred.take().into_iter().flatten() {
@@ -327,16 +346,7 @@ impl<'o> Run<'o> {
             if name.split('/').any(walk::is_skipped) {
                 continue;
             }
-            let member = Origin {
-                found: None,
-                label: format!("{label}/{name}"),
-                path: None,
-                below: name.split('/').count(),
-                whose: name,
-                explicit: false,
-                kustomization: None,
-                rotated: false,
-            };
+            let member = Origin { label: format!("{label}/{name}"), ..Origin::member(name) };
             if let Some(progress) = &self.options.progress {
                 progress.file(&member.label);
             }

@@ -55,6 +55,33 @@ pub struct Named {
     pub kubeconfig: Option<PathBuf>,
 }
 
+impl Named {
+    /// `kubectl`, with what makes it speak to this cluster.
+    #[must_use]
+    pub fn kubectl(&self) -> String {
+        let mut words = "kubectl".to_owned();
+        let options = [
+            ("--kubeconfig", self.kubeconfig.as_ref().map(|path| path.display().to_string())),
+            ("--context", self.context.clone()),
+        ];
+        for (option, value) in options {
+            if let Some(value) = value {
+                words.push_str(&format!(" {option} {}", quoted(&value)));
+            }
+        }
+        words
+    }
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(context) = &self.context else {

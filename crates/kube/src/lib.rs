@@ -1,8 +1,16 @@
 //! Cluster access: evidence collected, patches applied, pods watched. It knows no rule and no proxy.
 //!
 //! Kubernetes is the distributed engine: lists, watches and server-side apply; no state of our own
-//! is kept in a cluster. Reads no environment and prints nothing.
+//! is kept in a cluster. What is asked of the API server is listed once, in [`need`]: the collector
+//! runs on that list and the roles are printed from it. Reads no environment and prints nothing.
 
 pub mod client;
+pub mod collect;
+pub mod front;
+mod list;
+pub mod need;
+pub mod rbac;
+mod request;
 
 pub use client::{Cluster, ConnectError, Named, Wanted, connect};
+pub use request::{Cause, Refusal, Trouble};

@@ -10,6 +10,7 @@ mod inject;
 mod logs;
 #[cfg(target_os = "linux")]
 mod proxy;
+mod rbac;
 #[cfg(target_os = "linux")]
 mod request;
 mod rules;
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Logs(logs::Args),
     #[cfg(target_os = "linux")]
     Proxy(proxy::Args),
+    Rbac(rbac::Args),
     #[cfg(target_os = "linux")]
     Request(request::Args),
     Rules(rules::Args),
@@ -87,6 +89,7 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Logs(args) => logs::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Proxy(args) => proxy::run(args, global),
+        Command::Rbac(args) => rbac::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Request(args) => request::run(args, global),
         Command::Rules(args) => rules::run(args, global),

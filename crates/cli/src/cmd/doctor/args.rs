@@ -6,6 +6,7 @@ use anyhow::ensure;
 use sunup_api::report::{Finding, Severity, Verdict};
 use sunup_evidence::scope::Scope;
 
+use super::live::LiveArgs;
 use crate::when::When;
 use crate::workload::Workload;
 
@@ -21,6 +22,8 @@ Examples:
   sunup doctor --fix k8s/ export.json         edit the manifests among the inputs
   sunup doctor --format html dump/ > report.html    one page for a post-mortem
   sunup doctor --format sarif --fail-on warning k8s/ > sunup.sarif    in CI
+  sunup doctor --live --context dev -n shop   a live cluster; `sunup rbac` says what that takes
+  sunup doctor --live --context dev -A --save dump/     the same for all of it, kept for later
 
 What is read is recognised by its content, never by its name: Cloud Logging exports (JSON array
 or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, CRI log files,
@@ -88,6 +91,9 @@ pub(crate) struct Args {
     /// Everything: the whole timeline, all evidence, every fix with its patch
     #[arg(short, long, help_heading = "Output")]
     pub(super) verbose: bool,
+
+    #[command(flatten)]
+    pub(super) live: LiveArgs,
 }
 
 /// How to print the report.
@@ -166,13 +172,13 @@ impl Args {
 
     /// Whether standard input is among what is read.
     pub(super) fn reads_stdin(&self) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|path| is_stdin(path))
+        self.paths.is_empty() && !self.live.live || self.paths.iter().any(|path| is_stdin(path))
     }
 
     /// The arguments to run again with, but for `--fix` and those about the output, quoted for a
     /// shell; `None` where that can't be done: standard input, or a name that is no text.
     pub(super) fn again(&self) -> Option<String> {
-        if self.reads_stdin() {
+        if self.reads_stdin() || self.live.live {
             return None;
         }
         let mut words: Vec<String> = Vec::new();

@@ -61,6 +61,10 @@ fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, Str
 
 /// Why there was nothing to judge, and what to do.
 pub(super) fn nothing(args: &Args) -> String {
+    if args.live.live {
+        return "nothing to judge: there is no pod and no workload; is it the right namespace?"
+            .to_owned();
+    }
     let narrowed = args.scope() != sunup_evidence::scope::Scope::default();
     let what = "no manifest, pod, event or log was found in it";
     let given = if args.paths.is_empty() {

@@ -1,0 +1,127 @@
+//! `sunup doctor --live`: what to collect from a cluster, and what is said about it.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::ensure;
+use sunup_evidence::collect::Collector;
+use sunup_intake::{Options, Summary};
+use sunup_kube::Cluster;
+use sunup_kube::collect::{Collected, Question};
+use tokio::runtime::Runtime;
+
+use super::Args;
+use crate::cmd::Global;
+use crate::live::{self, Where};
+use crate::out;
+
+/// What of a cluster.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "From a live cluster")]
+pub(crate) struct LiveArgs {
+    /// Ask a cluster: pods, owners, events, logs, webhook configurations, the mesh's settings,
+    /// Services and nodes' versions; never Secrets. Reads only. `sunup rbac` prints the role that
+    /// this takes. PATHs are read as well: manifests given beside it are what a fix edits
+    #[arg(long)]
+    pub(super) live: bool,
+
+    /// All namespaces; without this and -n, the context's own one
+    #[arg(short = 'A', long, requires = "live", conflicts_with = "namespace")]
+    all_namespaces: bool,
+
+    /// Only pods with these labels, as kubectl takes them: app=web,tier!=db
+    #[arg(short = 'l', long, value_name = "SELECTOR", requires = "live")]
+    selector: Option<String>,
+
+    /// Where the mesh's own settings are
+    #[arg(long, value_name = "NS", requires = "live", default_value = "istio-system")]
+    istio_namespace: String,
+
+    /// Keep what was collected in this folder, in files such as kubectl writes: `sunup doctor DIR`
+    /// then gives the same report
+    #[arg(long, value_name = "DIR", requires = "live")]
+    save: Option<PathBuf>,
+
+    /// How long each query to the cluster may take
+    #[arg(long, value_name = "SECONDS", requires = "live", default_value = "30")]
+    query_timeout: Option<NonZeroU64>,
+
+    #[command(flatten)]
+    place: Where,
+}
+
+/// A cluster that was connected to.
+pub(super) struct Live {
+    runtime: Runtime,
+    cluster: Cluster,
+    question: Question,
+    save: Option<PathBuf>,
+}
+
+impl LiveArgs {
+    /// Connects, where that was asked for, and says to what.
+    pub(super) fn connect(&self, args: &Args, global: &Global) -> anyhow::Result<Option<Live>> {
+        if !self.live {
+            return Ok(None);
+        }
+        let workload = args.scope().workload;
+        ensure!(
+            !(self.all_namespaces && workload.is_some()),
+            "-w names a workload of one namespace: give it with -n instead of -A"
+        );
+        let (runtime, cluster) = self.place.connect()?;
+        let own = || cluster.named.namespace.clone();
+        let namespace = (!self.all_namespaces).then(|| args.namespace.clone().unwrap_or_else(own));
+        let place = match &namespace {
+            Some(namespace) => format!("namespace {namespace}"),
+            None => "all namespaces".to_owned(),
+        };
+        out::note(global, &format!("asking {}, {place}", cluster.named));
+        let mut question = Question {
+            namespace,
+            selector: self.selector.clone(),
+            workload,
+            mesh_namespace: self.istio_namespace.clone(),
+            ..Question::default()
+        };
+        if let Some(seconds) = self.query_timeout {
+            question.within = Duration::from_secs(seconds.get());
+        }
+        Ok(Some(Live { runtime, cluster, question, save: self.save.clone() }))
+    }
+}
+
+impl Live {
+    /// Reads the cluster together with what else was handed over.
+    pub(super) fn read(
+        &self,
+        args: &Args,
+        options: &Options,
+        collector: &mut Collector,
+    ) -> anyhow::Result<(Summary, Vec<String>)> {
+        let place = (&self.runtime, &self.cluster);
+        let inputs = if args.paths.is_empty() { Vec::new() } else { super::inputs(args) };
+        let (summary, collected) =
+            live::read(place, &self.question, self.save.as_deref(), inputs, options, collector)?;
+        Ok((summary, self.notes(&collected)))
+    }
+
+    /// What is worth knowing beside the report.
+    fn notes(&self, collected: &Collected) -> Vec<String> {
+        let mut notes = Vec::new();
+        if collected.cut > 0 {
+            notes.push(format!(
+                "of {} of {} logs only the first {} MiB were read: start-up is told there",
+                collected.cut,
+                collected.logs,
+                self.question.log_bytes >> 20
+            ));
+        }
+        if let Some(folder) = &self.save {
+            let folder = folder.display();
+            notes.push(format!("kept in {folder}: `sunup doctor {folder}` reads it again"));
+        }
+        notes
+    }
+}

@@ -1,0 +1,195 @@
+//! Logs of containers: which there are, under which names they are kept, and reading them.
+
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sunup_api::label;
+use sunup_evidence::gap::Gap;
+
+use super::target::Target;
+use super::{Family, Meta, Question, Run};
+use crate::need::{LOGS, PODS};
+use crate::request::{Ask, Bounds, Trouble, ask};
+
+/// Bytes that a log may be longer than was asked for: the kubelet cuts between lines.
+const LOG_SLACK: usize = 1 << 20;
+
+/// Logs to read.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    pub(super) pods: usize,
+    wanted: Vec<Log>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) read: usize,
+    pub(super) cut: usize,
+}
+
+#[derive(Debug)]
+struct Log {
+    namespace: String,
+    pod: String,
+    container: String,
+    previous: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Pod {
+    metadata: Meta,
+    status: Status,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    init_container_statuses: Vec<ContainerStatus>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ContainerStatus {
+    name: String,
+    restart_count: u32,
+    state: State,
+    last_state: State,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    running: Option<serde::de::IgnoredAny>,
+    terminated: Option<serde::de::IgnoredAny>,
+}
+
+impl Logs {
+    /// Notes a pod's logs and family; whether the pod is wanted.
+    pub(super) fn note(
+        &mut self,
+        item: &RawValue,
+        question: &Question,
+        target: &Target,
+        family: &mut Family,
+    ) -> bool {
+        let Ok(Pod { metadata, status }) = serde_json::from_str(item.get()) else {
+            return true;
+        };
+        let wanted = question.pods.as_ref().is_none_or(|uids| uids.contains(&metadata.uid))
+            && target.stem.as_ref().is_none_or(|stem| metadata.name.starts_with(stem.as_str()));
+        if !wanted {
+            return false;
+        }
+        self.pods += 1;
+        let all = status.init_container_statuses.into_iter().chain(status.container_statuses);
+        for container in all {
+            let log = |previous| Log {
+                namespace: metadata.namespace.clone(),
+                pod: metadata.name.clone(),
+                container: container.name.clone(),
+                previous,
+            };
+            let began = |state: &State| state.running.is_some() || state.terminated.is_some();
+            // One that waits to be started again still has the log of its last run.
+            if began(&container.state) || container.restart_count > 0 {
+                self.wanted.push(log(false));
+            }
+            if container.restart_count > 0 || container.last_state.terminated.is_some() {
+                self.wanted.push(log(true));
+            }
+        }
+        family.revisions.extend(metadata.labels.get(label::REVISION).cloned());
+        family.uids.insert(metadata.uid);
+        family.uids.extend(metadata.owner_references.into_iter().map(|owner| owner.uid));
+        true
+    }
+
+    pub(super) async fn read(&self, run: &Run<'_>) -> Read {
+        let each = self.wanted.iter().map(|log| log.read(run));
+        let mut all = futures::stream::iter(each).buffer_unordered(run.question.at_once.max(1));
+        let mut so_far = Read::default();
+        while let Some(bytes) = all.next().await {
+            if let Some(bytes) = bytes {
+                so_far.read += 1;
+                so_far.cut += usize::from(bytes >= run.question.log_bytes);
+            }
+        }
+        so_far
+    }
+}
+
+impl Log {
+    /// The log's length, where it could be read.
+    async fn read(&self, run: &Run<'_>) -> Option<usize> {
+        let Log { namespace, pod, container, previous } = self;
+        let limit = run.question.log_bytes;
+        let pods = PODS.path(Some(namespace));
+        let path = format!(
+            "{pods}/{pod}/log?container={container}&timestamps=true&limitBytes={limit}&previous={previous}"
+        );
+        let bounds = Bounds::new(run.question.within, limit + LOG_SLACK);
+        match ask(run.cluster, &Ask::get(path), bounds).await {
+            Ok(bytes) => {
+                let length = bytes.len();
+                run.pass(self.name(), bytes.into()).await;
+                Some(length)
+            }
+            Err(trouble) => {
+                self.missing(run, &trouble);
+                None
+            }
+        }
+    }
+
+    fn missing(&self, run: &Run<'_>, trouble: &Trouble) {
+        // 400 is said of a container that has not begun, and of one whose last run's log has been
+        // removed; 404 of a pod that has gone meanwhile. There is no log, so none is missing.
+        if matches!(trouble.code(), Some(400 | 404)) {
+            return;
+        }
+        let Log { namespace, .. } = self;
+        let mut gaps = run.gaps.borrow_mut();
+        let refused = trouble.code() == Some(403);
+        let (what, pod) = match refused {
+            // The same for all of them.
+            true => ("container logs".to_owned(), "POD"),
+            false => (format!("the log of {}/{}", self.pod, self.container), self.pod.as_str()),
+        };
+        let kubectl = run.cluster.named.kubectl();
+        gaps.push(Gap {
+            namespace: Some(namespace.clone()),
+            what,
+            why: if refused { refusal(trouble, namespace) } else { trouble.to_string() },
+            get_it_with: Some(format!(
+                "{kubectl} -n {namespace} logs {pod} --all-containers --prefix --timestamps"
+            )),
+        });
+    }
+
+    /// `logs/shop_web-0_app.log`; where a name could be misread so, the longer way to say it.
+    fn name(&self) -> String {
+        let Log { namespace, pod, container, previous } = self;
+        let random = |name: &str| name.rsplit_once('-').is_some_and(|(_, last)| last.len() == 5);
+        let ends = |name: &str| name.ends_with("-previous");
+        if random(namespace) || ends(container) {
+            let which = if *previous { "previous" } else { "current" };
+            return format!(
+                "namespaces/{namespace}/pods/{pod}/{container}/{container}/logs/{which}.log"
+            );
+        }
+        let previous = if *previous { "_previous" } else { "" };
+        format!("logs/{namespace}_{pod}_{container}{previous}.log")
+    }
+}
+
+/// A refusal without the pod's name, so that it is told once.
+fn refusal(trouble: &Trouble, namespace: &str) -> String {
+    let resource = LOGS.resource;
+    match trouble.code() {
+        Some(code) => format!("not allowed to get {resource} in namespace {namespace} ({code})"),
+        None => trouble.to_string(),
+    }
+}

@@ -1,0 +1,388 @@
+//! Collects evidence: lists of objects and logs of containers, side by side, each query with its
+//! own deadline. What can't be had is named, and the rest is handed on.
+//!
+//! What is collected is handed over in pieces, each a file such as kubectl would write, under a
+//! name that says whose log it is. Kept in a folder they are read again to the same report. Knows
+//! nothing of what a line means; never asks for Secrets.
+
+mod logs;
+mod target;
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sunup_evidence::gap::Gap;
+use tokio::sync::mpsc::Sender;
+
+use crate::Cluster;
+use crate::list::List;
+use crate::need::{LISTS, MESH_CONFIG, Need, PODS, Reach};
+use crate::request::{Ask, Bounds, Trouble, ask};
+
+use logs::Logs;
+use target::Target;
+
+/// What to collect.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Only this namespace; `None` is all of them.
+    pub namespace: Option<String>,
+    /// Only pods with these labels, as kubectl writes it.
+    pub selector: Option<String>,
+    /// Only the pods of this workload: kind as in manifests, and name. Needs a namespace.
+    pub workload: Option<(String, String)>,
+    /// Of those, only the pods with these uids.
+    pub pods: Option<HashSet<String>>,
+    /// Where the mesh's own settings are.
+    pub mesh_namespace: String,
+    /// How long each query may take: a list with all its pages, a log.
+    pub within: Duration,
+    /// Logs that are read at once.
+    pub at_once: usize,
+    /// Bytes of each log, from its beginning: start-up is told there.
+    pub log_bytes: usize,
+    /// Bytes of a list's page that are held; a longer page is asked for in parts.
+    pub page_bytes: usize,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        Question {
+            namespace: None,
+            selector: None,
+            workload: None,
+            pods: None,
+            mesh_namespace: "istio-system".to_owned(),
+            within: Duration::from_secs(30),
+            at_once: 16,
+            log_bytes: 1 << 20,
+            page_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A file such as kubectl would write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its path below the folder it would be kept in.
+    pub name: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// How collecting went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Pods that were listed.
+    pub pods: usize,
+    /// Logs that were read.
+    pub logs: usize,
+    /// Logs that are longer than was read of them.
+    pub cut: usize,
+    /// What could not be had.
+    pub gaps: Vec<Gap>,
+}
+
+/// Why nothing could be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// Nothing else would have been answered either.
+    #[error("{0}")]
+    Trouble(#[from] Trouble),
+    /// The workload that was named isn't there.
+    #[error("there is no {kind} `{name}` in namespace {namespace}")]
+    NoSuchWorkload {
+        /// Kind.
+        kind: Box<str>,
+        /// Name.
+        name: Box<str>,
+        /// Where it was looked for.
+        namespace: Box<str>,
+    },
+}
+
+/// Owners and names by which an object is told to belong to what was asked for.
+#[derive(Default)]
+struct Family {
+    /// uids of pods, of their owners, and of the owners' owners.
+    uids: HashSet<String>,
+    revisions: BTreeSet<String>,
+}
+
+struct Run<'a> {
+    cluster: &'a Cluster,
+    question: &'a Question,
+    sink: &'a Sender<Piece>,
+    gaps: RefCell<Vec<Gap>>,
+    /// Whether only part of a namespace was asked for, so that everything else is left out.
+    narrow: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Item {
+    metadata: Meta,
+    #[serde(rename = "involvedObject")]
+    involved: Owner,
+    spec: Spec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Meta {
+    name: String,
+    namespace: String,
+    uid: String,
+    labels: std::collections::BTreeMap<String, String>,
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Owner {
+    uid: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    replicas: Option<u64>,
+}
+
+/// Collects everything that `question` asks for into `sink`.
+///
+/// # Errors
+/// Credentials that are not accepted, an API server that can't be reached, a workload that isn't
+/// there. Anything less is a [`Gap`].
+pub async fn collect(
+    cluster: &Cluster,
+    question: &Question,
+    sink: Sender<Piece>,
+) -> Result<Collected, CollectError> {
+    let narrow = question.workload.is_some() || question.selector.is_some();
+    let run = Run { cluster, question, sink: &sink, gaps: RefCell::default(), narrow };
+    let target = Target::find(&run).await?;
+    let mut family = Family::default();
+    family.uids.extend(target.uid.clone());
+    let mut logs = Logs::default();
+    run.pods(&target, &mut family, &mut logs).await?;
+    let (read, ()) = futures::join!(logs.read(&run), run.objects(&mut family));
+    let gaps = merged(run.gaps.into_inner());
+    let collected = Collected { pods: logs.pods, logs: read.read, cut: read.cut, gaps };
+    let _ = sink.send(about(cluster, &collected)).await;
+    Ok(collected)
+}
+
+impl Run<'_> {
+    fn bounds(&self) -> Bounds {
+        Bounds::new(self.question.within, self.question.page_bytes)
+    }
+
+    fn gap(&self, need: &Need, namespace: Option<&str>, trouble: &Trouble) {
+        let cluster_wide = matches!(need.reach, Reach::Cluster);
+        let place = match namespace {
+            Some(namespace) => format!("-n {namespace} "),
+            None if cluster_wide => String::new(),
+            None => "-A ".to_owned(),
+        };
+        let kubectl = self.cluster.named.kubectl();
+        self.gaps.borrow_mut().push(Gap {
+            namespace: namespace.map(str::to_owned),
+            what: need.resource.to_owned(),
+            why: trouble.to_string(),
+            get_it_with: Some(format!("{kubectl} {place}get {} -o json", need.resource)),
+        });
+    }
+
+    async fn pass(&self, name: String, bytes: Vec<u8>) {
+        // Nobody reads any more: the run ends anyhow.
+        let _ = self.sink.send(Piece { name, bytes }).await;
+    }
+
+    /// Lists one kind into pieces of its name; `each` says what is wanted.
+    async fn list(
+        &self,
+        list: &List<'_>,
+        each: impl FnMut(&RawValue) -> bool,
+    ) -> Result<(), Trouble> {
+        let mut number = 0;
+        let resource = list.need.resource;
+        let page = async |bytes| {
+            number += 1;
+            let name = match number {
+                1 => format!("{resource}.json"),
+                _ => format!("{resource}-{number}.json"),
+            };
+            self.pass(name, bytes).await;
+        };
+        list.read(self.cluster, self.bounds(), each, page).await
+    }
+
+    async fn pods(
+        &self,
+        target: &Target,
+        family: &mut Family,
+        logs: &mut Logs,
+    ) -> Result<(), Trouble> {
+        if target.empty {
+            return Ok(());
+        }
+        let namespace = self.question.namespace.as_deref();
+        let mut query = Vec::new();
+        query.extend(target.selector.as_deref().map(|s| ("labelSelector", s)));
+        query.extend(target.fields.as_deref().map(|s| ("fieldSelector", s)));
+        let list = List { need: &PODS, version: None, namespace, query };
+        let each = |item: &RawValue| logs.note(item, self.question, target, family);
+        match self.list(&list, each).await {
+            Err(trouble) if trouble.is_final() => Err(trouble),
+            Err(trouble) => {
+                self.gap(&PODS, namespace, &trouble);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Everything but pods and logs. Owners come first: they say which of the rest is wanted.
+    async fn objects(&self, family: &mut Family) {
+        let between = |need: &&Need| matches!(need.kind, "ReplicaSet" | "Job");
+        for need in LISTS.iter().filter(between) {
+            let mut owners = Vec::new();
+            let each = |item: &RawValue| {
+                let Ok(item) = serde_json::from_str::<Item>(item.get()) else { return true };
+                let wanted = family.owns(&item)
+                    // One that makes no pods, though it should: its events say why.
+                    || need.kind == "ReplicaSet" && !self.narrow && item.spec.replicas != Some(0);
+                if wanted {
+                    owners.push(item.metadata.uid);
+                    owners.extend(item.metadata.owner_references.into_iter().map(|o| o.uid));
+                }
+                wanted
+            };
+            self.need(need, each).await;
+            family.uids.extend(owners);
+        }
+        let family = &*family;
+        let rest = LISTS.iter().filter(|need| !between(need)).map(|need| {
+            let each = |item: &RawValue| {
+                let owned = match need.kind {
+                    "Deployment" | "StatefulSet" | "DaemonSet" | "CronJob" | "Event" => self.narrow,
+                    _ => false,
+                };
+                // What can't be read is the reader's to complain about.
+                !owned || serde_json::from_str(item.get()).map_or(true, |item| family.owns(&item))
+            };
+            self.need(need, each)
+        });
+        futures::join!(futures::future::join_all(rest), self.mesh(family));
+    }
+
+    async fn need(&self, need: &Need, each: impl FnMut(&RawValue) -> bool) {
+        let asked = self.question.namespace.as_deref();
+        let mesh = self.question.mesh_namespace.as_str();
+        let only = asked.map(|namespace| format!("metadata.name={namespace}"));
+        let mut list = List { need, version: None, namespace: None, query: Vec::new() };
+        match need.reach {
+            Reach::Asked => list.namespace = asked,
+            Reach::Mesh => list.namespace = Some(mesh),
+            Reach::All | Reach::Cluster => {}
+        }
+        if need.kind == "Namespace" {
+            list.query.extend(only.as_deref().map(|only| ("fieldSelector", only)));
+        }
+        let mut each = each;
+        let mut done = self.list(&list, &mut each).await;
+        // Served under an older version by an older Istio, or not at all: no custom resource.
+        let older =
+            if need.group == "networking.istio.io" { &["v1beta1", "v1alpha3"][..] } else { &[] };
+        for version in older {
+            if matches!(&done, Err(trouble) if trouble.code() == Some(404)) {
+                list.version = Some(version);
+                done = self.list(&list, &mut each).await;
+            }
+        }
+        let Err(trouble) = done else { return };
+        let custom = need.group.ends_with(".istio.io");
+        if custom && trouble.code() == Some(404) {
+            return;
+        }
+        self.gap(need, list.namespace, &trouble);
+        if need.reach == Reach::All && asked.is_some() && trouble.code() == Some(403) {
+            list.namespace = asked;
+            if let Err(trouble) = self.list(&list, &mut each).await {
+                self.gap(need, asked, &trouble);
+            }
+        }
+    }
+
+    /// The mesh's ConfigMaps, by the names that its revisions give them.
+    async fn mesh(&self, family: &Family) {
+        let names = ["istio", "istio-sidecar-injector"];
+        let revisions = family.revisions.iter().flat_map(|revision| {
+            let asm = revision.strip_prefix("asm-managed").map(|_| format!("istio-{revision}"));
+            names.iter().map(move |name| format!("{name}-{revision}")).chain(asm)
+        });
+        let names: BTreeSet<String> =
+            names.iter().map(|&name| name.to_owned()).chain(revisions).collect();
+        let mesh = self.question.mesh_namespace.as_str();
+        let path = MESH_CONFIG.path(Some(mesh));
+        let mut items: Vec<Value> = Vec::new();
+        for name in names {
+            let one = Ask::get(format!("{path}/{name}"));
+            let bounds = Bounds::new(self.question.within, 16 << 20);
+            match ask(self.cluster, &one, bounds).await {
+                Ok(bytes) => items.extend(serde_json::from_slice::<Value>(&bytes)),
+                // A mesh has one or the other; a cluster without a mesh, none.
+                Err(trouble) if trouble.code() == Some(404) => {}
+                Err(trouble) => {
+                    self.gap(&MESH_CONFIG, Some(mesh), &trouble);
+                    break;
+                }
+            }
+        }
+        if items.is_empty() {
+            return;
+        }
+        let lines: Vec<String> = items.iter().map(Value::to_string).collect();
+        let head = "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n";
+        let text = format!("{head}{}\n]}}\n", lines.join(",\n"));
+        self.pass("configmaps.json".to_owned(), text.into_bytes()).await;
+    }
+}
+
+impl Family {
+    /// Whether an object is one of the family, belongs to one, or is an event about one.
+    fn owns(&self, item: &Item) -> bool {
+        let meta = &item.metadata;
+        self.uids.contains(&meta.uid)
+            || self.uids.contains(&item.involved.uid)
+            || meta.owner_references.iter().any(|owner| self.uids.contains(&owner.uid))
+    }
+}
+
+/// The same gap of many is told once.
+fn merged(mut gaps: Vec<Gap>) -> Vec<Gap> {
+    gaps.sort();
+    gaps.dedup();
+    gaps
+}
+
+/// What was collected where, and what is missing: read back with the rest.
+fn about(cluster: &Cluster, collected: &Collected) -> Piece {
+    let named = &cluster.named;
+    let about = json!({
+        "apiVersion": "sunup.dev/v1",
+        "kind": "Collection",
+        "metadata": {"name": named.context.as_deref().unwrap_or("in-cluster")},
+        "cluster": named.cluster,
+        "server": named.server,
+        "gaps": collected.gaps,
+    });
+    let mut bytes = about.to_string().into_bytes();
+    bytes.push(b'\n');
+    Piece { name: "collection.json".to_owned(), bytes }
+}

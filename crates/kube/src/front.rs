@@ -1,0 +1,148 @@
+//! A small server in front of an API server: answers some requests itself and passes all others
+//! on, watches included. Listens on loopback, without TLS, and speaks to the cluster with the
+//! client's own credentials, so whoever can reach the port has them too.
+//!
+//! The lab's kubelet answers `pods/log` by it, for API servers that have no kubelets.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use kube::Client;
+use kube::client::Body;
+use tokio::net::TcpListener;
+
+/// Bytes of a request's body; the API server takes no larger ones.
+const BODY_MAX: usize = 4 << 20;
+
+type Out = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What is done with a request.
+pub enum Reply {
+    /// It is passed on.
+    Pass,
+    /// It is answered here.
+    Answer(Response<Bytes>),
+    /// The connection is closed without a word.
+    Drop,
+}
+
+/// Says what is done with each request.
+pub trait Desk: Send + Sync + 'static {
+    /// Called once a request, before its body is read.
+    fn reply(&self, head: &http::request::Parts) -> impl Future<Output = Reply> + Send;
+}
+
+/// Serves until the future is dropped.
+///
+/// # Errors
+/// None of single connections: only what keeps the listener from accepting.
+pub async fn serve<D: Desk>(listener: TcpListener, client: Client, desk: Arc<D>) -> io::Result<()> {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let (stream, _) = listener.accept().await?;
+        let (client, desk) = (client.clone(), Arc::clone(&desk));
+        connections.spawn(async move {
+            let service = service_fn(move |request| {
+                let (client, desk) = (client.clone(), Arc::clone(&desk));
+                async move { answer(request, &client, &*desk).await }
+            });
+            // A client that goes away in the middle is its own affair.
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// A free port of loopback.
+///
+/// # Errors
+/// What the system says.
+pub async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// The connection is closed where this is returned.
+#[derive(Debug)]
+struct Dropped;
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("dropped")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+async fn answer<D: Desk>(
+    request: Request<Incoming>,
+    client: &Client,
+    desk: &D,
+) -> Result<Response<Out>, Dropped> {
+    let (mut head, body) = request.into_parts();
+    match desk.reply(&head).await {
+        Reply::Pass => {}
+        Reply::Answer(response) => return Ok(response.map(whole)),
+        Reply::Drop => return Err(Dropped),
+    }
+    let body = http_body_util::Limited::new(body, BODY_MAX);
+    let Ok(body) = body.collect().await else {
+        return Ok(said(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+    };
+    // The client speaks to the cluster under its own name, whoever asked here.
+    for header in [http::header::AUTHORIZATION, http::header::HOST, http::header::CONNECTION] {
+        head.headers.remove(header);
+    }
+    let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+    let mut request = Request::builder().method(head.method).uri(path);
+    if let Some(headers) = request.headers_mut() {
+        *headers = head.headers;
+    }
+    let passed = match request.body(Body::from(body.to_bytes())) {
+        Ok(request) => client.send(request).await,
+        Err(why) => return Ok(said(StatusCode::BAD_REQUEST, &why.to_string())),
+    };
+    match passed {
+        Ok(response) => {
+            let (mut head, body) = response.into_parts();
+            head.headers.remove(http::header::TRANSFER_ENCODING);
+            head.headers.remove(http::header::CONNECTION);
+            Ok(Response::from_parts(head, body.map_err(Into::into).boxed_unsync()))
+        }
+        Err(why) => Ok(said(StatusCode::BAD_GATEWAY, &why.to_string())),
+    }
+}
+
+fn whole(bytes: Bytes) -> Out {
+    Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+/// A `Status`, as the API server would say it.
+#[must_use]
+pub fn status(code: StatusCode, reason: &str, message: &str) -> Response<Bytes> {
+    let body = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code.as_u16(),
+    });
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = code;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+}
+
+fn said(code: StatusCode, message: &str) -> Response<Out> {
+    status(code, code.canonical_reason().unwrap_or_default(), message).map(whole)
+}

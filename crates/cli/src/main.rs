@@ -17,7 +17,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some((global, outcome)) = cmd::capture::shortcut() {
+    if let Some((global, outcome)) = cmd::capture::shortcut().or_else(cmd::lab::shortcut) {
         return finish(outcome, &global);
     }
     let cli = cmd::Cli::parse();

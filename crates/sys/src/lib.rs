@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 pub mod capture;
+pub mod container;
 pub mod host;
 mod iptables;
 mod netlink;
@@ -12,6 +13,8 @@ pub mod nft;
 pub mod ns;
 pub mod probe;
 pub mod route;
+pub mod services;
+pub mod signal;
 pub mod socket;
 
 pub use netlink::NetlinkError;

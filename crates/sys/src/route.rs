@@ -145,6 +145,34 @@ pub fn add_route(range: IpNet, gateway: IpAddr) -> Result<bool> {
     new(send(message))
 }
 
+/// Adds a route to a range that lies directly behind an interface; whether it was new.
+///
+/// # Errors
+/// No such interface, no privilege.
+pub fn add_link_route(range: IpNet, interface: &str) -> Result<bool> {
+    const MAIN: u8 = 254;
+    const SCOPE_LINK: u8 = 253;
+    let bits = range.prefix_len();
+    let fixed = [
+        family(range.addr()),
+        bits,
+        0,
+        0,
+        MAIN,
+        PROTOCOL_BOOT,
+        SCOPE_LINK,
+        TYPE_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let what = format!("adding a route to {range} through {interface}");
+    let mut message = Message::new(NEW_ROUTE, NEW, &fixed, what);
+    message.put(1, &octets(range.network())).put_ne32(4, index_of(interface)?);
+    new(send(message))
+}
+
 /// `false` where it was there already.
 fn new(outcome: Result<()>) -> Result<bool> {
     match outcome {

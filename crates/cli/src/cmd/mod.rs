@@ -7,6 +7,8 @@
 pub(crate) mod capture;
 mod doctor;
 mod inject;
+#[cfg(target_os = "linux")]
+pub(crate) mod lab;
 mod logs;
 #[cfg(target_os = "linux")]
 mod proxy;

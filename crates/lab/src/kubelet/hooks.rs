@@ -1,0 +1,161 @@
+//! postStart and preStop.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Message;
+use super::worker::Worker;
+use crate::inside::Plan;
+use crate::manifest::{Container, Hook, HttpGet};
+use crate::node::Node;
+use crate::prepare;
+use crate::process::Running;
+
+/// What a hook needs.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) node: Arc<Node>,
+    pub(super) container: Arc<Container>,
+    pub(super) plan: Plan,
+    pub(super) running: Running,
+    pub(super) ip: Ipv4Addr,
+}
+
+impl Worker {
+    /// Runs the postStart hook and waits for it, as long as the container lives and the pod is
+    /// not deleted; whether the start may go on.
+    pub(super) fn post_start(&mut self, index: usize, container: &Arc<Container>) -> bool {
+        let Some(hook) = container.lifecycle.post_start.clone() else { return true };
+        let Some(place) = self.place(index) else { return false };
+        let (sender, run) = (self.sender.clone(), self.slots[index].run);
+        std::thread::spawn(move || {
+            let outcome = run_hook(&hook, &place, None);
+            let _ = sender.send(Message::Hooked { slot: index, run, outcome });
+        });
+        loop {
+            match self.inbox.recv() {
+                Ok(Message::Hooked { slot, run: of, outcome }) if slot == index && of == run => {
+                    let Err(error) = outcome else { return true };
+                    let text = format!("PostStartHook failed: {error}");
+                    self.event(true, "FailedPostStartHook", text, Some(index));
+                    let name = &container.name;
+                    let text = format!("FailedPostStartHook: container {name} is killed");
+                    self.event(false, "Killing", text, Some(index));
+                    self.stop(index, self.grace(), Vec::new());
+                    return false;
+                }
+                Ok(message) => self.take(message),
+                Err(_) => return false,
+            }
+            if self.slots[index].current.is_none() || self.is_deleted() {
+                return false;
+            }
+        }
+    }
+
+    pub(super) fn place(&self, index: usize) -> Option<Place> {
+        let current = self.slots[index].current.as_ref()?;
+        Some(Place {
+            node: Arc::clone(&self.node),
+            container: Arc::clone(&self.slots[index].container),
+            plan: current.plan.clone(),
+            running: current.running.clone(),
+            ip: self.sandbox.as_ref()?.ip,
+        })
+    }
+}
+
+/// Runs a hook; the error is what the kubelet would report.
+pub(super) fn run_hook(
+    hook: &Hook,
+    place: &Place,
+    timeout: Option<Duration>,
+) -> Result<(), String> {
+    if let Some(exec) = &hook.exec {
+        let plan = prepare::command(&place.plan, &exec.command);
+        return match place.node.starter.exec(&plan, &place.running, timeout) {
+            Ok((0, _)) => Ok(()),
+            Ok((code, text)) => {
+                Err(format!("command '{}' exited with {code}: {text}", exec.command.join(" ")))
+            }
+            Err(error) => Err(format!("{error:#}")),
+        };
+    }
+    if let Some(get) = &hook.http_get {
+        let network = Arc::clone(&place.node.network);
+        let timeout = timeout.unwrap_or(Duration::from_secs(30));
+        let asked = network.run(|| http_get(get, &place.container, place.ip, timeout));
+        return match asked {
+            Ok(Ok(status)) if (200..400).contains(&status) => Ok(()),
+            Ok(Ok(status)) => Err(format!("HTTP status {status}")),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(error.to_string()),
+        };
+    }
+    if let Some(sleep) = &hook.sleep {
+        let wanted = Duration::from_secs(sleep.seconds);
+        std::thread::sleep(timeout.map_or(wanted, |t| t.min(wanted)));
+    }
+    Ok(())
+}
+
+/// One request from the calling thread's network; the status, or an error in Go's words, which
+/// are the kubelet's.
+pub(super) fn http_get(
+    get: &HttpGet,
+    container: &Container,
+    ip: Ipv4Addr,
+    timeout: Duration,
+) -> Result<u16, String> {
+    let port = container.port(&get.port).ok_or("no such port")?;
+    let host = get.host.clone().unwrap_or_else(|| ip.to_string());
+    let path = get.path.as_deref().unwrap_or("/");
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    let url = format!("http://{host}:{port}{path}");
+    let go = |error: std::io::Error, doing: &str| match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            format!("Get \"{url}\": dial tcp {host}:{port}: connect: connection refused")
+        }
+        std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => {
+            let text = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+            format!("Get \"{url}\": {text}")
+        }
+        std::io::ErrorKind::ConnectionReset => {
+            format!("Get \"{url}\": {doing} tcp {host}:{port}: connection reset by peer")
+        }
+        _ => format!("Get \"{url}\": {doing}: {error}"),
+    };
+    let to: SocketAddr = match host.parse() {
+        Ok(ip) => SocketAddr::new(ip, port),
+        Err(_) => return Err(format!("Get \"{url}\": dial tcp: lookup {host}: no such host")),
+    };
+    let mut stream = TcpStream::connect_timeout(&to, timeout).map_err(|e| go(e, "dial"))?;
+    let limits = stream
+        .set_read_timeout(Some(timeout))
+        .and_then(|()| stream.set_write_timeout(Some(timeout)));
+    limits.map_err(|e| go(e, "dial"))?;
+    let mut request =
+        format!("GET {path} HTTP/1.1\r\nUser-Agent: kube-probe/1.33\r\nAccept: */*\r\n");
+    let named = |name: &str| get.http_headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
+    if !named("host") {
+        request += &format!("Host: {host}:{port}\r\n");
+    }
+    for header in &get.http_headers {
+        request += &format!("{}: {}\r\n", header.name, header.value);
+    }
+    request += "Connection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).map_err(|e| go(e, "write"))?;
+    let mut head = [0u8; 64];
+    let mut length = 0;
+    while length < 12 {
+        match stream.read(&mut head[length..]).map_err(|e| go(e, "read"))? {
+            0 => return Err(format!("Get \"{url}\": EOF")),
+            n => length += n,
+        }
+    }
+    let text = String::from_utf8_lossy(&head[..length]);
+    let status = text.split(' ').nth(1).and_then(|s| s.get(..3)).and_then(|s| s.parse().ok());
+    status.ok_or_else(|| format!("Get \"{url}\": malformed HTTP response"))
+}

@@ -1,0 +1,178 @@
+//! One pod's life, as a kubelet runs it. Each pod has a thread that decides ([`order`]), starts
+//! and stops containers, and reports; probes and hooks have threads of their own.
+//!
+//! What is as in Kubernetes: the order of containers, native sidecars, postStart hooks that hold up
+//! the next container, probes with their periods and thresholds, restarts with back-off, the order
+//! and grace of termination, sysctls and their refusal. What is faster: this kubelet notices an
+//! end at once, where Kubernetes' asks its runtime once a second.
+
+mod end;
+mod hooks;
+mod order;
+mod probe;
+mod report;
+mod start;
+mod status;
+mod sysctl;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+pub use order::BackOffTimes;
+pub use status::{
+    Condition, ContainerStatus, Phase, PodIp, PodStatus, Run, State, Terminated, Time, Waiting,
+};
+
+use crate::manifest::{Pod, PodName};
+use crate::node::Node;
+use crate::record::Recorder;
+
+/// What a scenario does to the steps of one pod, by container where it is about one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Steps {
+    /// Before the pod's network is made.
+    pub sandbox: Duration,
+    /// Before a container is started; holds up those after it.
+    pub create: BTreeMap<String, Duration>,
+    /// Between a container's start and its program's: the container counts as running.
+    pub program: BTreeMap<String, Duration>,
+    /// Its first so many starts end with a code instead of running the program.
+    pub fail: BTreeMap<String, (u32, i32)>,
+    /// The pod's address, instead of the next one.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// A pod that runs. Dropping it deletes the pod without grace.
+#[derive(Debug)]
+pub struct PodHandle {
+    name: PodName,
+    sender: Sender<Message>,
+    shared: Arc<Shared>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    begun: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    now: Mutex<(PodStatus, bool)>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn set(&self, change: impl FnOnce(&mut (PodStatus, bool))) {
+        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+}
+
+/// What a pod's thread is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A container's process ended.
+    Ended { slot: usize, run: u64, exit: crate::process::Exit },
+    /// A probe reached a threshold.
+    Probed { slot: usize, run: u64, which: probe::Which, good: bool },
+    /// A postStart hook ended.
+    Hooked { slot: usize, run: u64, outcome: Result<(), String> },
+    /// The pod is deleted, with so many seconds of grace, or its own.
+    Delete(Option<u64>),
+}
+
+impl PodHandle {
+    pub(crate) fn start(
+        node: Arc<Node>,
+        pod: Pod,
+        steps: Steps,
+        recorder: Arc<dyn Recorder>,
+    ) -> anyhow::Result<Self> {
+        let mut pod = pod;
+        if pod.metadata.uid.is_empty() {
+            pod.metadata.uid = node.uid();
+        }
+        let name = PodName {
+            namespace: pod.metadata.namespace.clone(),
+            name: pod.metadata.name.clone(),
+            uid: pod.metadata.uid.clone(),
+        };
+        anyhow::ensure!(!name.name.is_empty(), "metadata.name: a pod has a name");
+        let (sender, inbox) = std::sync::mpsc::channel();
+        let shared = Arc::new(Shared::default());
+        let begun = Instant::now();
+        let worker = worker::Worker::new(worker::Start {
+            node,
+            pod,
+            name: name.clone(),
+            steps,
+            recorder,
+            sender: sender.clone(),
+            inbox,
+            shared: Arc::clone(&shared),
+        });
+        let build = std::thread::Builder::new().name("pod".to_owned()).stack_size(512 * 1024);
+        let thread = build.spawn(move || worker.run()).context("starting a pod's thread")?;
+        Ok(Self { name, sender, shared, thread: Some(thread), begun })
+    }
+
+    /// Which pod it is.
+    #[must_use]
+    pub fn name(&self) -> &PodName {
+        &self.name
+    }
+
+    /// When it was handed over.
+    #[must_use]
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Its status now.
+    #[must_use]
+    pub fn status(&self) -> PodStatus {
+        self.shared.now.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Waits until its status is so, or the time is over, or it is gone; whether it was.
+    pub fn wait(&self, timeout: Duration, mut so: impl FnMut(&PodStatus) -> bool) -> bool {
+        let end = Instant::now() + timeout;
+        let mut now = self.shared.now.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if so(&now.0) {
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || now.1 {
+                return false;
+            }
+            let waited = self.shared.changed.wait_timeout(now, left);
+            now = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Asks it to end as `kubectl delete pod` does: with this grace in seconds, or its own. Comes
+    /// back at once; [`PodHandle::join`] waits.
+    pub fn delete(&self, grace: Option<u64>) {
+        let _ = self.sender.send(Message::Delete(grace));
+    }
+
+    /// Waits until it is gone: after [`PodHandle::delete`].
+    pub fn join(mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for PodHandle {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.delete(Some(0));
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! From a container's manifest to the plan of its process: command, environment, volumes, user.
+
+mod env;
+mod volumes;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use sunup_sys::container::DEFAULT_CAPABILITIES;
+
+use crate::image::Image;
+use crate::inside::{Mount, PROGRAMS, Plan};
+use crate::manifest::{Container, Pod, PodName};
+use crate::node::{DNS, MARK, NODE, NODE_NAME, Node, Sandbox};
+
+pub(crate) use volumes::fill;
+
+/// The proxy's user: what capture lets through.
+const PROXY_UID: u32 = 1337;
+
+/// What is known of a pod when its containers are prepared.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) pod: &'a Pod,
+    pub(crate) name: &'a PodName,
+    pub(crate) sandbox: &'a Sandbox,
+    /// The pod's directory.
+    pub(crate) directory: &'a Path,
+}
+
+/// The plan of a container's own process.
+///
+/// # Errors
+/// What Kubernetes calls a `CreateContainerConfigError`: a ConfigMap that isn't there, root where
+/// it may not be.
+pub(crate) fn container(
+    context: &Context<'_>,
+    container: &Container,
+    image: &Image,
+) -> anyhow::Result<Plan> {
+    let env = env::environment(context, container, image)?;
+    let expand = |words: &[String]| words.iter().map(|w| env::expand(w, &env)).collect::<Vec<_>>();
+    let (command, args) = (expand(&container.command), expand(&container.args));
+    let argv = match (command.is_empty(), args.is_empty()) {
+        (true, true) => [image.entrypoint.clone(), image.cmd.clone()].concat(),
+        (true, false) => [image.entrypoint.clone(), args].concat(),
+        (false, _) => [command, args].concat(),
+    };
+    let mut plan = Plan {
+        root: context.node.root(),
+        host_name: host_name(context.pod).to_owned(),
+        programs: programs(context.node, image),
+        files: files(context),
+        mounts: mounts(context, container)?,
+        read_only_root: container.security_context.read_only_root_filesystem == Some(true),
+        argv,
+        env,
+        directory: container.working_dir.clone(),
+        ..Plan::default()
+    };
+    identity(context, container, image, &mut plan)?;
+    Ok(plan)
+}
+
+/// The plan of a command that is executed in a container.
+pub(crate) fn command(plan: &Plan, words: &[String]) -> Plan {
+    Plan {
+        argv: words.to_vec(),
+        env: plan.env.clone(),
+        directory: plan.directory.clone(),
+        ids: plan.ids,
+        groups: plan.groups.clone(),
+        capabilities: plan.capabilities.clone(),
+        no_new_privileges: plan.no_new_privileges,
+        join: true,
+        ..Plan::default()
+    }
+}
+
+fn host_name(pod: &Pod) -> &str {
+    let name = pod.spec.hostname.as_deref().unwrap_or(&pod.metadata.name);
+    // As the kubelet cuts it.
+    let name = name.get(..63).unwrap_or(name);
+    name.trim_end_matches(['-', '.'])
+}
+
+/// Sunup is in every image under both of its names, beside what the image brings.
+fn programs(node: &Node, image: &Image) -> Vec<(String, PathBuf)> {
+    let own = &node.options.program;
+    let mut programs: Vec<(String, PathBuf)> =
+        ["sunup", "pilot-agent"].map(|name| (name.to_owned(), own.clone())).to_vec();
+    programs.extend(image.programs.iter().cloned());
+    programs
+}
+
+fn files(context: &Context<'_>) -> Vec<(PathBuf, String)> {
+    let (pod, ip) = (context.pod, context.sandbox.ip);
+    let namespace = &context.name.namespace;
+    let mut hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{ip}\t{}\n", host_name(pod));
+    for alias in &pod.spec.host_aliases {
+        hosts += &format!("{}\t{}\n", alias.ip, alias.hostnames.join("\t"));
+    }
+    let resolv = format!(
+        "nameserver {DNS}\nsearch {namespace}.svc.cluster.local svc.cluster.local cluster.local\n\
+         options ndots:5\n"
+    );
+    vec![("/etc/hosts".into(), hosts), ("/etc/resolv.conf".into(), resolv)]
+}
+
+fn mounts(context: &Context<'_>, container: &Container) -> anyhow::Result<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    for mount in &container.volume_mounts {
+        let mut from = context.directory.join("volumes").join(&mount.name);
+        if let Some(sub) = &mount.sub_path {
+            if Path::new(sub).components().any(|c| c == std::path::Component::ParentDir) {
+                bail!("volumeMounts: subPath {sub} leads out of the volume");
+            }
+            from.push(sub);
+            if !from.exists() {
+                std::fs::create_dir_all(&from)?;
+            }
+        }
+        let to = PathBuf::from(&mount.mount_path);
+        mounts.push(Mount { from, to, read_only: mount.read_only });
+    }
+    // Volumes within volumes come after those around them.
+    mounts.sort_by_key(|m| m.to.components().count());
+    Ok(mounts)
+}
+
+/// Who the container's process is. Where no other user can be had, one that isn't root has no
+/// capability, as it would have none, but for the one that marking packets takes where it stands
+/// for the proxy's user.
+fn identity(
+    context: &Context<'_>,
+    container: &Container,
+    image: &Image,
+    plan: &mut Plan,
+) -> anyhow::Result<()> {
+    let (pod, own) = (&context.pod.spec.security_context, &container.security_context);
+    let user = own.run_as_user.or(pod.run_as_user).unwrap_or(image.user);
+    let group = own.run_as_group.or(pod.run_as_group).unwrap_or(user);
+    if own.run_as_non_root.or(pod.run_as_non_root) == Some(true) && user == 0 {
+        bail!("container has runAsNonRoot and image will run as root");
+    }
+    let add = own.capabilities.add.iter().map(|c| c.trim_start_matches("CAP_"));
+    let drop: Vec<&str> =
+        own.capabilities.drop.iter().map(|c| c.trim_start_matches("CAP_")).collect();
+    let mut kept: Vec<String> = Vec::new();
+    if user == 0 {
+        let all = drop.contains(&"ALL");
+        let default = DEFAULT_CAPABILITIES.iter().filter(|c| !all && !drop.contains(*c));
+        kept.extend(default.chain(&add.collect::<Vec<_>>()).map(|c| (*c).to_owned()));
+        if own.privileged == Some(true) {
+            kept.extend(["NET_ADMIN", "NET_RAW", "SYS_ADMIN"].map(str::to_owned));
+        }
+    }
+    if context.node.any_user {
+        plan.ids = Some((user, group));
+        plan.groups = pod.supplemental_groups.iter().chain(&pod.fs_group).copied().collect();
+    } else if is_proxy_like(user, container) {
+        plan.env.push(("SUNUP_PROXY_MARK".to_owned(), MARK.to_string()));
+        if user == PROXY_UID {
+            kept.push("NET_ADMIN".to_owned());
+        }
+    }
+    kept.sort_unstable();
+    kept.dedup();
+    plan.capabilities = kept;
+    plan.no_new_privileges = own.allow_privilege_escalation == Some(false);
+    Ok(())
+}
+
+/// Runs as the proxy's user, or sets up capture around it.
+fn is_proxy_like(user: u32, container: &Container) -> bool {
+    user == PROXY_UID || matches!(container.name.as_str(), "istio-init" | "istio-validation")
+}
+
+/// The environment of what runs for a pod on the node, such as a CNI plugin.
+pub(crate) fn node_environment(node: &Node) -> Vec<(&'static str, String)> {
+    let mut env = vec![("PATH", std::env::var("PATH").unwrap_or_default())];
+    if !node.any_user {
+        env.push(("SUNUP_PROXY_MARK", MARK.to_string()));
+    }
+    env
+}
+
+/// `fieldRef` of a pod: `metadata.name`, `status.podIP` …; `None` for a field that isn't served.
+fn field(context: &Context<'_>, path: &str) -> Option<String> {
+    let (metadata, spec) = (&context.pod.metadata, &context.pod.spec);
+    let entry = |map: &std::collections::BTreeMap<String, String>, rest: &str| {
+        let key = rest.strip_prefix("['")?.strip_suffix("']")?;
+        Some(map.get(key).cloned().unwrap_or_default())
+    };
+    if let Some(rest) = path.strip_prefix("metadata.labels").filter(|r| !r.is_empty()) {
+        return entry(&metadata.labels, rest);
+    }
+    if let Some(rest) = path.strip_prefix("metadata.annotations").filter(|r| !r.is_empty()) {
+        return entry(&metadata.annotations, rest);
+    }
+    Some(match path {
+        "metadata.name" => metadata.name.clone(),
+        "metadata.namespace" => context.name.namespace.clone(),
+        "metadata.uid" => context.name.uid.clone(),
+        "metadata.labels" => lines(&metadata.labels),
+        "metadata.annotations" => lines(&metadata.annotations),
+        "spec.nodeName" => spec.node_name.clone().unwrap_or_else(|| NODE_NAME.to_owned()),
+        "spec.serviceAccountName" => {
+            spec.service_account_name.clone().unwrap_or_else(|| "default".to_owned())
+        }
+        "status.hostIP" | "status.hostIPs" => NODE.to_string(),
+        "status.podIP" | "status.podIPs" => context.sandbox.ip.to_string(),
+        _ => return None,
+    })
+}
+
+/// Labels and annotations as a downward API file has them.
+fn lines(map: &std::collections::BTreeMap<String, String>) -> String {
+    let line = |(key, value): (&String, &String)| format!("{key}={value:?}");
+    map.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The path where a container finds the programs of its image.
+pub(crate) fn search_path() -> String {
+    format!("{PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+}

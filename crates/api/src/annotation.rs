@@ -38,3 +38,15 @@ pub const VAULT_RUN_AS_GROUP: &str = "vault.hashicorp.com/agent-run-as-group";
 pub const IGNORE: &str = "sunup.dev/ignore";
 /// When `kubectl rollout restart` last touched a pod template.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+/// The proxy's CPU request. Any of these four puts all of the mesh's defaults out of force.
+pub const PROXY_CPU: &str = "sidecar.istio.io/proxyCPU";
+/// The proxy's memory request.
+pub const PROXY_MEMORY: &str = "sidecar.istio.io/proxyMemory";
+/// The proxy's CPU limit.
+pub const PROXY_CPU_LIMIT: &str = "sidecar.istio.io/proxyCPULimit";
+/// The proxy's memory limit.
+pub const PROXY_MEMORY_LIMIT: &str = "sidecar.istio.io/proxyMemoryLimit";
+/// The proxy's image: a name, or a whole reference.
+pub const PROXY_IMAGE: &str = "sidecar.istio.io/proxyImage";
+/// Whether HTTP probes are led through the agent.
+pub const REWRITE_PROBES: &str = "sidecar.istio.io/rewriteAppHTTPProbers";

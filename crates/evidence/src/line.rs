@@ -84,6 +84,8 @@ pub enum Sign {
     NameFailure,
     /// The proxy or its agent has trouble with the control plane: xDS, CA, token.
     ControlPlane,
+    /// The control plane was reached.
+    ControlPlaneReached,
     /// A piece of configuration was rejected.
     Rejected,
     /// An address or port is taken.

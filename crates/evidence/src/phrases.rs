@@ -28,6 +28,8 @@ pub(crate) const PHRASES: &[(Sign, &[&str])] = &[
             "invalid bearer token",
         ],
     ),
+    // `connected to delta upstream XDS server: …`, since 1.8
+    (Sign::ControlPlaneReached, &["upstream xds server"]),
     (Sign::Rejected, &["error adding/updating", "config for type.googleapis.com", "ack error"]),
     (Sign::AddressInUse, &["address already in use", "eaddrinuse", "address in use"]),
     (
@@ -146,7 +148,6 @@ mod tests {
             assert!(signs(line).has(sign), "{sign:?}: {line}");
         }
         for quiet in [
-            "info\txdsproxy\tconnected to delta upstream XDS server: istiod.istio-system.svc:15012",
             "info\tcache\tgenerated new workload certificate\tlatency=213ms",
             "[2026-11-02T10:00:10.499Z] \"GET / HTTP/1.1\" 200 - via_upstream - \"-\" 0 5 1 1 \"-\" \"curl\"",
         ] {

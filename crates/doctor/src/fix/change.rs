@@ -18,6 +18,10 @@ pub(crate) enum Change {
     ObjectAnnotation { key: String, value: AnnotationValue },
     /// An entry of the pod-level `securityContext.sysctls`: one entry a name, values are strings.
     PodSysctl { name: &'static str, value: &'static str },
+    /// A number of the pod-level `securityContext`: `fsGroup` …
+    PodSecurity { field: &'static str, value: i64 },
+    /// An environment variable of one container, gone.
+    EnvRemoved { container: String, name: String },
     /// uid and gid of one init container.
     InitRunAs { container: String, id: u32 },
     /// `targetPort` of a Service's ports: (index in `spec.ports`, new port).
@@ -118,6 +122,22 @@ pub(crate) fn edits(
                     None => Op::Append { path: list, value: json!({"name": name, "value": value}) },
                 });
             }
+            Change::PodSecurity { field, value } => {
+                let path = join(prefix, &["spec", "securityContext", field]);
+                ops.push(Op::Set { path, value: json!(value) });
+            }
+            Change::EnvRemoved { container, name } => {
+                let containers = &workload.template.spec.containers;
+                let known = containers.iter().position(|c| c.name == *container).and_then(|i| {
+                    let variable = containers[i].env.iter().position(|e| e.name == *name)?;
+                    Some((i, variable))
+                });
+                ops.extend(known.map(|(i, variable)| {
+                    let mut path = join(prefix, &["spec", "containers"]);
+                    path.extend([Segment::from(i), Segment::from("env"), Segment::from(variable)]);
+                    Op::Remove { path }
+                }));
+            }
             Change::InitRunAs { container, id } => {
                 let inits = &workload.template.spec.init_containers;
                 let Some(i) = inits.iter().position(|c| c.name == *container) else { continue };
@@ -166,6 +186,14 @@ pub(crate) fn patch(
                     .collect();
                 list.push(json!({"name": name, "value": value}));
                 put(&mut template, &["spec", "securityContext", "sysctls"], Value::Array(list));
+            }
+            Change::PodSecurity { field, value } => {
+                put(&mut template, &["spec", "securityContext", field], json!(value));
+            }
+            Change::EnvRemoved { container, name } => {
+                let env = json!([{"name": name, "$patch": "delete"}]);
+                let item = json!({"name": container, "env": env});
+                put(&mut template, &["spec", "containers"], Value::Array(vec![item]));
             }
             Change::InitRunAs { container, id } => {
                 let ids = json!({"runAsUser": id, "runAsGroup": id});

@@ -81,6 +81,13 @@ fn remedies(workload: &Workload) -> Vec<Remedy> {
         let change = annotate(annotation::PROXY_CONFIG, AnnotationValue::Removed);
         all.push(Remedy::new("remove-agent-init-first", "", change));
     }
+    let change = Change::PodSecurity { field: "fsGroup", value: 7331 };
+    all.push(Remedy::new("token-fs-group", "", vec![change]));
+    all.extend(workload.template.spec.containers.iter().filter_map(|c| {
+        let name = c.env.first()?.name.clone();
+        let change = Change::EnvRemoved { container: c.name.clone(), name };
+        Some(Remedy::new("gateway-privileged", "", vec![change]))
+    }));
     all.extend(workload.template.spec.init_containers.iter().map(|c| {
         let change = Change::InitRunAs { container: c.name.clone(), id: 1337 };
         Remedy::new("init-as-proxy-uid", "", vec![change])
@@ -129,6 +136,7 @@ fn try_all(text: &str, path: &Path) -> usize {
                 "exclude-outbound-range" => "10.9.8.7/32",
                 "gateway-sysctl" => "net.ipv4.ip_unprivileged_port_start",
                 "init-as-proxy-uid" => "1337",
+                "token-fs-group" => "7331",
                 _ => "",
             };
             assert!(after.contains(shown), "{path:?} {} did nothing", remedy.id);

@@ -50,7 +50,7 @@ static META: Meta = Meta {
     ],
     hears: &[],
     signs: &[],
-    explains: &[],
+    explains: &["proxy-restarted-by-startup-probe"],
     doc: page!("gateway_privileged_port", "doc.md"),
     fires: page!("gateway_privileged_port", "fires.txtar"),
     quiet: page!("gateway_privileged_port", "quiet.txtar"),
@@ -290,6 +290,11 @@ fn may_bind_low(template: &PodTemplate) -> bool {
         proxy.and_then(|c| c.security_context.run_as_user).or(spec.security_context.run_as_user);
     let annotated = template.metadata.annotations.get(annotation::CAP_NET_BIND_SERVICE);
     uid == Some(0) || annotated.is_some_and(|v| v == "true") || has_sysctl(template)
+}
+
+/// Ports below 1024 that a gateway must listen on, as far as Services and Gateways say it.
+pub(crate) fn low_port_numbers(snapshot: &Snapshot, workload: &Workload) -> Vec<u32> {
+    low_ports(snapshot, workload).0.iter().map(|l| l.port).collect()
 }
 
 /// Ports below 1024 that the gateway must listen on; and what could not be resolved for want of a

@@ -250,5 +250,7 @@ fn a_low_port_that_may_not_be_bound_is_confirmed_by_its_line() {
     assert_eq!(finding.fixes[0].id, "gateway-sysctl");
     let taken = line.replace("Permission denied", "Address already in use");
     let taken: &'static str = Box::leak(taken.into_boxed_str());
-    assert!(report(&[Line("istio-proxy", "2024-05-01T10:00:02Z", taken)]).findings.is_empty());
+    let found = report(&[Line("istio-proxy", "2024-05-01T10:00:02Z", taken)]);
+    let [finding] = found.findings.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(finding.rule, "port-taken");
 }

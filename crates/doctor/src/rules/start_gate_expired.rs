@@ -1,0 +1,129 @@
+//! `start-gate-expired`: Sunup's start gate held the application's connections until its deadline,
+//! and no proxy had come by then.
+//!
+//! Behind the gate no connection is refused while it holds: one that is refused in the proxy's
+//! window was made, or waited, past the deadline.
+//!
+//! # Sources
+//! `sunup-capture`, `ruleset/gate.rs`.
+
+use jiff::{SignedDuration, Timestamp};
+use sunup_api::container;
+use sunup_api::report::{Severity, Verdict};
+use sunup_evidence::log::Sample;
+use sunup_evidence::shape::is_mesh_container;
+use sunup_evidence::window::earliest_start;
+
+use crate::case::{Case, Route};
+use crate::fault::{Judgements, at};
+use crate::fix::Remedy;
+use crate::proxy;
+use crate::refusals::{self, Explained};
+use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+
+/// The rule.
+pub(crate) struct StartGateExpired;
+
+static META: Meta = Meta {
+    id: "start-gate-expired",
+    title: "Sunup's start gate gave up: no proxy listened before its deadline",
+    stage: Stage::Proxy,
+    severity: Severity::Error,
+    status: Status::Preview { since: "0.1.0" },
+    needs: &[&[Need::AppLog]],
+    helps: &[Need::PodObject, Need::ProxyLog, Need::PodEvents],
+    hears: &[],
+    signs: &[],
+    explains: &["app-before-proxy"],
+    doc: page!("start_gate_expired", "doc.md"),
+    fires: page!("start_gate_expired", "fires.txtar"),
+    quiet: page!("start_gate_expired", "quiet.txtar"),
+};
+
+/// Status times are cut to the second, and a SYN is sent again a second later.
+const SLACK: SignedDuration = SignedDuration::from_secs(2);
+
+impl Rule for StartGateExpired {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
+        let Some(deadline) = deadline(case) else { return };
+        for name in case.applications() {
+            let Some(log) = case.facts.log(name).filter(|_| !is_mesh_container(name)) else {
+                continue;
+            };
+            let sorted = refusals::sort(case, name, log);
+            let lines: Vec<&Sample> = sorted
+                .iter()
+                .filter(|s| matches!(s.explained, Explained::Window(_)))
+                .filter(|s| !matches!(s.route, Route::Direct(_)) && refusals::is_strong(s.burst))
+                .flat_map(|s| &s.burst.samples)
+                .collect();
+            let first = lines.iter().filter_map(|s| s.at).min();
+            let start = case.pod().and_then(|p| earliest_start(p.status.container(name)?));
+            let (Some(first), Some(start)) = (first, start) else { continue };
+            if first + SLACK >= start + deadline {
+                out.faults.push(fault(case, name, &lines, (start, first), deadline));
+            }
+        }
+    }
+}
+
+/// The gate's deadline, where the pod's capture is Sunup's and the gate is on.
+fn deadline(case: &Case<'_>) -> Option<SignedDuration> {
+    let spec = &case.pod()?.spec;
+    let mesh = spec.init_containers.iter();
+    let mut capture = mesh.filter(|c| c.name == container::INIT || c.name == container::VALIDATION);
+    let sunups = capture.any(|c| {
+        let path = c.image.split('@').next().unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name == "sunup"
+            || name.starts_with("sunup:")
+            || c.args.iter().any(|a| a.contains("start-gate"))
+    });
+    let gate = case.capture.plan.settings().start_gate;
+    let deadline = SignedDuration::try_from(gate.deadline).ok()?;
+    (sunups && gate.outbound && !deadline.is_zero()).then_some(deadline)
+}
+
+fn fault(
+    case: &Case<'_>,
+    name: &str,
+    lines: &[&Sample],
+    (start, first): (Timestamp, Timestamp),
+    deadline: SignedDuration,
+) -> crate::fault::Fault {
+    let seconds = deadline.as_secs();
+    let summary = format!(
+        "{name} was refused after the start gate's {seconds} s: no proxy listened until then"
+    );
+    let waited = first.duration_since(start).as_secs();
+    let what = "refused: the start gate had given up";
+    let mut fault =
+        proxy::fault(&META, case, Verdict::Confirmed, summary, lines.iter().copied(), what);
+    fault.subject = at(&case.subject, name);
+    fault
+        .because(format!(
+            "The application was started {waited} s before the first refusal. Until its deadline of \
+             {seconds} s the gate lets early connections wait; after it the kernel answers that \
+             nobody listens, so that a proxy that never comes becomes an error."
+        ))
+        .because(
+            "What has to be mended is the proxy that does not come: its log says what it waits for. \
+             A longer deadline only makes the application wait longer.",
+        )
+        .offer([
+            Remedy::advice(
+                "read-proxy-log",
+                "read what the proxy waits for, and hand it over too",
+                proxy::get_log(case, false),
+            ),
+            Remedy::advice(
+                "start-gate-deadline",
+                "let the gate hold longer, where the proxy does come in the end",
+                "sunup capture --help   # --start-gate-deadline, an argument of istio-init".to_owned(),
+            ),
+        ])
+}

@@ -108,6 +108,8 @@ pub enum DecidedBy {
     NoLabel,
     /// Namespaces without labels are injected by default.
     ByDefault,
+    /// The API server's selectors have picked the pod, and nothing else decides.
+    Selected,
     /// The mesh's policy for pods that say nothing.
     PolicyEnabled,
     /// The mesh's policy for pods that say nothing.
@@ -158,6 +160,7 @@ impl fmt::Display for DecidedBy {
             Self::ByDefault => {
                 f.write_str("nothing is labelled, and enableNamespacesByDefault is set")
             }
+            Self::Selected => f.write_str("the webhook's selectors picked it"),
             Self::PolicyEnabled => f.write_str("nothing says no, and the mesh's policy is enabled"),
             Self::PolicyDisabled => {
                 f.write_str("nothing asks for it, and the mesh's policy is disabled")
@@ -183,6 +186,22 @@ impl Policy {
             None => None,
         };
         self.required(on.pod, called)
+    }
+
+    /// Whether a pod is injected that the API server has sent to the webhook.
+    ///
+    /// The selectors have had their say, with labels of the namespace that are at least as new as
+    /// any we could know, so they are not asked again.
+    #[must_use]
+    pub fn decide_selected(&self, namespace: &str, pod: &Value) -> Decision {
+        let no = |reason| Decision { inject: false, reason };
+        if pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true) {
+            return no(DecidedBy::HostNetwork);
+        }
+        if IGNORED_NAMESPACES.contains(&namespace) {
+            return no(DecidedBy::IgnoredNamespace(namespace.to_owned()));
+        }
+        self.required(pod, Some(DecidedBy::Selected))
     }
 
     fn is_default(&self) -> bool {

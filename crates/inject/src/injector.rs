@@ -46,6 +46,9 @@ pub struct Context<'a> {
     pub native: Option<bool>,
     /// Annotations of the pod's namespace, where they are known (OpenShift's uid ranges).
     pub namespace_annotations: Option<&'a BTreeMap<String, String>>,
+    /// Variables of the proxy's environment that win over the templates' (a webhook's URL may
+    /// carry cluster and network).
+    pub env: Option<&'a BTreeMap<String, String>>,
 }
 
 /// An injected pod.
@@ -127,7 +130,10 @@ impl Injector {
         let tproxy = text_at(&plan.config, &["interceptionMode"]) == Some("TPROXY")
             || mode == Some("TPROXY");
         overrides::adjust_init_user(&mut result, pod, &plan.kept, tproxy);
-        self.post_process(&mut result, &template, &plan)?;
+        self.post_process(&mut result, &template, &plan, context)?;
+        if self.settings.options.proxy == ProxyKind::Sunup {
+            unclaim_mtls(&mut result, &mut reasons);
+        }
         Ok((result, reasons))
     }
 
@@ -345,6 +351,7 @@ impl Injector {
         pod: &mut Value,
         template: &Value,
         plan: &Plan<'_>,
+        context: &Context<'_>,
     ) -> Result<(), InjectError> {
         // Both maps are there in every injected pod; what stands in their place was checked.
         if let Some(metadata) = map_mut(pod, "metadata") {
@@ -361,7 +368,10 @@ impl Injector {
         if self.rewrites_probes(pod) {
             probes::rewrite(pod, status_port);
         }
-        if let Some(network) = self.network(&plan.stripped) {
+        for (key, value) in context.env.into_iter().flatten() {
+            set_env(pod, key, value);
+        }
+        if let Some(network) = self.network(&plan.stripped, context) {
             set_env(pod, "ISTIO_META_NETWORK", &network);
             set_label(pod, "topology.istio.io/network", network);
         }
@@ -384,10 +394,27 @@ impl Injector {
         proxy && own.unwrap_or_else(|| self.settings.helm_truth(mesh))
     }
 
-    /// The pod's network: its own label, else the mesh's value.
-    fn network(&self, pod: &Value) -> Option<String> {
-        let own = crate::value::label(pod, "topology.istio.io/network").map(str::to_owned);
-        own.or_else(|| Some(self.settings.helm(&["global", "network"]))).filter(|n| !n.is_empty())
+    /// The pod's network: its own label, else the webhook's URL, else the mesh's value.
+    fn network(&self, pod: &Value, context: &Context<'_>) -> Option<String> {
+        let own = crate::value::label(pod, "topology.istio.io/network");
+        let url = || context.env.and_then(|env| env.get("ISTIO_META_NETWORK")).map(String::as_str);
+        let asked = own.or_else(url).map(str::to_owned);
+        asked.or_else(|| Some(self.settings.helm(&["global", "network"]))).filter(|n| !n.is_empty())
+    }
+}
+
+/// Takes the label off by which a pod's clients are told to speak mTLS to it: Sunup's proxy doesn't
+/// speak it yet, so that every one of them would fail.
+fn unclaim_mtls(pod: &mut Value, reasons: &mut Vec<Reason>) {
+    const LABEL: &str = "security.istio.io/tlsMode";
+    let labels = pod.pointer_mut("/metadata/labels").and_then(Value::as_object_mut);
+    let claims = |labels: &&mut Map<String, Value>| labels.get(LABEL).is_some_and(|v| v == "istio");
+    if let Some(labels) = labels.filter(claims) {
+        labels.remove(LABEL);
+        reasons.push(Reason::warning(format!(
+            "the pod's own label {LABEL}: istio was taken off: it makes its clients speak mTLS, \
+             which Sunup's proxy doesn't yet"
+        )));
     }
 }
 

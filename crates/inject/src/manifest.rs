@@ -263,6 +263,7 @@ impl Job<'_> {
                 owner: Some(template.owner.clone()),
                 native: None,
                 namespace_annotations: namespace.map(|n| &n.annotations),
+                env: None,
             };
             let (mut injected, reasons) = self.injector.injected(&pod, &context).map_err(|e| {
                 ManifestError { line, subject: verdict.to_string(), why: e.to_string() }

@@ -158,7 +158,8 @@ fn places(api: &str, kind: &str) -> Option<(Path, Option<Path>, Path)> {
             Some(&["spec", "jobTemplate", "metadata"]),
             &["spec", "jobTemplate", "spec", "template", "spec"],
         )),
-        ("", "ReplicationController")
+        // DeploymentConfigs had no group before OpenShift 3.7, and old manifests still don't.
+        ("", "ReplicationController" | "DeploymentConfig")
         | ("apps", "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet")
         | ("batch", "Job")
         | ("apps.openshift.io", "DeploymentConfig") => Some((TEMPLATE, None, TEMPLATE_SPEC)),

@@ -15,7 +15,7 @@ use super::vault;
 use super::{Inputs, Way};
 use crate::reason::Reason;
 use crate::template::{append_network, exclude_port};
-use crate::value::{annotation, label, text_at};
+use crate::value::{annotation, text_at};
 
 /// The overlay of a sidecar.
 pub(crate) fn sidecar(inputs: &mut Inputs<'_>) -> Value {
@@ -56,12 +56,6 @@ fn warn(inputs: &mut Inputs<'_>) {
     if annotation(inputs.pod, "sidecar.istio.io/bootstrapOverride").is_some() {
         inputs.reasons.push(Reason::warning(
             "sidecar.istio.io/bootstrapOverride is Envoy's; Sunup's proxy doesn't read it",
-        ));
-    }
-    if label(inputs.pod, "security.istio.io/tlsMode") == Some("istio") {
-        inputs.reasons.push(Reason::warning(
-            "the pod's own label security.istio.io/tlsMode: istio makes its clients speak mTLS, \
-             which Sunup's proxy doesn't yet: remove it",
         ));
     }
 }

@@ -49,6 +49,9 @@ pub struct Context<'a> {
     /// Variables of the proxy's environment that win over the templates' (a webhook's URL may
     /// carry cluster and network).
     pub env: Option<&'a BTreeMap<String, String>>,
+    /// Whether the injector is asked again when others have changed the pod after it, as a webhook
+    /// is: capture then stays behind the init containers that they add.
+    pub asked_again: bool,
 }
 
 /// An injected pod.
@@ -70,6 +73,7 @@ struct Plan<'a> {
     hold: bool,
     way: Way,
     ids: (i64, i64),
+    asked_again: bool,
     kept: Value,
     /// The pod as templates see it: an earlier injection's work taken out.
     stripped: Cow<'a, Value>,
@@ -166,7 +170,8 @@ impl Injector {
         let stripped = self.strip(pod, &config, &kept);
         let hold = self.hold(pod, &config, way, native, reasons);
         let ids = openshift::proxy_ids(context.namespace_annotations);
-        Ok(Plan { owner, config, native, hold, way, ids, kept, stripped })
+        let asked_again = context.asked_again;
+        Ok(Plan { owner, config, native, hold, way, ids, asked_again, kept, stripped })
     }
 
     /// Whether this pod's sidecar is a native one. The annotation wins: everything but `false`
@@ -313,6 +318,7 @@ impl Injector {
                 way: plan.way,
                 uid: plan.ids.0,
                 gid: plan.ids.1,
+                asked_again: plan.asked_again,
                 reasons,
             };
             let sidecar = name == "sidecar";

@@ -41,6 +41,7 @@ mod decide;
 mod error;
 mod fast;
 mod go;
+pub mod guard;
 mod image;
 mod injector;
 pub mod manifest;

@@ -264,6 +264,7 @@ impl Job<'_> {
                 native: None,
                 namespace_annotations: namespace.map(|n| &n.annotations),
                 env: None,
+                asked_again: false,
             };
             let (mut injected, reasons) = self.injector.injected(&pod, &context).map_err(|e| {
                 ManifestError { line, subject: verdict.to_string(), why: e.to_string() }

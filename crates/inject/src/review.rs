@@ -57,7 +57,7 @@ impl Injector {
     /// A pod that can't be read or injected.
     pub fn review(&self, asked: &Asked<'_>) -> Result<Answer, ReviewError> {
         let pod = read(asked)?;
-        let decision = self.settings().policy.decide_selected(namespace(&pod), &pod);
+        let decision = self.settings().policy.decide_selected(namespace(&pod, asked), &pod);
         if !decision.inject {
             return Ok(Answer { decision, patch: None, warnings: Vec::new() });
         }
@@ -66,6 +66,7 @@ impl Injector {
             native: asked.native,
             namespace_annotations: asked.namespace_annotations,
             env: asked.env,
+            asked_again: true,
         };
         let injection = self.inject(&pod, &context)?;
         let warnings = injection.reasons.iter().filter(|r| r.level == Level::Warning);
@@ -78,13 +79,14 @@ impl Injector {
     }
 }
 
-fn namespace(pod: &Value) -> &str {
-    crate::value::text_at(pod, &["metadata", "namespace"]).unwrap_or_default()
+fn namespace<'a>(pod: &'a Value, asked: &Asked<'a>) -> &'a str {
+    let own = crate::value::text_at(pod, &["metadata", "namespace"]);
+    own.filter(|n| !n.is_empty()).unwrap_or(asked.namespace)
 }
 
 /// The pod, with the request's namespace where it has none. The patch is made from there on, so
 /// that it doesn't set the namespace: the API server does.
-fn read(asked: &Asked<'_>) -> Result<Value, ReviewError> {
+pub(crate) fn read(asked: &Asked<'_>) -> Result<Value, ReviewError> {
     let unreadable = |e: serde_json::Error| ReviewError::Unreadable(e.to_string());
     let mut pod: Value = serde_json::from_str(asked.object).map_err(unreadable)?;
     if !pod.is_object() {
@@ -98,7 +100,9 @@ fn read(asked: &Asked<'_>) -> Result<Value, ReviewError> {
     if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
+    // Without metadata the patch has to make them, namespace and all.
     if !asked.namespace.is_empty()
+        && pod.get("metadata").is_some_and(Value::is_object)
         && let Some(metadata) = map_mut(&mut pod, "metadata").filter(missing)
     {
         metadata.insert("namespace".to_owned(), asked.namespace.into());

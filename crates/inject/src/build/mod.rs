@@ -7,7 +7,7 @@ mod common;
 mod gateway;
 mod resources;
 mod sidecar;
-mod vault;
+pub(crate) mod vault;
 
 use serde_json::Value;
 
@@ -38,5 +38,6 @@ pub(crate) struct Inputs<'a> {
     pub(crate) way: Way,
     pub(crate) uid: i64,
     pub(crate) gid: i64,
+    pub(crate) asked_again: bool,
     pub(crate) reasons: &'a mut Vec<Reason>,
 }

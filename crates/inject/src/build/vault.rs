@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use serde_json::Value;
 use sunup_api::{annotation as keys, container};
 
 use super::{Inputs, Way};
@@ -18,7 +19,18 @@ pub(super) fn excluded(inputs: &mut Inputs<'_>, cni: bool) -> Option<String> {
     if inputs.way == Way::Istio || inputs.native {
         return None;
     }
-    let own = |key| annotation(inputs.pod, key);
+    range(inputs.pod, cni, inputs.asked_again, inputs.reasons)
+}
+
+/// The same for a pod with a classic sidecar. Where the injector is asked again, capture stays
+/// behind Vault's agent, and an unknown address does no harm.
+pub(crate) fn range(
+    pod: &Value,
+    cni: bool,
+    asked_again: bool,
+    reasons: &mut Vec<Reason>,
+) -> Option<String> {
+    let own = |key| annotation(pod, key);
     let asked = matches!(own(keys::VAULT_INJECT), Some("true" | "1" | "t" | "T" | "True" | "TRUE"));
     let first = own(keys::VAULT_INIT_FIRST) == Some("true") && !cni;
     let as_proxy = own(keys::VAULT_RUN_AS_USER) == Some(container::PROXY_UID.to_string().as_str());
@@ -29,13 +41,14 @@ pub(super) fn excluded(inputs: &mut Inputs<'_>, cni: bool) -> Option<String> {
     match address(service) {
         Some(ip) => {
             let range = format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 });
-            inputs.reasons.push(Reason::note(format!(
+            reasons.push(Reason::note(format!(
                 "{range} (Vault) is not captured: vault-agent-init runs before the proxy"
             )));
             Some(range)
         }
+        None if asked_again && !cni => None,
         None => {
-            inputs.reasons.push(Reason::warning(format!(
+            reasons.push(Reason::warning(format!(
                 "{} runs before the proxy and may not reach Vault: set {} to Vault's address as a \
                  CIDR, or use a native sidecar",
                 container::VAULT_AGENT_INIT,

@@ -11,10 +11,22 @@ const CORE_DUMP: &str = "enable-core-dump";
 /// Puts the containers in order. `hold` puts a classic proxy first, so that the kubelet waits
 /// for its postStart hook before it starts the others.
 pub(crate) fn reorder(pod: &mut Value, hold: bool) {
-    let native = find(containers(pod, "initContainers"), container::PROXY).is_some();
     if let Some(list) = list(pod, "containers") {
         if hold { first(list, container::PROXY) } else { last(list, container::PROXY) }
     }
+    init(pod);
+}
+
+/// Puts a proxy that holds the others back in front of them.
+pub(crate) fn hold(pod: &mut Value) {
+    if let Some(list) = list(pod, "containers") {
+        first(list, container::PROXY);
+    }
+}
+
+/// Puts the init containers in order.
+pub(crate) fn init(pod: &mut Value) {
+    let native = find(containers(pod, "initContainers"), container::PROXY).is_some();
     let Some(list) = list(pod, "initContainers") else { return };
     if native {
         // The proxy before all others, so that init containers are in the mesh; only what sets

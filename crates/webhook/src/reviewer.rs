@@ -1,0 +1,233 @@
+//! What a request comes to: settings, certificates and metrics in one place, a body in, a body out.
+//!
+//! Knows HTTP's paths and codes, no sockets. Every replica decides alone; what differs between two
+//! of them is only how soon each has heard of new settings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use sunup_inject::{Asked, Injector, guard};
+
+use crate::certs::Certificates;
+use crate::metrics::{Metrics, Outcome};
+use crate::path::Path;
+use crate::policy::Policy;
+use crate::review::{Request, Response, Review, uid_of, version_of};
+
+/// The largest request that is read: the largest object (3 MiB) twice, and room for the rest.
+pub const BODY_MAX: usize = 8 << 20;
+
+/// Annotations of one namespace.
+type Annotations = Arc<BTreeMap<String, String>>;
+
+/// Answers reviews. Shared by all connections.
+#[derive(Debug, Default)]
+pub struct Reviewer {
+    injector: RwLock<Option<Arc<Injector>>>,
+    /// The certificate that is served.
+    pub certificates: Arc<Certificates>,
+    /// What has happened so far.
+    pub metrics: Metrics,
+    namespaces: RwLock<HashMap<String, Annotations>>,
+    /// Whether the nodes run native sidecars: 0 not known, 1 no, 2 yes.
+    native: AtomicU8,
+    policy: Policy,
+    stopping: AtomicBool,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) kind: &'static str,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
+        Reply { status, kind: "text/plain; charset=utf-8", body: body.into().into_bytes() }
+    }
+
+    fn json(body: Vec<u8>) -> Self {
+        Reply { status: 200, kind: "application/json", body }
+    }
+}
+
+impl Reviewer {
+    /// Takes settings into use; requests that are being answered finish with those before.
+    pub fn use_settings(&self, injector: Injector) {
+        let mut slot = self.injector.write().unwrap_or_else(|e| e.into_inner());
+        *slot = Some(Arc::new(injector));
+        self.metrics.settings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts settings that could not be used.
+    pub fn settings_refused(&self) {
+        self.metrics.settings_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a certificate that was taken into use, or refused.
+    pub fn certificate(&self, used: bool) {
+        let counter =
+            if used { &self.metrics.certificates } else { &self.metrics.certificates_refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether all nodes run native sidecars; `None` leaves it to the settings.
+    pub fn use_native(&self, native: Option<bool>) {
+        self.native.store(native.map_or(0, |yes| 1 + u8::from(yes)), Ordering::Relaxed);
+    }
+
+    /// Annotations of a namespace that decide something (OpenShift's uid ranges); `None` forgets it.
+    pub fn use_namespace(&self, name: &str, annotations: Option<BTreeMap<String, String>>) {
+        let mut all = self.namespaces.write().unwrap_or_else(|e| e.into_inner());
+        match annotations {
+            Some(annotations) => drop(all.insert(name.to_owned(), Arc::new(annotations))),
+            None => drop(all.remove(name)),
+        }
+    }
+
+    /// From here on it is not ready: whoever chooses among replicas should choose another.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Why it can't take reviews; `None` where it can.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<&'static str> {
+        if self.stopping() {
+            return Some("it is being stopped");
+        }
+        if !self.certificates.ready() {
+            return Some("there is no certificate yet");
+        }
+        self.injector().is_none().then_some("there are no settings yet")
+    }
+
+    fn injector(&self) -> Option<Arc<Injector>> {
+        self.injector.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Health and metrics, and the paths that reviews come on.
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        match path {
+            "/healthz/live" | "/livez" => Reply::text(200, "alive\n"),
+            "/healthz/ready" | "/readyz" | "/ready" => match self.not_ready() {
+                None => Reply::text(200, "ready\n"),
+                Some(why) => Reply::text(503, format!("not ready: {why}\n")),
+            },
+            "/metrics" => Reply {
+                status: 200,
+                kind: "text/plain; version=0.0.4",
+                body: self.metrics.text().into_bytes(),
+            },
+            _ if Path::parse(path).is_some() => {
+                Reply::text(405, "a review is posted here by an API server\n")
+            }
+            _ => Reply::text(404, "there is nothing here\n"),
+        }
+    }
+
+    /// One review. Never panics, and takes no longer than the body's size warrants.
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Reply {
+        let began = Instant::now();
+        self.metrics.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Whatever a hostile object may do to us, the next one gets its answer.
+        let (outcome, reply) = catch_unwind(AssertUnwindSafe(|| self.answer(path, body)))
+            .unwrap_or_else(|_| {
+                self.metrics.panics.fetch_add(1, Ordering::Relaxed);
+                (Outcome::Failed, Reply::text(500, "this object met a bug of sunup's\n"))
+            });
+        self.metrics.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.review(outcome, began.elapsed());
+        reply
+    }
+
+    fn answer(&self, path: &str, body: &[u8]) -> (Outcome, Reply) {
+        let Some(path) = Path::parse(path) else {
+            return (
+                Outcome::Failed,
+                Reply::text(404, "reviews are taken at /inject, /guard and /validate\n"),
+            );
+        };
+        let Some(injector) = self.injector() else {
+            return (Outcome::Failed, Reply::text(503, "there are no settings yet\n"));
+        };
+        let review = match Review::read(body) {
+            Ok(review) => review,
+            Err(why) => return self.unreadable(body, &why),
+        };
+        let request = &review.request;
+        if request.dry_run == Some(true) {
+            self.metrics.dry_runs.fetch_add(1, Ordering::Relaxed);
+        }
+        let response = self.respond(&path, request, &injector);
+        let outcome = match &response {
+            Response { denied: Some(_), .. } => Outcome::Denied,
+            Response { patch: Some(_), .. } => Outcome::Patched,
+            _ => Outcome::Passed,
+        };
+        let warnings = u64::try_from(response.warnings.len()).unwrap_or_default();
+        self.metrics.warnings.fetch_add(warnings, Ordering::Relaxed);
+        (outcome, Reply::json(response.write(&review.api_version, &request.uid)))
+    }
+
+    /// A denial where it can be addressed, so that whoever creates the object reads why.
+    fn unreadable(&self, body: &[u8], why: &str) -> (Outcome, Reply) {
+        match uid_of(body) {
+            Some(uid) => {
+                let response = Response::denied(format!("sunup: {why}"));
+                (Outcome::Denied, Reply::json(response.write(version_of(body), uid)))
+            }
+            None => (Outcome::Failed, Reply::text(400, format!("{why}\n"))),
+        }
+    }
+
+    /// The answer to a request that is larger than any that is read.
+    pub(crate) fn too_large(&self, start: &[u8]) -> Reply {
+        let why = format!("the request is larger than {} MiB", BODY_MAX >> 20);
+        let (outcome, reply) = self.unreadable(start, &why);
+        self.metrics.review(outcome, std::time::Duration::ZERO);
+        reply
+    }
+
+    fn respond(&self, path: &Path, request: &Request<'_>, injector: &Injector) -> Response {
+        let Some(object) = request.object.filter(|_| request.creates_pod()) else {
+            return Response::default();
+        };
+        let annotations = {
+            let all = self.namespaces.read().unwrap_or_else(|e| e.into_inner());
+            all.get(request.namespace.as_ref()).cloned()
+        };
+        let asked = Asked {
+            object: object.get(),
+            namespace: &request.namespace,
+            native: match self.native.load(Ordering::Relaxed) {
+                0 => None,
+                known => Some(known == 2),
+            },
+            namespace_annotations: annotations.as_deref(),
+            env: path.env(),
+        };
+        let answer = match path {
+            Path::Inject(_) => injector.review(&asked),
+            Path::Guard => guard::review(&asked),
+            Path::Validate { deny } => return self.policy.judge(&asked, *deny),
+        };
+        match answer {
+            Ok(answer) => Response {
+                denied: None,
+                patch: answer.patch,
+                warnings: answer.warnings.iter().map(|w| crate::policy::shown(w)).collect(),
+            },
+            Err(error) => Response::denied(format!("sunup: {error}")),
+        }
+    }
+}

@@ -11,6 +11,10 @@ pub const OUTBOUND: u16 = 15001;
 pub const INBOUND: u16 = 15006;
 /// HBONE tunnel.
 pub const TUNNEL: u16 = 15008;
+/// The admission webhook's probes and metrics.
+pub const WEBHOOK_HEALTH: u16 = 15014;
+/// The admission webhook.
+pub const WEBHOOK: u16 = 15017;
 /// The agent's status endpoint: `/healthz/ready`, rewritten probes, `/quitquitquit`.
 pub const AGENT: u16 = 15020;
 /// Readiness for the kubelet.

@@ -5,6 +5,7 @@
 
 mod apply;
 mod cmd;
+mod injector;
 mod live;
 mod out;
 mod progress;

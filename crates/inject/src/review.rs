@@ -20,8 +20,6 @@ pub struct Asked<'a> {
     pub object: &'a str,
     /// The request's namespace; the pod itself may leave it out.
     pub namespace: &'a str,
-    /// Whether the nodes run native sidecars; `None` leaves it to the settings.
-    pub native: Option<bool>,
     /// Annotations of the namespace, where they matter (OpenShift's uid ranges).
     pub namespace_annotations: Option<&'a BTreeMap<String, String>>,
     /// Variables that the URL sets for the proxy.
@@ -63,7 +61,7 @@ impl Injector {
         }
         let context = Context {
             owner: None,
-            native: asked.native,
+            native: None,
             namespace_annotations: asked.namespace_annotations,
             env: asked.env,
             asked_again: true,

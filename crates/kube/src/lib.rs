@@ -11,6 +11,8 @@ mod list;
 pub mod need;
 pub mod rbac;
 mod request;
+pub mod mesh;
+pub mod webhook_config;
 
 pub use client::{Cluster, ConnectError, Named, Wanted, connect};
 pub use request::{Cause, Refusal, Trouble};

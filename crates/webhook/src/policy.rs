@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn asked(object: &str) -> Asked<'_> {
-        Asked { object, namespace: "edge", native: None, namespace_annotations: None, env: None }
+        Asked { object, namespace: "edge", namespace_annotations: None, env: None }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
@@ -32,8 +32,6 @@ pub struct Reviewer {
     /// What has happened so far.
     pub metrics: Metrics,
     namespaces: RwLock<HashMap<String, Annotations>>,
-    /// Whether the nodes run native sidecars: 0 not known, 1 no, 2 yes.
-    native: AtomicU8,
     policy: Policy,
     stopping: AtomicBool,
 }
@@ -74,11 +72,6 @@ impl Reviewer {
         let counter =
             if used { &self.metrics.certificates } else { &self.metrics.certificates_refused };
         counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether all nodes run native sidecars; `None` leaves it to the settings.
-    pub fn use_native(&self, native: Option<bool>) {
-        self.native.store(native.map_or(0, |yes| 1 + u8::from(yes)), Ordering::Relaxed);
     }
 
     /// Annotations of a namespace that decide something (OpenShift's uid ranges); `None` forgets it.
@@ -209,10 +202,6 @@ impl Reviewer {
         let asked = Asked {
             object: object.get(),
             namespace: &request.namespace,
-            native: match self.native.load(Ordering::Relaxed) {
-                0 => None,
-                known => Some(known == 2),
-            },
             namespace_annotations: annotations.as_deref(),
             env: path.env(),
         };

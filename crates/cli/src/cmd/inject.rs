@@ -10,9 +10,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use sunup_inject::manifest::{self, Injected, Namespaces};
-use sunup_inject::{Injector, Level, NativeSidecars, Options, ProxyKind, Sources};
+use sunup_inject::{Level, Sources};
 
 use super::Global;
+use crate::injector::{Settings, read};
 use crate::out;
 
 /// Injects the proxy into the pod templates of manifests
@@ -22,31 +23,8 @@ pub(crate) struct Args {
     /// Manifests: files, directories (their .yaml, .yml and .json), or - for standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true, num_args = 1..)]
     files: Vec<PathBuf>,
-    /// Helm values, an IstioOperator file, or the ConfigMap istio-sidecar-injector; later ones win
-    #[arg(long, value_name = "FILE", help_heading = "Settings")]
-    values: Vec<PathBuf>,
-    /// MeshConfig, or the ConfigMap istio
-    #[arg(long, value_name = "FILE", help_heading = "Settings")]
-    mesh_config: Vec<PathBuf>,
-    /// The mesh's ConfigMap istio-sidecar-injector: its templates and values
-    #[arg(long, value_name = "FILE", help_heading = "Settings")]
-    injector_config: Option<PathBuf>,
-    /// Which proxy: istio needs --injector-config and is the default with it
-    #[arg(long, value_name = "PROXY", value_enum, help_heading = "Settings")]
-    proxy: Option<Proxy>,
-    /// Whether sidecars are native ones (init containers with restartPolicy: Always); auto goes by
-    /// --kubernetes-version
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Settings")]
-    native_sidecars: Native,
-    /// Version of the oldest node, such as 1.33
-    #[arg(long, value_name = "VERSION", help_heading = "Settings")]
-    kubernetes_version: Option<String>,
-    /// The control plane's revision or channel, such as asm-managed
-    #[arg(long, value_name = "REVISION", help_heading = "Settings")]
-    revision: Option<String>,
-    /// For Sunup's proxy: Istio's way where Sunup's differs on purpose (see Differences)
-    #[arg(long, help_heading = "Settings")]
-    istio_compat: bool,
+    #[command(flatten)]
+    settings: Settings,
     /// Labels of the namespaces, as key=value,…; a Namespace among the manifests needs none
     #[arg(long, value_name = "LABELS", help_heading = "Settings")]
     namespace_labels: Option<String>,
@@ -74,25 +52,6 @@ Examples:
   sunup inject -f k8s/ --proxy istio --injector-config injector.yaml
   sunup inject -f deploy.yaml --namespace-labels istio-injection=enabled --explain";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Proxy {
-    /// Sunup's own
-    Sunup,
-    /// Istio's (Envoy), by the mesh's own templates
-    Istio,
-}
-
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum Native {
-    /// By --kubernetes-version; without it classic, which starts everywhere
-    #[default]
-    Auto,
-    /// Always
-    True,
-    /// Never
-    False,
-}
-
 /// A text and where it comes from.
 struct Source {
     name: String,
@@ -101,7 +60,7 @@ struct Source {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
-    let injector = injector(&args)?;
+    let injector = args.settings.injector(Sources::default(), false, None)?;
     let sources = read_all(&args.files)?;
     let mut namespaces = Namespaces::default();
     if let Some(labels) = &args.namespace_labels {
@@ -121,39 +80,6 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     out::eprint(global, &remarks(&done));
     out::print(global, &join(&done))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn injector(args: &Args) -> anyhow::Result<Injector> {
-    let proxy = match (args.proxy, &args.injector_config) {
-        (Some(Proxy::Istio), _) | (None, Some(_)) => ProxyKind::Istio,
-        (Some(Proxy::Sunup), _) | (None, None) => ProxyKind::Sunup,
-    };
-    let mut sources = Sources::default();
-    if let Some(path) = &args.injector_config {
-        let text = read(path)?;
-        sources.injector_config(&text).with_context(|| path.display().to_string())?;
-    }
-    for path in &args.values {
-        let text = read(path)?;
-        sources.values(&text).with_context(|| path.display().to_string())?;
-    }
-    for path in &args.mesh_config {
-        let text = read(path)?;
-        sources.mesh_config(&text).with_context(|| path.display().to_string())?;
-    }
-    let version = args.kubernetes_version.as_deref();
-    let options = Options {
-        proxy,
-        native: match args.native_sidecars {
-            Native::Auto => NativeSidecars::Auto,
-            Native::True => NativeSidecars::Always,
-            Native::False => NativeSidecars::Never,
-        },
-        kubernetes: version.map(sunup_inject::kubernetes_version).transpose()?,
-        revision: args.revision.clone(),
-        istio_compat: args.istio_compat,
-    };
-    Ok(Injector::new(sources.build(options)?)?)
 }
 
 fn parse_labels(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
@@ -199,14 +125,6 @@ fn manifests_in(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    String::from_utf8(bytes).map_err(|e| {
-        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-        anyhow::anyhow!("{}:{line}: not UTF-8 text", path.display())
-    })
 }
 
 /// One stream of documents.

@@ -18,6 +18,7 @@ mod request;
 mod rules;
 #[cfg(target_os = "linux")]
 mod wait;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,7 @@ pub(crate) enum Command {
     Rules(rules::Args),
     #[cfg(target_os = "linux")]
     Wait(wait::Args),
+    Webhook(webhook::Args),
 }
 
 /// Runs one command. An error is printed by `main` and ends in [`TROUBLE`].
@@ -97,5 +99,6 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Rules(args) => rules::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Wait(args) => wait::run(args, global),
+        Command::Webhook(args) => webhook::run(args, global),
     }
 }

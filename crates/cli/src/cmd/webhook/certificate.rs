@@ -1,0 +1,151 @@
+//! The serving certificate, kept good: files that somebody else renews, or an authority of our own
+//! whose key is in a Secret, so that all replicas sign alike and API servers trust each of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use sunup_kube::Cluster;
+use sunup_kube::webhook_config::{self, Shared, Trusted};
+use sunup_webhook::{Authority, Files, Kept, Leaf, Reviewer};
+use tokio::time::{sleep, timeout};
+
+use super::Certificate;
+use crate::cmd::Global;
+use crate::out;
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often Secret and configurations are looked at; somebody may have changed or made them.
+const CHECK: Duration = Duration::from_secs(5);
+/// How long one look may take; an API server that doesn't answer is asked again.
+const CHECK_WITHIN: Duration = Duration::from_secs(15);
+
+/// Keeps the certificate good for as long as it is polled.
+pub(super) async fn keep(
+    options: Certificate,
+    cluster: Option<Cluster>,
+    reviewer: Arc<Reviewer>,
+    global: Global,
+) {
+    match (&options.tls_cert, &options.tls_key, cluster) {
+        (Some(chain), Some(key), _) => {
+            let mut files = Files::new(chain, key);
+            let mut told = String::new();
+            loop {
+                let outcome = files.look(&reviewer.certificates);
+                if let Ok(true) = outcome {
+                    reviewer.certificate(true);
+                    out::note(&global, "certificate in use");
+                }
+                if let Err(error) = outcome {
+                    let error = format!("{error}");
+                    if told != error {
+                        reviewer.certificate(false);
+                        out::error(&global, &anyhow::anyhow!("{error} (the one before stays)"));
+                        told = error;
+                    }
+                }
+                sleep(LOOK).await;
+            }
+        }
+        (_, _, Some(cluster)) => {
+            let mut own = Own { options, cluster, leaf: None, trusted: Trusted::default() };
+            loop {
+                let outcome = timeout(CHECK_WITHIN, own.check(&reviewer, &global)).await;
+                let outcome = outcome.unwrap_or_else(|_| {
+                    Err(anyhow::anyhow!("no answer within {} s", CHECK_WITHIN.as_secs()))
+                });
+                if let Err(error) = outcome {
+                    out::error(&global, &error.context("certificate (trying again)"));
+                }
+                sleep(CHECK).await;
+            }
+        }
+        // The command line leaves no other way.
+        _ => {}
+    }
+}
+
+struct Own {
+    options: Certificate,
+    cluster: Cluster,
+    leaf: Option<Leaf>,
+    trusted: Trusted,
+}
+
+impl Own {
+    /// One look: the authority, what API servers trust, and our own certificate.
+    async fn check(&mut self, reviewer: &Reviewer, global: &Global) -> anyhow::Result<()> {
+        let now = SystemTime::now();
+        let authority = self.authority(now).await?;
+        let name = &self.options.configuration;
+        let trusted = webhook_config::trust(&self.cluster, name, authority.bundle()).await?;
+        if trusted.found != self.trusted.found {
+            out::note(global, &format!("{} configurations named {name}", trusted.found));
+        }
+        if trusted.mended > 0 {
+            out::note(global, &format!("{name}: caBundle of {} webhooks set", trusted.mended));
+        }
+        self.trusted = trusted;
+        let due = match &self.leaf {
+            None => true,
+            // A new authority signs only once API servers have had the time to hear of it.
+            Some(leaf) if leaf.signed_by != authority.id() => trusted.mended == 0,
+            Some(leaf) => now >= leaf.renew_at,
+        };
+        if due {
+            let leaf = authority.issue(&self.names(), now)?;
+            reviewer.certificates.install(leaf.chain.as_bytes(), leaf.key.as_bytes())?;
+            reviewer.certificate(true);
+            self.leaf = Some(leaf);
+            out::note(global, "certificate in use, signed by our own authority");
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let (service, namespace) = (&self.options.service, &self.options.namespace);
+        let in_cluster =
+            ["", ".cluster.local"].map(|end| format!("{service}.{namespace}.svc{end}"));
+        in_cluster.into_iter().chain(self.options.san.iter().cloned()).collect()
+    }
+
+    /// The authority that all replicas share: read, made where there is none, renewed where it is
+    /// old. Whoever writes first has made it; the others read.
+    async fn authority(&self, now: SystemTime) -> anyhow::Result<Authority> {
+        let (namespace, secret) = (&self.options.namespace, format!("{}-ca", self.options.service));
+        // Twice is enough: who loses a race finds what the winner wrote.
+        for _ in 0..3 {
+            let found = webhook_config::shared(&self.cluster, namespace, &secret).await?;
+            let current = found.as_ref().map(read).transpose();
+            let next = match current.with_context(|| format!("Secret {namespace}/{secret}"))? {
+                Some(current) if !current.is_old(now) => return Ok(current),
+                Some(old) => old.renew(now)?,
+                None => Authority::make(now)?,
+            };
+            let data = write(next.keep());
+            if webhook_config::share(&self.cluster, namespace, &secret, data, found.as_ref())
+                .await?
+            {
+                return Ok(next);
+            }
+        }
+        anyhow::bail!("Secret {namespace}/{secret} is changed by somebody all the time")
+    }
+}
+
+const BUNDLE: &str = "ca.crt";
+const KEY: &str = "ca.key";
+const MADE: &str = "made";
+
+fn read(secret: &Shared) -> anyhow::Result<Authority> {
+    let part = |key: &str| secret.data.get(key).cloned().unwrap_or_default();
+    Ok(Authority::read(&Kept { bundle: part(BUNDLE), key: part(KEY), made: part(MADE) })?)
+}
+
+fn write(kept: Kept) -> BTreeMap<String, String> {
+    let entries = [(BUNDLE, kept.bundle), (KEY, kept.key), (MADE, kept.made)];
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}

@@ -34,7 +34,7 @@ pub(crate) struct Where {
 
 impl Where {
     /// With what the environment says: where kubeconfigs lie, and whether this is a pod.
-    fn wanted(&self) -> Wanted {
+    pub(crate) fn wanted(&self) -> Wanted {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let usual = match set("KUBECONFIG") {
             Some(list) => std::env::split_paths(&list).filter(|p| p.as_os_str() != "").collect(),

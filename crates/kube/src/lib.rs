@@ -8,10 +8,10 @@ pub mod client;
 pub mod collect;
 pub mod front;
 mod list;
+pub mod mesh;
 pub mod need;
 pub mod rbac;
 mod request;
-pub mod mesh;
 pub mod webhook_config;
 
 pub use client::{Cluster, ConnectError, Named, Wanted, connect};

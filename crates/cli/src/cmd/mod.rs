@@ -78,7 +78,7 @@ pub(crate) enum Command {
     Rules(rules::Args),
     #[cfg(target_os = "linux")]
     Wait(wait::Args),
-    Webhook(webhook::Args),
+    Webhook(Box<webhook::Args>),
 }
 
 /// Runs one command. An error is printed by `main` and ends in [`TROUBLE`].
@@ -99,6 +99,6 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Rules(args) => rules::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Wait(args) => wait::run(args, global),
-        Command::Webhook(args) => webhook::run(args, global),
+        Command::Webhook(args) => webhook::run(*args, global),
     }
 }

@@ -23,6 +23,11 @@ pub(crate) struct Server {
     pub(crate) health: u16,
 }
 
+#[expect(clippy::print_stdout, reason = "what the server says belongs to the test's output")]
+fn say(line: &str) {
+    println!("webhook: {line}");
+}
+
 /// Starts `sunup webhook` with these arguments, on ports that are free unless named.
 pub(crate) async fn start(port: u16, arguments: &[&str]) -> Server {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sunup"))
@@ -46,9 +51,9 @@ pub(crate) async fn start(port: u16, arguments: &[&str]) -> Server {
     let port = port_after("https://");
     let health = port_after("http://");
     tokio::spawn(async move {
-        // What it says belongs to the test's output, and its pipe must not fill up.
+        // Its pipe must not fill up.
         while let Ok(Some(line)) = lines.next_line().await {
-            println!("webhook: {line}");
+            say(&line);
         }
     });
     Server { child, port, health }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use super::Global;
 use crate::injector::Settings;
+use crate::live::Where;
 use crate::out;
 
 /// Serves the injector and the pod checks as admission webhooks
@@ -80,23 +81,18 @@ struct Certificate {
 /// Which cluster is served.
 #[derive(Debug, Clone, clap::Args)]
 struct Cluster {
-    /// The kubeconfig's context. kubectl's current one is never taken by itself; in a pod, its own
-    /// cluster is
-    #[arg(long, value_name = "CONTEXT", help_heading = "Cluster")]
-    context: Option<String>,
-    /// Read this kubeconfig instead of the usual ones
-    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
-    kubeconfig: Option<PathBuf>,
-    /// Speak to no cluster: settings and certificate are files, and stay what they are
+    #[command(flatten)]
+    which: Where,
+    /// Speak to no cluster: settings and certificate are files
     #[arg(long, requires = "tls_cert", conflicts_with_all = ["context", "kubeconfig"])]
-    #[arg(help_heading = "Cluster")]
+    #[arg(help_heading = "Which cluster")]
     no_cluster: bool,
     /// Where an existing Istio has its ConfigMaps istio and istio-sidecar-injector
     #[arg(
         long,
         value_name = "NAMESPACE",
         default_value = "istio-system",
-        help_heading = "Cluster"
+        help_heading = "Which cluster"
     )]
     istio_namespace: String,
 }

@@ -1,7 +1,6 @@
 //! The server's life: listeners first, then settings and certificate as they come, until a signal.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sunup_inject::Sources;
 use sunup_kube::mesh::{self, News};
-use sunup_kube::{Cluster, Wanted, connect};
+use sunup_kube::{Cluster, connect};
 use sunup_webhook::{Reviewer, Stop, serve, serve_health};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
@@ -81,20 +80,8 @@ fn names(settings: &Settings) -> Vec<String> {
 }
 
 async fn cluster(server: &Server) -> anyhow::Result<Cluster> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let usual = match set("KUBECONFIG") {
-        Some(list) => std::env::split_paths(&list).filter(|p| p.as_os_str() != "").collect(),
-        None => set("HOME").map(|h| Path::new(&h).join(".kube/config")).into_iter().collect(),
-    };
-    let token = Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token");
-    let wanted = Wanted {
-        kubeconfig: server.cluster.kubeconfig.clone(),
-        context: server.cluster.context.clone(),
-        usual,
-        in_pod: set("KUBERNETES_SERVICE_HOST").is_some() && token.exists(),
-    };
     let why = "no cluster (with --no-cluster, settings and certificate are files)";
-    connect(&wanted).await.context(why)
+    connect(&server.cluster.which.wanted()).await.context(why)
 }
 
 /// Resolves when the process is asked to end.

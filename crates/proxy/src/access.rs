@@ -1,7 +1,7 @@
-//! The access log: one line a connection, in Istio's default format or as JSON with its names.
+//! The access log: one line a connection, and at a gateway's HTTP ports one a request, in Istio's default format or as JSON with its names.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::config::Encoding;
@@ -10,7 +10,10 @@ use crate::metrics::Direction;
 use crate::observe::Protocol;
 use crate::state::Shared;
 
-/// What is known of a connection when it ends.
+/// Stands where no destination was found.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// What is known of a connection, or of one request, when it ends.
 pub(crate) struct Record {
     direction: Direction,
     from: SocketAddr,
@@ -21,6 +24,22 @@ pub(crate) struct Record {
     pub(crate) moved: Moved,
     pub(crate) upstream_local: Option<SocketAddr>,
     pub(crate) protocol: Protocol,
+    /// A response's status; 0 where there is none.
+    pub(crate) status: u16,
+    /// For one request of HTTP instead of a whole connection.
+    pub(crate) http: Option<Box<Http>>,
+}
+
+/// What a request says of itself.
+#[derive(Debug)]
+pub(crate) struct Http {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) protocol: &'static str,
+    pub(crate) authority: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) forwarded_for: Option<String>,
+    pub(crate) request_id: Option<String>,
 }
 
 impl Record {
@@ -34,7 +53,25 @@ impl Record {
             moved: Moved::default(),
             upstream_local: None,
             protocol: Protocol::Silent,
+            status: 0,
+            http: None,
         }
+    }
+
+    /// A request that was answered in its destination's place.
+    pub(crate) fn unsent(
+        from: SocketAddr,
+        to: Option<SocketAddr>,
+        flags: &'static str,
+        details: &'static str,
+        status: u16,
+    ) -> Self {
+        let to = to.unwrap_or(NOWHERE);
+        Self { flags, details, status, ..Self::new(Direction::Gateway, from, to) }
+    }
+
+    pub(crate) fn to(&self) -> SocketAddr {
+        self.to
     }
 
     fn cluster(&self) -> &'static str {
@@ -43,6 +80,73 @@ impl Record {
             Direction::Inbound => "InboundPassthroughCluster",
             Direction::Gateway => "gateway",
         }
+    }
+}
+
+impl Record {
+    fn destination(&self) -> Option<SocketAddr> {
+        Some(self.to).filter(|to| *to != NOWHERE)
+    }
+
+    /// Istio's default text format; a connection has no method, path or status.
+    fn text(&self, start: &str, ms: u64) -> String {
+        fn or_dash(value: Option<impl ToString>) -> String {
+            // A quote of the client's must not end ours.
+            value.map_or_else(|| "-".to_owned(), |value| value.to_string().replace('"', "'"))
+        }
+        let http = self.http.as_deref();
+        let said = |get: fn(&Http) -> &Option<String>| or_dash(http.and_then(|h| get(h).as_ref()));
+        let asked = http.map_or_else(
+            || "- - -".to_owned(),
+            |h| format!("{} {} {}", h.method, h.path.replace('"', "%22"), h.protocol),
+        );
+        let (to, local) = (or_dash(self.destination()), or_dash(self.upstream_local));
+        let Moved { received, sent } = self.moved;
+        let mut line = String::new();
+        let _ = writeln!(
+            line,
+            "[{start}] \"{asked}\" {} {} {} - \"-\" {received} {sent} {ms} - \"{}\" \"{}\" \"{}\" \
+             \"{}\" \"{to}\" {} {local} {to} {} - -",
+            self.status,
+            self.flags,
+            self.details,
+            said(|h| &h.forwarded_for),
+            said(|h| &h.user_agent),
+            said(|h| &h.request_id),
+            said(|h| &h.authority),
+            self.cluster(),
+            self.from,
+        );
+        line
+    }
+
+    fn json(&self, start: &str, ms: u64) -> String {
+        let to = self.destination().map(|to| to.to_string());
+        let mut line = serde_json::json!({
+            "start_time": start, "response_flags": self.flags,
+            "response_code": self.status, "response_code_details": self.details,
+            "bytes_received": self.moved.received, "bytes_sent": self.moved.sent,
+            "duration": ms,
+            "upstream_host": to, "upstream_cluster": self.cluster(),
+            "upstream_local_address": self.upstream_local.map(|a| a.to_string()),
+            "downstream_local_address": to,
+            "downstream_remote_address": self.from.to_string(),
+            "protocol": self.protocol.name(),
+        });
+        if let (Some(http), Some(fields)) = (&self.http, line.as_object_mut()) {
+            fields.insert("protocol".to_owned(), http.protocol.into());
+            fields.insert("method".to_owned(), http.method.as_str().into());
+            fields.insert("path".to_owned(), http.path.as_str().into());
+            for (name, value) in [
+                ("authority", &http.authority),
+                ("user_agent", &http.user_agent),
+                ("x_forwarded_for", &http.forwarded_for),
+                ("request_id", &http.request_id),
+            ] {
+                fields.insert(name.to_owned(), value.as_deref().into());
+            }
+        }
+        format!("{line}\n")
     }
 }
 
@@ -57,32 +161,10 @@ pub(crate) fn write(shared: &Shared, record: &Record, begun: Instant) {
     let start = jiff::Timestamp::now()
         .checked_sub(jiff::SignedDuration::try_from(elapsed).unwrap_or_default())
         .unwrap_or_default();
-    let local = record.upstream_local.map_or_else(|| "-".to_owned(), |a| a.to_string());
-    let (to, from, cluster) = (record.to, record.from, record.cluster());
-    let Moved { received, sent } = record.moved;
-    let ms = elapsed.as_millis();
-    let mut line = String::new();
-    let _ = match config.access_log_encoding {
-        // Istio's default text format; a connection has no method, path or status.
-        Encoding::Text => writeln!(
-            line,
-            "[{start:.3}] \"- - -\" 0 {} {} - \"-\" {received} {sent} {ms} - \"-\" \"-\" \"-\" \
-             \"-\" \"{to}\" {cluster} {local} {to} {from} - -",
-            record.flags, record.details
-        ),
-        Encoding::Json => {
-            let json = serde_json::json!({
-                "start_time": format!("{start:.3}"), "response_flags": record.flags,
-                "response_code": 0, "response_code_details": record.details,
-                "bytes_received": received, "bytes_sent": sent,
-                "duration": u64::try_from(ms).unwrap_or(u64::MAX),
-                "upstream_host": to.to_string(), "upstream_cluster": cluster,
-                "upstream_local_address": local, "downstream_local_address": to.to_string(),
-                "downstream_remote_address": from.to_string(),
-                "protocol": record.protocol.name(),
-            });
-            writeln!(line, "{json}")
-        }
+    let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let line = match config.access_log_encoding {
+        Encoding::Text => record.text(&format!("{start:.3}"), ms),
+        Encoding::Json => record.json(&format!("{start:.3}"), ms),
     };
     shared.log.access(&config.access_log_file, line);
 }

@@ -27,12 +27,26 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
 }
 
+/// Lends the thread's own buffer for one read.
+pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| work(scratch))
+}
+
 /// Sees the bytes of both directions as they go by; it can't change or delay them.
 pub(crate) trait Watch {
     /// Bytes from the client.
     fn request(&mut self, bytes: &[u8]);
     /// Bytes from the destination.
     fn response(&mut self, bytes: &[u8]);
+}
+
+/// Looks at nothing.
+#[derive(Debug)]
+pub(crate) struct Blind;
+
+impl Watch for Blind {
+    fn request(&mut self, _: &[u8]) {}
+    fn response(&mut self, _: &[u8]) {}
 }
 
 /// Where the bytes are counted while they move.

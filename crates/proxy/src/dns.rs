@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
-use crate::copy::{Counters, Watch, both_ways};
+use crate::copy::{Blind, Counters, both_ways};
 use crate::state::Shared;
 
 /// Queries in flight; more are left to the client's own retry.
@@ -160,14 +160,6 @@ async fn one_tcp(shared: &Shared, mut client: TcpStream, from: SocketAddr, serve
     }
     shared.metrics.dns_failures.fetch_add(1, Ordering::Relaxed);
     crate::destination::reset(client);
-}
-
-/// Looks at nothing.
-struct Blind;
-
-impl Watch for Blind {
-    fn request(&mut self, _: &[u8]) {}
-    fn response(&mut self, _: &[u8]) {}
 }
 
 #[cfg(test)]

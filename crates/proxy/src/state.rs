@@ -119,6 +119,10 @@ impl Shared {
         self.metrics.open_connections() < self.limit.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// Tells the state machine, while it drains, that a connection ended.
     pub(crate) fn connection_ended(&self) {
         if self.draining.load(Ordering::Relaxed) {

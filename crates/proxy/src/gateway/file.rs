@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -24,9 +25,9 @@ pub(super) enum Protocol {
 #[serde(try_from = "String")]
 pub(super) struct Target {
     /// `host:port`, as written.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// The address, where the host is one.
-    pub(super) literal: Option<SocketAddr>,
+    pub(super) literal: Option<Arc<[SocketAddr]>>,
 }
 
 impl TryFrom<String> for Target {
@@ -39,7 +40,8 @@ impl TryFrom<String> for Target {
         if port.is_none_or(|port| port == 0) {
             return Err(format!("{name:?} is not host:port"));
         }
-        Ok(Self { literal: name.parse().ok(), name })
+        let literal = name.parse().ok().map(|address: SocketAddr| Arc::from([address]));
+        Ok(Self { literal, name: name.into() })
     }
 }
 

@@ -274,13 +274,13 @@ pub(crate) async fn serve(
     let Some(serving) = routes.serving(port) else { return on.refuse("no-listener", client) };
     destination::tune(&client);
     match (serving.listener.protocol, &serving.tls) {
-        (Protocol::Http, _) => http::serve(shared, port, routes, client, from).await,
+        (Protocol::Http, _) => http::serve(shared, port, routes, client, from, "http").await,
         (Protocol::Tcp, _) => on.relay(serving.by_name(None), client, Vec::new()).await,
         (_, Some(tls)) => {
             let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(client);
             match tokio::time::timeout(GREETING_TIME, handshake).await {
                 Ok(Ok(client)) if serving.listener.protocol == Protocol::Https => {
-                    http::serve(shared, port, routes, client, from).await;
+                    http::serve(shared, port, routes, client, from, "https").await;
                 }
                 Ok(Ok(client)) => {
                     let to = serving.by_name(client.get_ref().1.server_name());

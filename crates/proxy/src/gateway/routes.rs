@@ -50,7 +50,7 @@ type Found = (Instant, Arc<[SocketAddr]>);
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     by_port: RwLock<BTreeMap<u16, Arc<Serving>>>,
-    names: Mutex<HashMap<String, Found>>,
+    names: Mutex<HashMap<Arc<str>, Found>>,
 }
 
 impl Routes {
@@ -68,8 +68,8 @@ impl Routes {
     /// The addresses to try, in order; none where the name has none. While a name server is away
     /// the addresses known last are used.
     pub(super) async fn resolve(&self, to: &Target) -> Arc<[SocketAddr]> {
-        if let Some(address) = to.literal {
-            return Arc::new([address]);
+        if let Some(address) = &to.literal {
+            return Arc::clone(address);
         }
         let known = lock(&self.names).get(&to.name).cloned();
         if let Some((at, addresses)) = &known
@@ -77,14 +77,14 @@ impl Routes {
         {
             return Arc::clone(addresses);
         }
-        let found = tokio::net::lookup_host(&to.name).await;
+        let found = tokio::net::lookup_host(&*to.name).await;
         let found: Arc<[SocketAddr]> = found.map(Iterator::collect).unwrap_or_default();
         match known {
             Some((_, old)) if found.is_empty() => old,
             _ if found.is_empty() => found,
             _ => {
                 let entry = (Instant::now(), Arc::clone(&found));
-                lock(&self.names).insert(to.name.clone(), entry);
+                lock(&self.names).insert(Arc::clone(&to.name), entry);
                 found
             }
         }

@@ -156,9 +156,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Looks at bytes of the client; how many requests began.
-    pub(super) fn requests(&mut self, mut bytes: &[u8]) -> Result<u64, Lost> {
-        let mut count = 0;
+    /// Looks at bytes of the client; adds how many requests began.
+    pub(super) fn requests(&mut self, mut bytes: &[u8], count: &mut u64) -> Result<(), Lost> {
         while !bytes.is_empty() {
             match self.up.at {
                 At::Start => {
@@ -171,7 +170,7 @@ impl Exchange {
                         return Err(Lost);
                     }
                     self.unanswered.push_back(kind(&line).ok_or(Lost)?);
-                    count += 1;
+                    *count += 1;
                     self.up.begin();
                 }
                 At::Headers => match self.up.line(&mut bytes) {
@@ -184,7 +183,7 @@ impl Exchange {
                 }
             }
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Looks at bytes of the destination; tells the class of each final response.

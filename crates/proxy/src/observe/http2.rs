@@ -66,25 +66,24 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Looks at bytes of the client; how many requests began.
-    pub(super) fn requests(&mut self, mut bytes: &[u8]) -> Result<u64, Lost> {
+    /// Looks at bytes of the client; adds how many requests began.
+    pub(super) fn requests(&mut self, mut bytes: &[u8], count: &mut u64) -> Result<(), Lost> {
         let n = (PREFACE.len() - self.preface).min(bytes.len());
         if bytes[..n] != PREFACE[self.preface..self.preface + n] {
             return Err(Lost);
         }
         self.preface += n;
         bytes = &bytes[n..];
-        let (mut count, highest, unanswered) = (0, &mut self.highest, &mut self.unanswered);
+        let (highest, unanswered) = (&mut self.highest, &mut self.unanswered);
         self.up.frames(bytes, |kind, _, stream, _| {
             // Trailers come as HEADERS too, on a stream that is known.
             if kind == HEADERS && stream % 2 == 1 && stream > *highest {
                 *highest = stream;
-                count += 1;
+                *count += 1;
                 unanswered.insert(stream);
             }
             if unanswered.len() > STREAMS_MAX { Err(Lost) } else { Ok(()) }
-        })?;
-        Ok(count)
+        })
     }
 
     /// Looks at bytes of the destination; tells the class of each stream's first final response.

@@ -105,15 +105,17 @@ impl<'a> Observer<'a> {
 
     fn look(&mut self, bytes: &[u8]) {
         let Some(http) = &self.http else { return };
-        let requests = match &mut self.looking {
-            Looking::Http1(exchange) => exchange.requests(bytes),
-            Looking::Http2(frames) => frames.requests(bytes),
+        let mut count = 0;
+        let looked = match &mut self.looking {
+            Looking::Http1(exchange) => exchange.requests(bytes, &mut count),
+            Looking::Http2(frames) => frames.requests(bytes, &mut count),
             _ => return,
         };
-        match requests {
-            Ok(0) => {}
-            Ok(n) => drop(http.requests[self.version()].fetch_add(n, Ordering::Relaxed)),
-            Err(Lost) => self.looking = Looking::No,
+        if count > 0 {
+            http.requests[self.version()].fetch_add(count, Ordering::Relaxed);
+        }
+        if looked.is_err() {
+            self.looking = Looking::No;
         }
     }
 

@@ -1,5 +1,5 @@
 // A Go application that connects once, early, and works: `client redis|postgres HOST:PORT`. Prints
-// "ok", or "failed" and why.
+// "ok", or "failed" and why. `client http2 HOST:PORT` is a server of plain HTTP/2 instead.
 package main
 
 import (
@@ -7,6 +7,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -14,12 +16,16 @@ import (
 
 	_ "github.com/lib/pq"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
 )
 
 const patience = 20 * time.Second
 
 func main() {
-	work := map[string]func(string) error{"redis": redisWork, "postgres": postgresWork}[os.Args[1]]
+	work := map[string]func(string) error{
+		"redis": redisWork, "postgres": postgresWork, "http2": http2Serve,
+	}[os.Args[1]]
 	if err := work(os.Args[2]); err != nil {
 		fmt.Println("failed", err)
 		return
@@ -79,4 +85,12 @@ func postgresWork(address string) error {
 	wait.Wait()
 	close(failed)
 	return <-failed
+}
+
+func http2Serve(address string) error {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprintln(w, "ok")
+	})
+	return http.ListenAndServe(address, h2c.NewHandler(answer, &http2.Server{}))
 }

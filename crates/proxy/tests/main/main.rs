@@ -7,6 +7,8 @@ mod agent;
 mod data;
 mod envoy;
 mod gateway;
+mod http;
+mod passthrough;
 mod peers;
 mod seed;
 mod start;

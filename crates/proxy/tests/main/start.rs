@@ -57,6 +57,11 @@ pub(crate) fn a_kill_refuses_nobody(world: &World, kind: &Sidecar) {
                 while !stop.load(Ordering::Relaxed) {
                     let mut stream = match world.connect("10.0.0.1:80") {
                         Ok(stream) => stream,
+                        // Taken by the kernel and reset before connect() had returned.
+                        Err(e) if e.kind() == ErrorKind::ConnectionReset => {
+                            reset.fetch_add(1, Ordering::Relaxed);
+                            continue;
+                        }
                         Err(e) => {
                             failed.lock().unwrap().push(e.to_string());
                             continue;

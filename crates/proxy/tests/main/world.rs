@@ -133,6 +133,12 @@ impl World {
         }
     }
 
+    /// A gateway with more variables.
+    pub(crate) fn gateway_with(&self, env: &[(&str, &str)], file: &Path) -> Proxy {
+        let file = [("GATEWAY_FILE", file.to_str().unwrap())];
+        start(&self.outside, None, &[env, &file].concat())
+    }
+
     /// [`World::sidecar`], and waits until it is ready.
     pub(crate) fn ready_sidecar(&self, kind: &Sidecar) -> Proxy {
         let proxy = self.sidecar(kind);

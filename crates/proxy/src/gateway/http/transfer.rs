@@ -1,0 +1,313 @@
+//! One request and its answer on their way, both directions at once: a destination may answer
+//! before it has the whole body (100, 413), and a client may leave before it is answered.
+//!
+//! Small messages go by one read and one write each way. Reading goes through the thread's own
+//! buffer; only what the other side didn't take at once is kept.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::body::Body;
+use crate::copy::with_scratch;
+use crate::destination::Peer;
+use crate::http::HEAD_MAX;
+
+/// Why a transfer can't go on.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The client left, or can't be written to.
+    Client,
+    /// What the client sends isn't the body it announced.
+    Body,
+    /// The destination left, or can't be written to.
+    Destination(io::Error),
+    /// What the destination sends isn't the body it announced.
+    Answer,
+}
+
+/// Bytes for one side that it hasn't taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    bytes: Vec<u8>,
+    written: usize,
+    unflushed: bool,
+}
+
+impl Outgoing {
+    /// More bytes, behind those that wait.
+    pub(super) fn room(&mut self) -> &mut Vec<u8> {
+        self.unflushed = true;
+        &mut self.bytes
+    }
+
+    /// Writes until nothing waits.
+    pub(super) fn poll<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<io::Result<()>> {
+        while self.written < self.bytes.len() {
+            let rest = &self.bytes[self.written..];
+            let n = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += n;
+        }
+        self.bytes.clear();
+        self.written = 0;
+        if self.unflushed {
+            ready!(Pin::new(&mut *to).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what the other side takes now of bytes that aren't ours; the rest waits.
+    fn pass<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        self.unflushed = true;
+        let n = match Pin::new(&mut *to).poll_write(cx, bytes) {
+            Poll::Ready(n) => n?,
+            Poll::Pending => 0,
+        };
+        self.bytes.extend_from_slice(&bytes[n..]);
+        Ok(())
+    }
+}
+
+/// Both sides, and what is between them.
+pub(super) struct Transfer<'t, C> {
+    pub(super) client: &'t mut C,
+    /// Read of the client and not yet used: the rest of the body, then the next requests.
+    pub(super) input: &'t mut Vec<u8>,
+    pub(super) destination: &'t mut TcpStream,
+    /// Read of the destination and not yet used.
+    pub(super) answer: Vec<u8>,
+    pub(super) request: Body,
+    pub(super) to_destination: Outgoing,
+    pub(super) to_client: Outgoing,
+    /// The request is out, or the destination takes no more of it.
+    pub(super) sent: bool,
+    pub(super) received: &'t AtomicU64,
+    pub(super) returned: &'t AtomicU64,
+    /// Bytes of both bodies so far.
+    pub(super) bodies: &'t mut Bodies,
+}
+
+/// Bytes of a request's body and its answer's, framing included.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Bodies {
+    pub(super) request: u64,
+    pub(super) answer: u64,
+}
+
+impl<C: Peer> Transfer<'_, C> {
+    /// Sends the request on until it is out.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        loop {
+            ready!(self.to_destination.poll(cx, self.destination)).map_err(Fault::Destination)?;
+            if self.request.is_done() {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.input.is_empty() {
+                self.take_input()?;
+                continue;
+            }
+            let (client, input) = (&mut *self.client, &mut *self.input);
+            let (request, out) = (&mut self.request, &mut self.to_destination);
+            let (destination, received) = (&mut *self.destination, self.received);
+            let bodies = &mut *self.bodies;
+            let passed = with_scratch(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(client).poll_read(cx, &mut buffer)).map_err(|_| Fault::Client)?;
+                let bytes = buffer.filled();
+                received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                if bytes.is_empty() {
+                    return Poll::Ready(Err(Fault::Client));
+                }
+                let n = request.take(bytes, |_| {}).map_err(|_| Fault::Body)?;
+                bodies.request += n as u64;
+                out.pass(cx, destination, &bytes[..n]).map_err(Fault::Destination)?;
+                input.extend_from_slice(&bytes[n..]);
+                Poll::Ready(Ok(()))
+            });
+            ready!(passed)?;
+        }
+    }
+
+    /// Moves what was read already of the body.
+    pub(super) fn take_input(&mut self) -> Result<(), Fault> {
+        let n = self.request.take(self.input, |_| {}).map_err(|_| Fault::Body)?;
+        self.bodies.request += n as u64;
+        self.to_destination.room().extend_from_slice(&self.input[..n]);
+        self.input.drain(..n);
+        Ok(())
+    }
+
+    /// [`Transfer::poll_request`] for those who wait for something else.
+    fn drive_request(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if self.sent {
+            return Ok(());
+        }
+        match self.poll_request(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) => {
+                self.sent = true;
+                Ok(())
+            }
+            // It may have answered before it stopped listening.
+            Poll::Ready(Err(Fault::Destination(_))) => {
+                self.sent = true;
+                Ok(())
+            }
+            Poll::Ready(Err(fault)) => Err(fault),
+        }
+    }
+
+    /// Reads ahead, a little, of a client that has nothing to send: by that its end is seen.
+    fn mind_client(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        while self.sent && self.input.len() < HEAD_MAX {
+            match read(cx, self.client, self.input) {
+                Poll::Ready(Ok(n @ 1..)) => {
+                    self.received.fetch_add(n as u64, Ordering::Relaxed);
+                }
+                Poll::Ready(_) => return Err(Fault::Client),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for more of the answer.
+    pub(super) async fn answered(&mut self) -> Result<(), Fault> {
+        poll_fn(|cx| {
+            self.drive_request(cx)?;
+            match read(cx, self.destination, &mut self.answer) {
+                Poll::Ready(Ok(1..)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(0)) => {
+                    let ended = io::ErrorKind::UnexpectedEof.into();
+                    return Poll::Ready(Err(Fault::Destination(ended)));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Destination(error))),
+                Poll::Pending => {}
+            }
+            self.mind_client(cx)?;
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Counts what waits for the client as returned.
+    pub(super) fn count_reply(&self) {
+        self.returned.fetch_add(self.to_client.bytes.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Writes what waits for the client.
+    pub(super) async fn reply(&mut self) -> Result<(), Fault> {
+        self.count_reply();
+        poll_fn(|cx| self.to_client.poll(cx, self.client)).await.map_err(|_| Fault::Client)
+    }
+
+    /// Sends the answer's body on until its end. `plain`: without the framing of chunks.
+    pub(super) async fn finish(&mut self, body: &mut Body, plain: bool) -> Result<(), Fault> {
+        poll_fn(|cx| {
+            if self.poll_answer(cx, body, plain)?.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            self.drive_request(cx)?;
+            self.mind_client(cx)?;
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut Body,
+        plain: bool,
+    ) -> Result<Poll<()>, Fault> {
+        loop {
+            match self.to_client.poll(cx, self.client) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(written) => written.map_err(|_| Fault::Client)?,
+            }
+            if body.is_done() {
+                return Ok(Poll::Ready(()));
+            }
+            let (out, client) = (&mut self.to_client, &mut *self.client);
+            let (answer, returned) = (&mut self.answer, self.returned);
+            let (destination, bodies) = (&mut *self.destination, &mut *self.bodies);
+            let passed = with_scratch(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                match Pin::new(destination).poll_read(cx, &mut buffer) {
+                    Poll::Pending => return Ok(Poll::Pending),
+                    Poll::Ready(read) => read.map_err(Fault::Destination)?,
+                }
+                let bytes = buffer.filled();
+                if bytes.is_empty() {
+                    let whole = *body == Body::UntilClose;
+                    *body = Body::NONE;
+                    let ended = io::ErrorKind::UnexpectedEof.into();
+                    return whole.then_some(Poll::Ready(())).ok_or(Fault::Destination(ended));
+                }
+                returned.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                let n = pass_body(body, bytes, plain, out)?;
+                bodies.answer += n as u64;
+                if !plain {
+                    out.pass(cx, client, &bytes[..n]).map_err(|_| Fault::Client)?;
+                }
+                answer.extend_from_slice(&bytes[n..]);
+                Ok(Poll::Ready(()))
+            });
+            if passed?.is_pending() {
+                return Ok(Poll::Pending);
+            }
+        }
+    }
+}
+
+/// How many of these bytes belong to the body; with `plain` what they carry is put out.
+pub(super) fn pass_body(
+    body: &mut Body,
+    bytes: &[u8],
+    plain: bool,
+    out: &mut Outgoing,
+) -> Result<usize, Fault> {
+    let taken = body.take(bytes, |data| {
+        if plain {
+            out.room().extend_from_slice(data);
+        }
+    });
+    taken.map_err(|_| Fault::Answer)
+}
+
+/// Reads what is there now behind what was read before.
+pub(super) fn read<R: AsyncRead + Unpin>(
+    cx: &mut Context<'_>,
+    from: &mut R,
+    into: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    let read = with_scratch(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer))?;
+        into.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    });
+    if read.is_pending() && into.is_empty() {
+        // Whoever waits long waits without memory.
+        *into = Vec::new();
+    }
+    read
+}

@@ -29,7 +29,7 @@ fn annotate(key: &'static str, value: AnnotationValue) -> Change {
 }
 
 /// The sidecar as a native one: offered as safe only where the versions carry it.
-fn native(mesh: &Mesh, template: Option<&PodTemplate>) -> Option<Remedy> {
+pub(crate) fn native(mesh: &Mesh, template: Option<&PodTemplate>) -> Option<Remedy> {
     let set = template.and_then(|t| t.metadata.annotations.get(annotation::NATIVE_SIDECAR));
     if set.is_some_and(|v| v == "true") {
         return None;
@@ -259,7 +259,7 @@ fn cidr(ip: IpAddr) -> String {
     format!("{ip}/{bits}")
 }
 
-fn exclude_range(case: &Case<'_>, needed: &[Needed]) -> Option<Remedy> {
+pub(crate) fn exclude_range(case: &Case<'_>, needed: &[Needed]) -> Option<Remedy> {
     if needed.is_empty() || dns_capture(case) {
         return None;
     }

@@ -5,8 +5,9 @@
 //! pods of the node's network are left alone; RULES.md A9.
 
 use sunup_api::{annotation, container, label};
-use sunup_evidence::object::Meta as ObjectMeta;
+use sunup_evidence::object::{Container, Meta as ObjectMeta, PodTemplate};
 
+use crate::mesh::{Mesh, Version, inner_yaml};
 use crate::work::Work;
 
 /// What says that the workload's pods get a sidecar; `None` where nothing does.
@@ -44,4 +45,57 @@ pub(crate) fn namespace_injects(namespace: &ObjectMeta) -> bool {
         Some(_) => false,
         None => namespace.labels.contains_key(label::REVISION),
     }
+}
+/// Whether a pod asks to be held until its proxy is ready: by itself, or as the mesh's default.
+pub(crate) fn asks_to_hold(template: &PodTemplate, mesh: &Mesh) -> Option<&'static str> {
+    let own = template.metadata.annotations.get(annotation::PROXY_CONFIG);
+    let of_pod = own.map(|t| inner_yaml(t)).and_then(|c| c.get(annotation::HOLD)?.as_bool());
+    let default = mesh.mesh_config.get("defaultConfig").and_then(|c| c.get(annotation::HOLD));
+    let default = default.and_then(serde_json::Value::as_bool) == Some(true);
+    let value = mesh.values.pointer("/global/proxy/holdApplicationUntilProxyStarts");
+    match of_pod {
+        Some(true) => Some("the pod's own annotation"),
+        _ if value.and_then(serde_json::Value::as_bool) == Some(true) => {
+            Some("the mesh's Helm value")
+        }
+        Some(false) => None,
+        None => default.then_some("the mesh's default configuration"),
+    }
+}
+
+/// Whether a container's postStart hook waits until its proxy is ready.
+pub(crate) fn waits(container: &Container) -> bool {
+    let hook = container.lifecycle.post_start.as_ref().and_then(|h| h.exec.as_ref());
+    hook.is_some_and(|e| {
+        let has = |word: &str| e.command.iter().any(|w| w.contains(word));
+        has("wait") && (has("pilot-agent") || has("sunup"))
+            || has("healthz/ready") && (has("curl") || has("wget"))
+    })
+}
+
+/// Whether the pods of a template get a native sidecar, as far as annotation and versions say it.
+///
+/// # Sources
+/// RULES.md 1.4: on by default from Istio 1.27 on, where every kubelet is of 1.33 or later.
+pub(crate) fn native(template: &PodTemplate, mesh: &Mesh) -> Option<bool> {
+    match template.metadata.annotations.get(annotation::NATIVE_SIDECAR).map(String::as_str) {
+        Some("true") => return Some(mesh.carries_native_sidecars() != Some(false)),
+        Some("false") => return Some(false),
+        _ => {}
+    }
+    let baked = template.spec.init_containers.iter().find(|c| c.name == container::PROXY);
+    if baked.is_some_and(Container::is_native_sidecar) {
+        return Some(true);
+    }
+    match (mesh.istio, mesh.kubelet) {
+        (Some(istio), _) if istio < Version(1, 27) => Some(false),
+        (_, Some(kubelet)) if kubelet < Version(1, 33) => Some(false),
+        (Some(_), Some(_)) => Some(true),
+        _ => None,
+    }
+}
+
+/// Whether a template is one of a pod that comes to an end by itself.
+pub(crate) fn ends(template: &PodTemplate) -> bool {
+    matches!(template.spec.restart_policy.as_deref(), Some("Never" | "OnFailure"))
 }

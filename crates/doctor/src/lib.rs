@@ -11,6 +11,7 @@ mod fix;
 mod fixes;
 mod ignore;
 mod injected;
+mod look_alikes;
 mod mesh;
 pub mod pages;
 mod proxy;

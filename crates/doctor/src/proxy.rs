@@ -82,6 +82,23 @@ fn ending(log: &ContainerLog) -> bool {
     lines(log, Sign::Draining).next_back().is_some_and(|s| s.at >= last_wait)
 }
 
+/// The line by which the proxy ended in order, where none of its starts follows.
+///
+/// # Sources
+/// istio/istio `pkg/envoy/agent.go`; the wording changed in 1.5, 1.13 and 1.22.
+pub(crate) fn last_end<'a>(case: &Case<'a>) -> Option<&'a Sample> {
+    const ENDS: &[&str] =
+        &["period complete", "has successfully terminated", "aborting proxy", "aborted"];
+    let log = log(case)?;
+    let is_end = |s: &&Sample| {
+        let lower = s.text.to_ascii_lowercase();
+        s.at.is_some() && ENDS.iter().any(|w| lower.contains(w))
+    };
+    let last_start = case.windows.instances.last().and_then(|i| i.start.as_ref()?.hi);
+    let mut ends = lines(log, Sign::Draining).filter(is_end);
+    ends.find(|s| last_start.is_none_or(|start| s.at >= Some(start)))
+}
+
 fn lasts(case: &Case<'_>, waits: &[(NotReady, &Sample)]) -> bool {
     let log = log(case);
     let troubles =

@@ -7,6 +7,7 @@ use sunup_evidence::refused::{Destination, FalseFriend, Host, Refused, Strength}
 use sunup_evidence::window::Place;
 
 use crate::case::{Case, Route};
+use crate::proxy;
 
 /// What explains a row of refusals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) enum Explained {
     Window(usize),
     /// They went on, or began, after the proxy was ready (first such sample).
     Destination(Sample),
+    /// After the proxy had ended in order, for good: the pod is being ended.
+    ProxyGone,
     /// In the window or just after it: the bounds do not say.
     Unclear(usize),
     /// Nothing says when the proxy was ready, or when they were.
@@ -78,6 +81,10 @@ fn explain<'a>(
     // A destination past the proxy gains nothing from a ready proxy.
     if let Route::Direct(why) = route {
         return (Explained::Excluded(why.clone()), None);
+    }
+    let gone = proxy::last_end(case).and_then(|s| s.at);
+    if gone.is_some_and(|end| burst.first().at.is_some_and(|at| at >= end)) {
+        return (Explained::ProxyGone, None);
     }
     if let Some((last, instance)) = inside.last() {
         if let Some(after) = goes_on(case, log, burst, *instance) {

@@ -20,6 +20,8 @@ pub(crate) enum Change {
     PodSysctl { name: &'static str, value: &'static str },
     /// A number of the pod-level `securityContext`: `fsGroup` …
     PodSecurity { field: &'static str, value: i64 },
+    /// A readiness probe that waits until the port of one container takes connections.
+    ReadinessProbe { container: String, port: u16 },
     /// An environment variable of one container, gone.
     EnvRemoved { container: String, name: String },
     /// uid and gid of one init container.
@@ -126,6 +128,15 @@ pub(crate) fn edits(
                 let path = join(prefix, &["spec", "securityContext", field]);
                 ops.push(Op::Set { path, value: json!(value) });
             }
+            Change::ReadinessProbe { container, port } => {
+                let containers = &workload.template.spec.containers;
+                let Some(i) = containers.iter().position(|c| c.name == *container) else {
+                    continue;
+                };
+                let mut path = join(prefix, &["spec", "containers"]);
+                path.extend([Segment::from(i), Segment::from("readinessProbe")]);
+                ops.push(Op::Set { path, value: readiness(*port) });
+            }
             Change::EnvRemoved { container, name } => {
                 let containers = &workload.template.spec.containers;
                 let known = containers.iter().position(|c| c.name == *container).and_then(|i| {
@@ -152,6 +163,10 @@ pub(crate) fn edits(
         }
     }
     ops.into_iter().map(|op| DocEdit { document, op }).collect()
+}
+
+fn readiness(port: u16) -> Value {
+    json!({"tcpSocket": {"port": port}, "periodSeconds": 5})
 }
 
 /// The same as a patch of the object.
@@ -189,6 +204,10 @@ pub(crate) fn patch(
             }
             Change::PodSecurity { field, value } => {
                 put(&mut template, &["spec", "securityContext", field], json!(value));
+            }
+            Change::ReadinessProbe { container, port } => {
+                let item = json!({"name": container, "readinessProbe": readiness(*port)});
+                put(&mut template, &["spec", "containers"], Value::Array(vec![item]));
             }
             Change::EnvRemoved { container, name } => {
                 let env = json!([{"name": name, "$patch": "delete"}]);

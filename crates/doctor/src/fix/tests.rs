@@ -83,6 +83,11 @@ fn remedies(workload: &Workload) -> Vec<Remedy> {
     }
     let change = Change::PodSecurity { field: "fsGroup", value: 7331 };
     all.push(Remedy::new("token-fs-group", "", vec![change]));
+    let bare = workload.template.spec.containers.iter().filter(|c| c.readiness_probe.is_none());
+    all.extend(bare.map(|c| {
+        let change = Change::ReadinessProbe { container: c.name.clone(), port: 29_876 };
+        Remedy::new("readiness-probe", "", vec![change])
+    }));
     all.extend(workload.template.spec.containers.iter().filter_map(|c| {
         let name = c.env.first()?.name.clone();
         let change = Change::EnvRemoved { container: c.name.clone(), name };
@@ -137,6 +142,7 @@ fn try_all(text: &str, path: &Path) -> usize {
                 "gateway-sysctl" => "net.ipv4.ip_unprivileged_port_start",
                 "init-as-proxy-uid" => "1337",
                 "token-fs-group" => "7331",
+                "readiness-probe" => "29876",
                 _ => "",
             };
             assert!(after.contains(shown), "{path:?} {} did nothing", remedy.id);

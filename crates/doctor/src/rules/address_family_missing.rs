@@ -28,7 +28,12 @@ static META: Meta = Meta {
     helps: &[Need::PodObject, Need::PodEvents, Need::ProxyLog, Need::MeshInitLog],
     hears: &[],
     signs: &[Sign::AddressFamily],
-    explains: &["app-before-proxy", "proxy-restarted-by-startup-probe", "start-gate-expired"],
+    explains: &[
+        "app-before-proxy",
+        "hold-timed-out",
+        "proxy-restarted-by-startup-probe",
+        "start-gate-expired",
+    ],
     doc: page!("address_family_missing", "doc.md"),
     fires: page!("address_family_missing", "fires.txtar"),
     quiet: page!("address_family_missing", "quiet.txtar"),

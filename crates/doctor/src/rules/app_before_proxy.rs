@@ -20,6 +20,7 @@ use super::super::case::{Case, Route};
 use super::super::fault::{Fault, Judgements, Open, at, item, namespace_flag};
 use super::super::refusals::{self, Explained, Sorted};
 use crate::fixes;
+use crate::look_alikes;
 use crate::rule::{Meta, Need, Rule, Stage, Status, page};
 
 const ID: &str = "app-before-proxy";
@@ -126,6 +127,7 @@ fn judge_container(case: &Case<'_>, name: &str, log: &ContainerLog, out: &mut Ju
     }
     if sorted.is_empty() {
         quiet_look_alikes(case, name, log, out);
+        look_alikes::clear(ID, case, name, log, out);
     }
 }
 

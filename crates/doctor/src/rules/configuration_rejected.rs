@@ -36,7 +36,12 @@ static META: Meta = Meta {
     helps: &[Need::PodObject, Need::PodEvents, Need::ProxyLog, Need::ControlPlaneLog],
     hears: &[],
     signs: &[Sign::Rejected],
-    explains: &["app-before-proxy", "proxy-restarted-by-startup-probe", "start-gate-expired"],
+    explains: &[
+        "app-before-proxy",
+        "hold-timed-out",
+        "proxy-restarted-by-startup-probe",
+        "start-gate-expired",
+    ],
     doc: page!("configuration_rejected", "doc.md"),
     fires: page!("configuration_rejected", "fires.txtar"),
     quiet: page!("configuration_rejected", "quiet.txtar"),

@@ -32,7 +32,12 @@ static META: Meta = Meta {
     helps: &[Need::PodObject, Need::PodEvents],
     hears: &[],
     signs: &[Sign::ControlPlane, Sign::ControlPlaneReached],
-    explains: &["app-before-proxy", "proxy-restarted-by-startup-probe", "start-gate-expired"],
+    explains: &[
+        "app-before-proxy",
+        "hold-timed-out",
+        "proxy-restarted-by-startup-probe",
+        "start-gate-expired",
+    ],
     doc: page!("control_plane_unreachable", "doc.md"),
     fires: page!("control_plane_unreachable", "fires.txtar"),
     quiet: page!("control_plane_unreachable", "quiet.txtar"),

@@ -50,7 +50,7 @@ static META: Meta = Meta {
     ],
     hears: &[],
     signs: &[],
-    explains: &["proxy-restarted-by-startup-probe"],
+    explains: &["hold-timed-out", "proxy-restarted-by-startup-probe"],
     doc: page!("gateway_privileged_port", "doc.md"),
     fires: page!("gateway_privileged_port", "fires.txtar"),
     quiet: page!("gateway_privileged_port", "quiet.txtar"),

@@ -28,7 +28,12 @@ static META: Meta = Meta {
     helps: &[Need::PodObject, Need::PodEvents, Need::Workload],
     hears: &[],
     signs: &[Sign::ControlPlane],
-    explains: &["app-before-proxy", "proxy-restarted-by-startup-probe", "start-gate-expired"],
+    explains: &[
+        "app-before-proxy",
+        "hold-timed-out",
+        "proxy-restarted-by-startup-probe",
+        "start-gate-expired",
+    ],
     doc: page!("identity_rejected", "doc.md"),
     fires: page!("identity_rejected", "fires.txtar"),
     quiet: page!("identity_rejected", "quiet.txtar"),

@@ -27,7 +27,12 @@ static META: Meta = Meta {
     helps: &[Need::PodObject, Need::PodEvents],
     hears: &[],
     signs: &[Sign::NodeLimit],
-    explains: &["app-before-proxy", "proxy-restarted-by-startup-probe", "start-gate-expired"],
+    explains: &[
+        "app-before-proxy",
+        "hold-timed-out",
+        "proxy-restarted-by-startup-probe",
+        "start-gate-expired",
+    ],
     doc: page!("node_limits_exhausted", "doc.md"),
     fires: page!("node_limits_exhausted", "fires.txtar"),
     quiet: page!("node_limits_exhausted", "quiet.txtar"),

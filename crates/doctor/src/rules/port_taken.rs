@@ -39,7 +39,12 @@ static META: Meta = Meta {
     ],
     hears: &[],
     signs: &[Sign::AddressInUse],
-    explains: &["app-before-proxy", "proxy-restarted-by-startup-probe", "start-gate-expired"],
+    explains: &[
+        "app-before-proxy",
+        "hold-timed-out",
+        "proxy-restarted-by-startup-probe",
+        "start-gate-expired",
+    ],
     doc: page!("port_taken", "doc.md"),
     fires: page!("port_taken", "fires.txtar"),
     quiet: page!("port_taken", "quiet.txtar"),

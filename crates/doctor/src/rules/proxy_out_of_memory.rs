@@ -29,7 +29,7 @@ static META: Meta = Meta {
     helps: &[Need::PodObject, Need::ProxyLog, Need::Workload],
     hears: &[],
     signs: &[Sign::OutOfMemory],
-    explains: &["proxy-restarted-by-startup-probe", "start-gate-expired"],
+    explains: &["hold-timed-out", "proxy-restarted-by-startup-probe", "start-gate-expired"],
     doc: page!("proxy_out_of_memory", "doc.md"),
     fires: page!("proxy_out_of_memory", "fires.txtar"),
     quiet: page!("proxy_out_of_memory", "quiet.txtar"),

@@ -11,3 +11,5 @@ mod network;
 mod order;
 #[path = "lab/pods.rs"]
 mod pods;
+#[path = "lab/scenarios.rs"]
+mod scenarios;

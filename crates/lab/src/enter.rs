@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use sunup_sys::{container, ns, signal};
@@ -47,19 +48,22 @@ pub fn enter(directory: &Path) -> anyhow::Result<Enter> {
     if ns::Namespace::try_new().is_none() {
         ns::enter_user_namespace().map_err(explain)?;
     }
+    let inside: Arc<OnceLock<container::Handle>> = Arc::default();
+    let target = Arc::clone(&inside);
+    // Started first: a thread whose children get a pid namespace of their own can start none.
+    std::thread::spawn(move || {
+        if signal::wait_for_end().is_ok() {
+            // All that the inside has started ends with it.
+            let _ = target.wait().kill();
+        }
+    });
     container::children_in_new_pid_namespace().map_err(explain)?;
     let program = std::env::current_exe().context("finding this program")?;
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut command = Command::new(program);
     command.args(arguments).env(INSIDE, directory);
     let mut child = command.spawn().context("starting the inside of the lab")?;
-    let handle = container::Handle::of(&child)?;
-    std::thread::spawn(move || {
-        if signal::wait_for_end().is_ok() {
-            // All that the inside has started ends with it.
-            let _ = handle.kill();
-        }
-    });
+    let _ = inside.set(container::Handle::of(&child)?);
     let status = child.wait()?;
     Ok(Enter::Ended(code(status)))
 }

@@ -192,6 +192,10 @@ fn root(plan: &Plan) -> anyhow::Result<()> {
     if container::mount_proc(&root.join("proc")).is_err() {
         std::fs::remove_dir(root.join("proc"))?;
     }
+    let shared = own_path(root, Path::new("/dev/shm"))?;
+    std::fs::create_dir_all(&shared)?;
+    container::mount_tmpfs(&shared).context("shared memory")?;
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o1777))?;
     for (name, from) in &plan.programs {
         let to = root.join(PROGRAMS.trim_start_matches('/')).join(name);
         std::fs::File::create(&to)?;

@@ -35,14 +35,18 @@
 
 mod dns;
 mod enter;
+pub mod export;
 mod image;
 mod inside;
 mod kubelet;
 pub mod manifest;
 mod node;
+pub mod parts;
 mod prepare;
 mod process;
 mod record;
+pub mod scenario;
+pub mod webhook;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -54,11 +58,17 @@ pub use kubelet::{
     BackOffTimes, Condition, ContainerStatus, Phase, PodHandle, PodIp, PodStatus, Run, State,
     Steps, Terminated, Time, Waiting,
 };
-pub use node::{Options, Random};
+pub use node::{NODE_NAME, Options, Random};
 pub use process::{Exit, Stream};
 pub use record::{Event, Line, PodRecord, Record, Recorder};
 
 use manifest::{Object, Pod};
+
+/// A new unique id for an object.
+#[must_use]
+pub fn new_uid(lab: &Lab) -> String {
+    lab.node.uid()
+}
 
 /// A node on which pods run.
 #[derive(Debug, Clone)]

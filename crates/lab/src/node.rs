@@ -29,7 +29,7 @@ pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 /// The DNS server.
 pub(crate) const DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 /// The node's name.
-pub(crate) const NODE_NAME: &str = "lab-node";
+pub const NODE_NAME: &str = "lab-node";
 /// The socket mark by which capture knows the proxy where its uid can't be had.
 pub(crate) const MARK: u32 = 1337;
 

@@ -60,6 +60,7 @@ pub(crate) fn container(
         ..Plan::default()
     };
     identity(context, container, image, &mut plan)?;
+    plan.files.extend(passwd(&plan));
     Ok(plan)
 }
 
@@ -175,6 +176,21 @@ fn identity(
 /// Runs as the proxy's user, or sets up capture around it.
 fn is_proxy_like(user: u32, container: &Container) -> bool {
     user == PROXY_UID || matches!(container.name.as_str(), "istio-init" | "istio-validation")
+}
+
+/// `/etc/passwd` with a line for a user whom this machine doesn't know, as CRI-O writes one:
+/// some programs refuse to run as somebody without a name.
+fn passwd(plan: &Plan) -> Option<(PathBuf, String)> {
+    let (uid, gid) = plan.ids?;
+    let mut known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let id = uid.to_string();
+    if known.lines().any(|line| line.split(':').nth(2) == Some(&*id)) {
+        return None;
+    }
+    if !known.is_empty() && !known.ends_with('\n') {
+        known.push('\n');
+    }
+    Some(("/etc/passwd".into(), format!("{known}user{uid}:x:{uid}:{gid}::/:/sbin/nologin\n")))
 }
 
 /// The environment of what runs for a pod on the node, such as a CNI plugin.

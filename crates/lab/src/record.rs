@@ -158,6 +158,11 @@ impl Record {
         self.lock().get(pod).cloned().unwrap_or_default()
     }
 
+    /// Drops what is known of a pod.
+    pub fn forget(&self, pod: &PodName) {
+        self.lock().remove(pod);
+    }
+
     /// A copy of everything.
     #[must_use]
     pub fn all(&self) -> BTreeMap<PodName, PodRecord> {

@@ -25,3 +25,21 @@ pub fn original_destination<S: AsFd>(socket: &S) -> io::Result<SocketAddr> {
 pub fn set_mark<S: AsFd>(socket: &S, mark: u32) -> io::Result<()> {
     SockRef::from(socket).set_mark(mark)
 }
+
+/// Connects, after marking the socket where a mark is given.
+///
+/// # Errors
+/// As `connect`; `EPERM` where a mark may not be set.
+pub fn connect(
+    to: SocketAddr,
+    mark: Option<u32>,
+    timeout: std::time::Duration,
+) -> io::Result<std::net::TcpStream> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(mark) = mark {
+        socket.set_mark(mark)?;
+    }
+    socket.connect_timeout(&to.into(), timeout)?;
+    Ok(socket.into())
+}

@@ -1,12 +1,23 @@
 //! `sunup lab`: pods run as a kubelet runs them, and the first steps of their processes.
 
-use std::path::Path;
+pub(crate) mod explore;
+pub(crate) mod judge;
+pub(crate) mod play;
+pub(crate) mod up;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::Global;
+use anyhow::Context as _;
+use sunup_lab::scenario::{SHIPPED, Scenario};
 
-/// The command by which a container's process begins: not for people.
+use super::Global;
+use crate::out;
+
+/// The commands by which a container's process begins: not for people.
 const INSIDE: &str = "lab-inside";
+const PART: &str = "lab-part";
 
 /// Runs what the lab starts as containers, before the command tree is built: each is started
 /// often, and a container's process must have a single thread.
@@ -14,8 +25,106 @@ pub(crate) fn shortcut() -> Option<(Global, anyhow::Result<ExitCode>)> {
     let mut args = std::env::args_os().skip(1);
     let code = match args.next()?.to_str()? {
         INSIDE => sunup_lab::become_container(Path::new(&args.next()?)),
+        PART => {
+            let words: Vec<String> = args.map(|word| word.to_string_lossy().into_owned()).collect();
+            let (name, rest) = words.split_first()?;
+            sunup_lab::parts::run(name, rest)
+        }
         _ => return None,
     };
     let code = ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     Some((Global { color: super::Color::Auto }, Ok(code)))
+}
+
+/// Runs pods as a kubelet does, in network namespaces, without root or a cluster
+///
+/// A scenario is a TOML file: ordinary manifests, which programs their images stand for, and what
+/// is late or fails. Those that ship are listed by `sunup lab list`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sunup lab list
+  sunup lab up app-before-proxy
+  sunup lab up app-before-proxy --inject sunup --keep /tmp/evidence
+  sunup lab up ./mine.toml --for 30s
+  sunup lab explore app-before-proxy --runs 200 --seed 7 --inject sunup-gate")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Lists the scenarios that ship, and what each needs
+    List,
+    /// Runs a scenario's pods and shows what happens to them
+    Up(up::Args),
+    /// Runs a scenario's pods many times, in all orders of their steps, and counts what came of it
+    Explore(explore::Args),
+}
+
+pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::List => list(global),
+        Action::Up(args) => inside(|state| up::run(&args, global, state)),
+        Action::Explore(args) => inside(|state| explore::run(&args, global, state)),
+    }
+}
+
+/// Does the work in namespaces of its own; see [`sunup_lab::enter`].
+pub(crate) fn inside(
+    work: impl FnOnce(&Path) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let outside = if sunup_lab::is_inside() {
+        None
+    } else {
+        Some(tempfile::Builder::new().prefix("sunup-lab-").tempdir()?)
+    };
+    let directory = outside.as_ref().map_or_else(PathBuf::new, |dir| dir.path().to_owned());
+    match sunup_lab::enter(&directory)? {
+        sunup_lab::Enter::Inside(state) => work(&state),
+        sunup_lab::Enter::Ended(code) => Ok(ExitCode::from(code)),
+    }
+}
+
+/// The real Envoy, where there is one: `SUNUP_ENVOY`, or on the PATH.
+pub(crate) fn envoy() -> Option<PathBuf> {
+    let named = std::env::var_os("SUNUP_ENVOY").map(PathBuf::from);
+    named.filter(|path| path.is_file()).or_else(|| on_path("envoy"))
+}
+
+/// A program on the PATH, or where distributions hide servers.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    places.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    places.extend(versions.map(|entry| entry.path().join("bin")));
+    places.into_iter().map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// What a scenario needs and this machine lacks. `any_user`: whether there is more than one uid.
+pub(crate) fn lacks(scenario: &Scenario, any_user: bool) -> Vec<String> {
+    let there = |need: &str| match need {
+        "any-user" => any_user,
+        "envoy" => envoy().is_some(),
+        program => on_path(program).is_some(),
+    };
+    scenario.needs.iter().filter(|need| !there(need)).cloned().collect()
+}
+
+fn list(global: &Global) -> anyhow::Result<ExitCode> {
+    let mut text = String::new();
+    for (id, _) in SHIPPED {
+        let scenario = Scenario::find(id).context("a scenario that ships")?;
+        let rule = scenario.rule.as_deref().unwrap_or("nothing wrong");
+        let needs = if scenario.needs.is_empty() {
+            String::new()
+        } else {
+            format!(" (needs {})", scenario.needs.join(", "))
+        };
+        writeln!(text, "{id:<28} {rule:<24} {}{needs}", scenario.title)?;
+    }
+    out::print(global, &text)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,8 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod capture;
+#[cfg(target_os = "linux")]
+mod demo;
 mod doctor;
 mod inject;
 #[cfg(target_os = "linux")]
@@ -67,8 +69,12 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true, override_help = capture::apply_help())]
     IstioIptables(capture::Settings),
+    #[cfg(target_os = "linux")]
+    Demo(demo::Args),
     Doctor(doctor::Args),
     Inject(inject::Args),
+    #[cfg(target_os = "linux")]
+    Lab(lab::Args),
     Logs(logs::Args),
     #[cfg(target_os = "linux")]
     Proxy(proxy::Args),
@@ -88,8 +94,12 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Capture(args) => capture::run(args, global),
         #[cfg(target_os = "linux")]
         Command::IstioIptables(args) => capture::apply(args, global),
+        #[cfg(target_os = "linux")]
+        Command::Demo(args) => demo::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Inject(args) => inject::run(args, global),
+        #[cfg(target_os = "linux")]
+        Command::Lab(args) => lab::run(args, global),
         Command::Logs(args) => logs::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Proxy(args) => proxy::run(args, global),

@@ -221,6 +221,7 @@ impl Slot {
             image_id: format!("lab/{image}"),
             container_id: id.or_else(|| last.map(|l| l.container_id)).unwrap_or_default(),
             started: self.started,
+            sidecar: self.kind == Kind::Sidecar,
         }
     }
 

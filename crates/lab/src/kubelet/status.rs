@@ -105,6 +105,9 @@ pub struct ContainerStatus {
     pub container_id: String,
     /// Its startup probe has succeeded, or there is none and it runs.
     pub started: bool,
+    /// It is a native sidecar, which only its pod's spec says in the API.
+    #[serde(skip)]
+    pub sidecar: bool,
 }
 
 /// What a container does; at most one is there.

@@ -72,6 +72,14 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
+/// Applies the first safe fix of each finding; the diffs and what became of each file, styled, and
+/// how many files were edited.
+#[cfg(target_os = "linux")]
+pub(crate) fn apply_fixes(diagnosis: &Diagnosis) -> (String, usize) {
+    let fixed = fix::apply(diagnosis, None);
+    (fixed.text, fixed.files)
+}
+
 /// What a reading gave.
 struct Examined {
     diagnosis: Diagnosis,

@@ -1,0 +1,97 @@
+//! An application that needs another host before it can serve: it connects when it starts, as
+//! services do to their database, and ends, or tries again, when that fails.
+
+use std::time::{Duration, Instant};
+
+use super::{PATIENCE, get, milliseconds, now, option, say, server};
+
+/// `--connect-env NAME` or `--connect HOST:PORT`, `--listen PORT`, `--retry MS` (otherwise it ends),
+/// `--start-after MS`, `--every MS` (goes on asking), `--timeout MS`, `--then-exit` (a job).
+pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
+    let begun = Instant::now();
+    let to = match (option(arguments, "connect-env"), option(arguments, "connect")) {
+        (Some(name), _) => std::env::var(name)?,
+        (None, Some(to)) => to.to_owned(),
+        (None, None) => anyhow::bail!("app: --connect or --connect-env"),
+    };
+    let to = authority(&to);
+    let retry = milliseconds(arguments, "retry")?;
+    let timeout = milliseconds(arguments, "timeout")?.unwrap_or(PATIENCE);
+    log("info", "starting");
+    if let Some(time) = milliseconds(arguments, "start-after")? {
+        std::thread::sleep(time);
+    }
+    loop {
+        match get(&to, timeout) {
+            Ok((peer, status)) => {
+                let ms = begun.elapsed().as_millis();
+                log("info", &format!("first answer from {peer} ({status}) after {ms} ms"));
+                break;
+            }
+            Err(error) => {
+                log("fatal", &format!("cannot reach {to}: {error}"));
+                let Some(pause) = retry else { return Ok(1) };
+                std::thread::sleep(pause);
+            }
+        }
+    }
+    if arguments.iter().any(|a| a == "--then-exit") {
+        log("info", "done");
+        return Ok(0);
+    }
+    if let Some(every) = milliseconds(arguments, "every")? {
+        std::thread::spawn(move || ask_again(&to, every, timeout));
+    }
+    match option(arguments, "listen") {
+        Some(port) => server::listen(port.parse()?),
+        None => loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        },
+    }
+}
+
+/// Tells each failure, and the success after it.
+fn ask_again(to: &str, every: Duration, timeout: Duration) {
+    let mut failing = false;
+    loop {
+        std::thread::sleep(every);
+        match get(to, timeout) {
+            Ok((peer, _)) if failing => {
+                failing = false;
+                log("info", &format!("answers again from {peer}"));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                failing = true;
+                log("error", &format!("request to {to} failed: {error}"));
+            }
+        }
+    }
+}
+
+/// `db:5432` of `postgres://user@db:5432/name`.
+fn authority(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned()
+}
+
+fn log(level: &str, text: &str) {
+    say(&format!("{{\"level\":\"{level}\",\"ts\":\"{}\",\"msg\":\"{text}\"}}", now()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+
+    #[test]
+    fn an_address_is_found_in_a_url() {
+        for (url, expected) in [
+            ("postgres://orders@10.30.4.7:5432/orders", "10.30.4.7:5432"),
+            ("redis:6379", "redis:6379"),
+            ("http://api.shop/", "api.shop"),
+        ] {
+            assert_eq!(authority(url), expected);
+        }
+    }
+}

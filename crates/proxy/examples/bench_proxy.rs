@@ -1,5 +1,6 @@
-//! Sunup's proxy beside HAProxy and nginx, one worker each, in one run: requests per second, times,
-//! new connections, memory, start. Needs root (or `unshare -Ur`), haproxy, nginx, wrk and taskset.
+//! Sunup's proxy beside HAProxy, nginx and, where `SUNUP_ENVOY` names it, Envoy, one worker each, in
+//! one run: requests per second, times, new connections, memory, start. Needs root (or `unshare
+//! -Ur`), haproxy, nginx, wrk and taskset.
 //!
 //! The proxy under test has core 0 to itself; load generator and backend share core 1. Pod and
 //! backend are two network namespaces, so that the sidecar is measured behind real capture.
@@ -74,15 +75,74 @@ fn compare() {
     let mut command = Command::new("nginx");
     command.arg("-c").arg(&nginx).args(["-e", "/dev/null"]);
     bench.row("nginx, HTTP", "127.0.0.1:9003", Some(command));
+    let envoy = std::env::var_os("SUNUP_ENVOY").map(|program| {
+        let mut command = Command::new(program);
+        command.arg("-c").arg(bench.write("envoy.json", ENVOY));
+        command.args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]);
+        command
+    });
+    for (name, port) in [("Envoy, TCP", 9006), ("Envoy, HTTP", 9007)] {
+        if let Some(envoy) = &envoy {
+            bench.row(name, &format!("127.0.0.1:{port}"), Some(again(envoy)));
+        }
+    }
     let routes = bench.write("gateway.yaml", GATEWAY);
     for (name, port) in [("Sunup gateway, TCP", 9004), ("Sunup gateway, HTTP", 9005)] {
         bench.row(name, &format!("127.0.0.1:{port}"), Some(sunup(Some(&routes))));
     }
     bench.capture();
     bench.row("Sunup sidecar, behind capture", BACKEND, Some(sunup(None)));
+    if let Some(envoy) = envoy {
+        bench.row("Envoy sidecar, behind capture", BACKEND, Some(envoy));
+    }
     bench.start_times();
+    println!(
+        "The proxy had core 0, load generator and origin shared core 1; {} cores here, load {}.",
+        std::thread::available_parallelism().map_or(0, usize::from),
+        std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim()
+    );
     end(backend);
 }
+
+fn again(command: &Command) -> Command {
+    let mut again = Command::new(command.get_program());
+    again.args(command.get_args());
+    again
+}
+
+/// TCP, HTTP, and a sidecar's outbound side, marked as capture knows the proxy.
+const ENVOY: &str = r#"{"static_resources": {
+  "listeners": [
+    {"name": "tcp", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 9006}},
+     "filter_chains": [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config":
+       {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "tcp", "cluster": "origin"}}]}]},
+    {"name": "http", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 9007}},
+     "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager",
+       "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "http", "http_filters": [{"name": "envoy.filters.http.router",
+          "typed_config": {"@type":
+            "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+          {"match": {"prefix": "/"}, "route": {"cluster": "origin"}}]}]}}}]}]},
+    {"name": "outbound", "address": {"socket_address": {"address": "0.0.0.0", "port_value": 15001}},
+     "listener_filters": [{"name": "envoy.filters.listener.original_dst", "typed_config":
+       {"@type": "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"}}],
+     "filter_chains": [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config":
+       {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "outbound", "cluster": "onward"}}]}]}],
+  "clusters": [
+    {"name": "origin", "type": "STATIC", "connect_timeout": "5s",
+     "circuit_breakers": {"thresholds": [{"max_connections": 20000, "max_requests": 20000,
+       "max_pending_requests": 20000}]},
+     "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [{"endpoint":
+       {"address": {"socket_address": {"address": "10.0.0.1", "port_value": 8000}}}}]}]}},
+    {"name": "onward", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED",
+     "connect_timeout": "5s",
+     "circuit_breakers": {"thresholds": [{"max_connections": 20000}]},
+     "upstream_bind_config": {"source_address": {"address": "0.0.0.0", "port_value": 0},
+       "socket_options": [{"level": 1, "name": 36, "int_value": 7, "state": "STATE_PREBIND"}]}}]}}"#;
 
 const HAPROXY: &str = "
 global

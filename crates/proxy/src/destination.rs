@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -49,23 +50,28 @@ impl Refusal {
 /// [`Refusal::NotCaptured`]: conntrack knows no other destination than the port itself.
 pub(crate) fn original(
     stream: &TcpStream,
+    from: SocketAddr,
     direction: Direction,
     config: &Config,
 ) -> Result<SocketAddr, Refusal> {
-    let local = stream.local_addr().map_err(|_| Refusal::NotCaptured)?;
     let own_port = match direction {
         Direction::Outbound => config.ports.outbound,
         _ => config.ports.inbound,
     };
     // TPROXY leaves the packet's destination alone: the socket's own address is it.
-    if direction == Direction::Inbound && config.mode == Mode::Tproxy && local.port() != own_port {
-        return Ok(unmapped(local));
+    if direction == Direction::Inbound && config.mode == Mode::Tproxy {
+        let local = stream.local_addr().map_err(|_| Refusal::NotCaptured)?;
+        if local.port() != own_port {
+            return Ok(unmapped(local));
+        }
     }
-    match sunup_sys::socket::original_destination(stream) {
-        Ok(to) if to == local => Err(Refusal::NotCaptured),
-        Ok(to) => Ok(unmapped(to)),
-        Err(_) => Err(Refusal::NotCaptured),
+    let to = sunup_sys::socket::original_destination(stream, from.is_ipv6());
+    let to = to.map_err(|_| Refusal::NotCaptured)?;
+    // Only what came to the capture port can have come to it directly: asked then alone.
+    if to.port() == own_port && stream.local_addr().is_ok_and(|local| local == to) {
+        return Err(Refusal::NotCaptured);
     }
+    Ok(unmapped(to))
 }
 
 fn unmapped(address: SocketAddr) -> SocketAddr {
@@ -165,12 +171,13 @@ fn keep_source(socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
 }
 
 /// Small writes go out at once, and a peer that vanished is noticed.
-pub(crate) fn tune(stream: &TcpStream) {
-    let _ = stream.set_nodelay(true);
+pub(crate) fn tune<S: AsFd>(socket: &S) {
+    let socket = SockRef::from(socket);
+    let _ = socket.set_tcp_nodelay(true);
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(300))
         .with_interval(Duration::from_secs(75));
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_keepalive(&keepalive);
 }
 
 /// A peer's side of a connection: plain, or within TLS that ends here.

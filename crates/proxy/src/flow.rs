@@ -74,7 +74,15 @@ pub(crate) async fn accept(
                 if shared.admit() {
                     flows.open.fetch_add(1, Ordering::Relaxed);
                     let place = Place { shared: Arc::clone(&shared), direction };
-                    tokio::spawn(serve(place, kind.clone(), stream, client));
+                    // Tasks of their own: one that only copies is much smaller.
+                    match &kind {
+                        Kind::Captured(_) => drop(tokio::spawn(serve(place, stream, client))),
+                        Kind::Gateway(port, routes) => {
+                            let serve =
+                                serve_gateway(place, *port, Arc::clone(routes), stream, client);
+                            drop(tokio::spawn(serve));
+                        }
+                    }
                 } else {
                     shared.metrics.failed(direction, None, "limit");
                     shared.log.warn(format_args!(
@@ -116,18 +124,25 @@ impl Drop for Place {
     }
 }
 
-async fn serve(place: Place, kind: Kind, client: TcpStream, from: SocketAddr) {
+async fn serve_gateway(
+    place: Place,
+    port: u16,
+    routes: Arc<Routes>,
+    client: TcpStream,
+    from: SocketAddr,
+) {
+    gateway::serve(&place.shared, port, &routes, client, from).await;
+}
+
+async fn serve(place: Place, client: TcpStream, from: SocketAddr) {
     let (shared, direction) = (&place.shared, place.direction);
-    if let Kind::Gateway(port, routes) = kind {
-        return gateway::serve(shared, port, &routes, client, from).await;
-    }
     let config = shared.config();
-    let to = original(&client, direction, &config)
+    let to = original(&client, from, direction, &config)
         .and_then(|to| allowed(to, direction, &config).map(|()| to));
     let to = match to {
         Ok(to) => to,
         Err(refusal) => {
-            let asked = original(&client, direction, &config).ok();
+            let asked = original(&client, from, direction, &config).ok();
             shared.metrics.failed(direction, asked, refusal.label());
             let name = asked.map_or_else(|| "?".to_owned(), |to| to.to_string());
             shared.log.warn(format_args!(
@@ -137,7 +152,6 @@ async fn serve(place: Place, kind: Kind, client: TcpStream, from: SocketAddr) {
             return reset(client);
         }
     };
-    destination::tune(&client);
     relay(shared, direction, client, from, &[to], Vec::new()).await;
 }
 
@@ -171,7 +185,9 @@ pub(crate) async fn relay(
             return reset(client);
         }
     };
-    record.upstream_local = upstream.local_addr().ok();
+    if !config.access_log_file.is_empty() {
+        record.upstream_local = upstream.local_addr().ok();
+    }
     let flows = shared.metrics.flows(direction);
     let counters = Counters { received: &flows.received, sent: &flows.sent };
     let mut observer = Observer::new(&shared.metrics, direction, to);

@@ -143,7 +143,9 @@ impl Life {
         ));
         let mut served = Served { probers: self.probers(), ..Served::default() };
         served.endpoints(&shared, &mut bound);
-        let config = self.first_configuration();
+        // Kept: a change while we start must not go unseen.
+        let sources = self.options.sources();
+        let config = self.first_configuration(&sources);
         let workers = Workers::start(&shared, config.concurrency)?;
         let mut gateway = match &self.options.role {
             Role::Gateway(file) => Some(Gateway::new(&shared, file.clone())),
@@ -161,7 +163,8 @@ impl Life {
         if let (Some(gateway), None) = (&mut gateway, &held) {
             gateway.look(&workers.handles);
         }
-        self.obey(orders, gateway, workers, served, held, !errors.is_empty()).await
+        let parts = Parts { gateway, workers, served, held, missing: !errors.is_empty() };
+        self.obey(orders, parts, sources).await
     }
 
     /// Lets the workers at the sockets, once there is a configuration to serve by.
@@ -190,8 +193,8 @@ impl Life {
     }
 
     /// The first configuration, or the defaults with the gate shut and the reason told.
-    fn first_configuration(&self) -> Arc<Config> {
-        match self.options.sources().and_then(|s| s.resolve()) {
+    fn first_configuration(&self, sources: &Result<Sources, ConfigError>) -> Arc<Config> {
+        match sources.clone().and_then(|s| s.resolve()) {
             Ok(config) => {
                 for note in &config.notes {
                     self.shared.log.warn(note);
@@ -233,19 +236,16 @@ impl Life {
     async fn obey(
         self,
         mut orders: UnboundedReceiver<Order>,
-        mut gateway: Option<Gateway>,
-        workers: Workers,
-        mut served: Served,
-        mut held: Option<Bound>,
-        mut missing: bool,
+        parts: Parts,
+        mut last: Result<Sources, ConfigError>,
     ) -> std::io::Result<u8> {
+        let Parts { mut gateway, workers, mut served, mut held, mut missing } = parts;
         let shared = &self.shared;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut look = tokio::time::interval(LOOK_AGAIN);
         let mut wake = std::pin::pin!(tokio::time::sleep(Duration::MAX));
-        let mut last = self.options.sources();
         let mut interrupts = 0;
         loop {
             tokio::select! {
@@ -379,6 +379,17 @@ impl Life {
         }
         failed.is_some()
     }
+}
+
+/// What a proxy is made of once it has started.
+struct Parts {
+    gateway: Option<Gateway>,
+    workers: Workers,
+    served: Served,
+    /// Sockets that nobody serves before there is a configuration.
+    held: Option<Bound>,
+    /// Some of our own ports couldn't be bound yet.
+    missing: bool,
 }
 
 fn same(a: &Result<Sources, ConfigError>, b: &Result<Sources, ConfigError>) -> bool {

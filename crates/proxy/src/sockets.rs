@@ -94,6 +94,8 @@ pub(crate) fn tcp(port: u16, transparent: bool) -> io::Result<Vec<TcpListener>> 
     for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
         match one(SocketAddr::new(ip, port), transparent) {
             Ok(socket) => {
+                // Accepted connections inherit it: no call for each of them.
+                crate::destination::tune(&socket);
                 socket.listen(BACKLOG)?;
                 listeners.push(socket.into());
             }

@@ -72,7 +72,7 @@ fn attempt(to: SocketAddr, port: u16, timeout: Duration) -> io::Result<Probed> {
         Err(error) => return Err(error),
     };
     drop(stream);
-    let original = original_destination(&arrived).ok();
+    let original = original_destination(&arrived, to.is_ipv6()).ok();
     let wanted = original.map(|a| SocketAddr::new(a.ip().to_canonical(), a.port()));
     if wanted == Some(to) {
         Ok(Probed::InForce)

@@ -6,15 +6,13 @@ use std::os::fd::AsFd;
 
 use socket2::SockRef;
 
-/// Where a redirected connection was going before it was redirected.
+/// Where a redirected connection was going before it was redirected; the caller knows its family.
 ///
 /// # Errors
 /// `ENOENT` for a connection that wasn't redirected.
-pub fn original_destination<S: AsFd>(socket: &S) -> io::Result<SocketAddr> {
+pub fn original_destination<S: AsFd>(socket: &S, ipv6: bool) -> io::Result<SocketAddr> {
     let socket = SockRef::from(socket);
-    let local = socket.local_addr()?;
-    let original =
-        if local.is_ipv6() { socket.original_dst_v6()? } else { socket.original_dst_v4()? };
+    let original = if ipv6 { socket.original_dst_v6()? } else { socket.original_dst_v4()? };
     original.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::destination::{self, Peer, reset};
+use crate::destination::{Peer, reset};
 use crate::flow;
 use crate::metrics::Direction;
 use crate::sockets::{self, BindError};
@@ -272,7 +272,6 @@ pub(crate) async fn serve(
 ) {
     let on = Connection { shared, port, routes, from };
     let Some(serving) = routes.serving(port) else { return on.refuse("no-listener", client) };
-    destination::tune(&client);
     match (serving.listener.protocol, &serving.tls) {
         (Protocol::Http, _) => http::serve(shared, port, routes, client, from, "http").await,
         (Protocol::Tcp, _) => on.relay(serving.by_name(None), client, Vec::new()).await,

@@ -208,6 +208,12 @@ fn dns_queries_are_answered_by_udp_and_tcp_and_many_at_once() {
         std::thread::spawn(move || {
             let mut buffer = [0; 2048];
             while let Ok((n, from)) = server.recv_from(&mut buffer) {
+                if buffer[..2] == [0xff, 0xff] {
+                    // Too much for a datagram: the client is to ask by TCP (RFC 7766).
+                    buffer[2] |= 0x82;
+                    let _ = server.send_to(&buffer[..n], from);
+                    continue;
+                }
                 // A forged answer first: another id.
                 let _ = server.send_to(&[&[9, 9, 0x80][..], &[0; 12]].concat(), from);
                 buffer[2] |= 0x80;
@@ -241,9 +247,59 @@ fn dns_queries_are_answered_by_udp_and_tcp_and_many_at_once() {
                 });
             }
         });
+        let (_, truncated) = ask(0xffff);
+        assert_eq!(truncated[2], 0x83, "the mark of truncation is passed on");
         let mut stream = world.connect("10.0.0.1:53").unwrap();
         stream.write_all(b"\0\x03abc").unwrap();
         stream.read_exact(&mut [0; 5]).unwrap();
-        assert!(world.metrics().contains("sunup_dns_queries_total 61"), "{}", world.metrics());
+        assert!(world.metrics().contains("sunup_dns_queries_total 62"), "{}", world.metrics());
+    });
+}
+
+#[test]
+fn a_destination_that_never_answers_resets_the_client_in_time() {
+    let test = "data::a_destination_that_never_answers_resets_the_client_in_time";
+    with_world(test, |world| {
+        let _proxy = world.ready_proxy(&[("SUNUP_CONNECT_TIMEOUT", "300ms")]);
+        // Nobody has this address: its neighbours ask for it in vain.
+        let mut stream = world.connect("10.0.0.77:80").unwrap();
+        let error = stream.read(&mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let row = "destination=\"10.0.0.77:80\",reason=\"ETIMEDOUT\"} 1";
+        assert!(world.metrics().contains(row), "{}", world.metrics());
+    });
+}
+
+#[test]
+fn the_proxy_works_as_an_ordinary_user_known_by_its_uid() {
+    let test = "data::the_proxy_works_as_an_ordinary_user_known_by_its_uid";
+    with_world(test, |world| {
+        if !crate::seed::has_uid_1337(test) {
+            return;
+        }
+        world.capture_for(&["-u", "1337", "-i", "*", "-b", "*", "-d", "15090,15021,15020"]);
+        world.serve("10.0.0.1:80", echo);
+        let address = |mut stream: std::net::TcpStream| {
+            let from = stream.peer_addr().unwrap().ip();
+            write!(stream, "{from}").unwrap();
+        };
+        world.application("10.0.0.2:8080", address);
+        std::thread::scope(|scope| {
+            let early = scope.spawn(|| {
+                let mut stream = world.connect("10.0.0.1:80")?;
+                stream.write_all(b"early").and_then(|()| stream.read_exact(&mut [0; 5]))
+            });
+            world.until_held();
+            let proxy = world.proxy_as_in_a_cluster();
+            early.join().unwrap().unwrap();
+            let mut inward = world.connect_from_outside("10.0.0.2:8080").unwrap();
+            let mut from = String::new();
+            inward.read_to_string(&mut from).unwrap();
+            assert_eq!(from, "127.0.0.6");
+            let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.id())).unwrap();
+            for line in ["Uid:\t1337\t1337", "CapEff:\t0000000000000000"] {
+                assert!(status.contains(line), "{status}");
+            }
+        });
     });
 }

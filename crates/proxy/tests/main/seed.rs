@@ -22,7 +22,7 @@ listeners:
 ";
 
 /// Whether this test may be another user.
-fn has_uid_1337(test: &str) -> bool {
+pub(crate) fn has_uid_1337(test: &str) -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
     let many = map.split_whitespace().nth(2).and_then(|n| n.parse::<u32>().ok());
     sunup_testkit::require(test, "a second uid (root)", many.filter(|n| *n > 1337)).is_some()

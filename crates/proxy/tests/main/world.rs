@@ -78,12 +78,17 @@ impl World {
 
     /// Puts capture in force with these arguments.
     pub(crate) fn capture(&self, args: &[&str]) {
+        self.capture_for(&[args, &["--proxy-mark", MARK]].concat());
+    }
+
+    /// The same, with the proxy known as the arguments say: by its uid, 1337, as in a cluster.
+    pub(crate) fn capture_for(&self, args: &[&str]) {
         let host = Host {
             resolv_conf: Some("nameserver 10.0.0.1\n".into()),
             addresses: Some(POD.map(|ip| ip.parse().unwrap()).to_vec()),
             ..Host::default()
         };
-        let args = [args, &["--dual-stack", "--proxy-mark", MARK]].concat();
+        let args = [args, &["--dual-stack"]].concat();
         let plan = Plan::new(Settings::from_args(&args, &[], &host).unwrap());
         let rules = Ruleset::new(&plan).unwrap();
         let applied = self.pod.run(|| capture::apply(&rules)).unwrap();
@@ -113,6 +118,11 @@ impl World {
     /// Starts the proxy in the pod with more variables.
     pub(crate) fn proxy(&self, env: &[(&str, &str)]) -> Proxy {
         start(&self.pod, None, &[env, &[("SUNUP_PROXY_MARK", MARK)]].concat())
+    }
+
+    /// Starts the proxy as a cluster does: as uid 1337, without any capability.
+    pub(crate) fn proxy_as_in_a_cluster(&self) -> Proxy {
+        start(&self.pod, Some(1337), &[])
     }
 
     /// Starts a gateway in the outside world, as an ordinary user if one is named.
@@ -287,6 +297,10 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -5,6 +5,7 @@
 
 mod cli {
     //! One subject each.
+    pub(crate) mod baseline;
     pub(crate) mod browser;
     pub(crate) mod cluster;
     pub(crate) mod fix;
@@ -12,5 +13,7 @@ mod cli {
     pub(crate) mod kit;
     pub(crate) mod live;
     pub(crate) mod output;
+    pub(crate) mod shells;
     pub(crate) mod usage;
+    pub(crate) mod watch;
 }

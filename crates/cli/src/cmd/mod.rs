@@ -5,6 +5,7 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod capture;
+mod completions;
 #[cfg(target_os = "linux")]
 mod demo;
 mod doctor;
@@ -12,6 +13,7 @@ mod inject;
 #[cfg(target_os = "linux")]
 pub(crate) mod lab;
 mod logs;
+mod man;
 #[cfg(target_os = "linux")]
 mod proxy;
 mod rbac;
@@ -69,13 +71,15 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true, override_help = capture::apply_help())]
     IstioIptables(capture::Settings),
+    Completions(completions::Args),
     #[cfg(target_os = "linux")]
     Demo(demo::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Inject(inject::Args),
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
     Logs(logs::Args),
+    Man(man::Args),
     #[cfg(target_os = "linux")]
     Proxy(proxy::Args),
     Rbac(rbac::Args),
@@ -94,13 +98,15 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Capture(args) => capture::run(args, global),
         #[cfg(target_os = "linux")]
         Command::IstioIptables(args) => capture::apply(args, global),
+        Command::Completions(args) => completions::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Demo(args) => demo::run(args, global),
-        Command::Doctor(args) => doctor::run(args, global),
+        Command::Doctor(args) => doctor::run(*args, global),
         Command::Inject(args) => inject::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(args, global),
         Command::Logs(args) => logs::run(args, global),
+        Command::Man(args) => man::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Proxy(args) => proxy::run(args, global),
         Command::Rbac(args) => rbac::run(args, global),

@@ -27,7 +27,7 @@ pub use html::html;
 pub use json::json;
 pub use markdown::markdown;
 pub use sarif::sarif;
-pub use text::{headlines, text};
+pub use text::{headline, headlines, text};
 
 /// How a report for people is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -50,7 +50,8 @@ pub fn headlines(report: &Report) -> String {
 }
 
 /// `error[app-before-proxy] confirmed, Deployment shop/checkout`.
-fn headline(finding: &Finding) -> String {
+#[must_use]
+pub fn headline(finding: &Finding) -> String {
     let style = severity_style(finding.severity);
     let cause = finding.cause.as_ref().map(|cause| format!("/{cause}")).unwrap_or_default();
     format!(

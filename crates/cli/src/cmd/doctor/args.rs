@@ -24,6 +24,8 @@ Examples:
   sunup doctor --format sarif --fail-on warning k8s/ > sunup.sarif    in CI
   sunup doctor --live --context dev -n shop   a live cluster; `sunup rbac` says what that takes
   sunup doctor --live --context dev -A --save dump/     the same for all of it, kept for later
+  sunup doctor --baseline known.json k8s/     only what known.json doesn't know
+  sunup doctor --watch /var/log/pods          while it happens
 
 What is read is recognised by its content, never by its name: Cloud Logging exports (JSON array
 or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, CRI log files,
@@ -83,6 +85,21 @@ pub(crate) struct Args {
     /// only, or nothing
     #[arg(long, value_enum, value_name = "LINE", default_value_t, help_heading = "Output")]
     pub(super) fail_on: FailOn,
+
+    /// Leave out the findings that this file knows, which --write-baseline wrote, and say which of
+    /// them are gone
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(super) baseline: Option<PathBuf>,
+
+    /// Write all findings into this file as known, for --baseline; they don't end in exit code 1
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "fix", "watch"])]
+    #[arg(help_heading = "Output")]
+    pub(super) write_baseline: Option<PathBuf>,
+
+    /// Judge again whenever the files change, until Ctrl-C. A terminal shows the whole report anew,
+    /// a pipe gets what is new, changed or gone
+    #[arg(long, conflicts_with_all = ["fix", "baseline", "live"])]
+    pub(super) watch: bool,
 
     /// One line for each finding and nothing else
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
@@ -159,6 +176,14 @@ impl Args {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let stdin = self.paths.iter().filter(|path| is_stdin(path)).count();
         ensure!(stdin < 2, "standard input can be read once: give `-` once");
+        ensure!(
+            !self.watch || !self.reads_stdin(),
+            "standard input can't be watched: name files or directories"
+        );
+        ensure!(
+            !self.watch || self.format == Format::Text,
+            "--watch prints text: leave --format out"
+        );
         if let (Some(since), Some(until)) = (&self.since, &self.until) {
             ensure!(
                 since.at < until.at,
@@ -228,7 +253,7 @@ mod tests {
         let cli = Cli::try_parse_from(line).expect("a good command line");
         #[allow(irrefutable_let_patterns, reason = "it is refutable with a second command")]
         let Command::Doctor(args) = cli.command else { panic!("another command") };
-        args
+        *args
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `sunup doctor`: reads evidence, prints the report, and with `--fix` edits the manifests.
 
 mod args;
+mod baseline;
 mod fix;
 mod live;
 mod seen;
+mod watch;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ use sunup_intake::{Input, Options};
 
 pub(crate) use args::Args;
 use args::{FailOn, Format, is_stdin};
+use baseline::Baseline;
 
 use super::{FINDINGS, Global, TROUBLE};
 use crate::out;
@@ -38,8 +41,12 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
              kubectl get pods,events,deploy -o json | sunup doctor"
         );
     }
+    if args.watch {
+        return watch::run(&args, global);
+    }
+    let known = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let live = args.live.connect(&args, global)?;
-    let mut examined = examine(&args, live.as_ref())?;
+    let mut examined = judge(&args, live.as_ref(), known.as_ref())?;
     let mut notes = std::mem::take(&mut examined.notes);
     if let Some(wanted) = &args.fix {
         let mut fixed = fix::apply(&examined.diagnosis, wanted.as_deref());
@@ -52,13 +59,18 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
                 );
                 fixed.settle(&mut examined.diagnosis, &mut examined.seen);
             } else {
-                examined = examine(&args, None)?;
+                examined = judge(&args, None, known.as_ref())?;
             }
         }
     }
+    notes.append(&mut examined.notes);
     let report = &examined.diagnosis.report;
     // The exit code is settled before printing: a reader that leaves early does not change it.
-    let code = exit_code(report, &examined.seen, args.fail_on);
+    let fail_on = if args.write_baseline.is_some() { FailOn::Never } else { args.fail_on };
+    let code = exit_code(report, &examined.seen, fail_on);
+    if let Some(path) = &args.write_baseline {
+        baseline::write(path, &report.findings)?;
+    }
     match out::print(global, &render(&args, &examined)) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         printed => printed?,
@@ -81,6 +93,7 @@ pub(crate) fn apply_fixes(diagnosis: &Diagnosis) -> (String, usize) {
 }
 
 /// What a reading gave.
+#[derive(Clone)]
 struct Examined {
     diagnosis: Diagnosis,
     seen: Seen,
@@ -88,6 +101,43 @@ struct Examined {
     stories: Vec<Story>,
     /// Said after the report, on standard error.
     notes: Vec<String>,
+}
+
+impl Examined {
+    /// Keeps the findings that are marked; what names findings by their place is kept in step.
+    fn keep(&mut self, keep: &[bool]) {
+        let kept: Vec<usize> = (0..keep.len()).filter(|&i| keep[i]).collect();
+        let place = |old: usize| kept.binary_search(&old).ok();
+        let mut index = 0..;
+        self.diagnosis.report.findings.retain(|_| index.next().is_some_and(|i: usize| keep[i]));
+        self.diagnosis.edits.retain_mut(|edit| match place(edit.finding) {
+            Some(new) => {
+                edit.finding = new;
+                true
+            }
+            None => false,
+        });
+        let seen = &mut self.seen;
+        let editable = std::mem::take(&mut seen.editable).into_iter();
+        seen.editable = editable.filter_map(|(old, id)| Some((place(old)?, id))).collect();
+        seen.settled = std::mem::take(&mut seen.settled).into_iter().filter_map(place).collect();
+    }
+}
+
+/// Reads and judges, and leaves out what is known.
+fn judge(
+    args: &Args,
+    live: Option<&live::Live>,
+    known: Option<&Baseline>,
+) -> anyhow::Result<Examined> {
+    let mut examined = examine(args, live)?;
+    if let (Some(known), Some(path)) = (known, &args.baseline) {
+        let found = examined.diagnosis.report.findings.clone();
+        let whole = args.scope() == sunup_evidence::scope::Scope::default();
+        known.subtract(&mut examined);
+        examined.notes.extend(known.notes(path, &found, whole));
+    }
+    Ok(examined)
 }
 
 fn examine(args: &Args, live: Option<&live::Live>) -> anyhow::Result<Examined> {

@@ -7,7 +7,7 @@ use sunup_api::{annotation, container};
 use sunup_capture::settings::Injection;
 use sunup_capture::{Decision, Host, Plan, Settings};
 use sunup_evidence::log::Burst;
-use sunup_evidence::object::{Container, Pod, PodTemplate};
+use sunup_evidence::object::{Container, ContainerState, Pod, PodTemplate};
 use sunup_evidence::refused::{Destination, Host as Peer};
 use sunup_evidence::shape::{CaptureBy, Shape};
 use sunup_evidence::snapshot::{PodFacts, Snapshot};
@@ -180,6 +180,14 @@ impl<'a> Case<'a> {
                 self.facts.logs.keys().map(String::as_str).filter(|n| !is_init(n, init)).collect()
             }
         }
+    }
+
+    /// Whether an init container has failed, and has not succeeded since.
+    pub(crate) fn init_fails(&self, name: &str) -> bool {
+        let Some(status) = self.pod().and_then(|p| p.status.container(name)) else { return false };
+        let bad = |s: &ContainerState| s.terminated.as_ref().is_some_and(|t| t.exit_code != 0);
+        let good = status.state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
+        !good && (bad(&status.state) || bad(&status.last_state) || status.restart_count > 0)
     }
 
     /// Whether the capture is shown by anything, rather than assumed.

@@ -82,6 +82,11 @@ impl Said<'_> {
     pub(crate) fn has(&self, part: &str) -> bool {
         has(self.text, part)
     }
+
+    /// Whether the text has one of these parts.
+    pub(crate) fn has_any(&self, parts: &[&str]) -> bool {
+        parts.iter().any(|p| self.has(p))
+    }
 }
 
 /// Whether `text` has `part` (lower-case ASCII), in any case.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use sunup_api::report::Subject;
-use sunup_evidence::object::{Condition, Manifest, Workload};
+use sunup_evidence::object::{Condition, Manifest, Meta as ObjectMeta, Workload};
 use sunup_evidence::snapshot::{EventRun, Snapshot};
 use sunup_evidence::subject;
 
@@ -27,6 +27,11 @@ impl<'a> Work<'a> {
     pub(crate) fn said(&self, meta: &'static Meta) -> impl Iterator<Item = &Said<'a>> {
         said::of(&self.said, meta)
     }
+}
+
+/// A namespace, where it was handed over.
+pub(crate) fn namespace<'a>(snapshot: &'a Snapshot, name: Option<&str>) -> Option<&'a ObjectMeta> {
+    snapshot.namespaces.iter().find(|n| Some(n.name.as_str()) == name)
 }
 
 type Key<'a> = (&'a str, &'a str);

@@ -118,6 +118,12 @@ pub enum Sign {
     Metadata,
     /// The API server could not call a webhook.
     WebhookCall,
+    /// The check of the redirect that CNI should have set up failed.
+    CaptureCheck,
+    /// iptables refused the redirect.
+    CaptureSetup,
+    /// A plaintext client was answered in TLS.
+    TlsBytes,
 }
 
 /// Every sign, with the literals (ASCII, any case) that give it away.
@@ -162,6 +168,18 @@ const SIGNS: &[(Sign, &[&str])] = &[
         ],
     ),
     (Sign::WebhookCall, &["failed calling webhook"]),
+    (Sign::CaptureCheck, &["iptables validation failed"]),
+    (
+        Sign::CaptureSetup,
+        &[
+            "unable to initialize table",
+            "initialize iptables table",
+            "no loaded kernel support",
+            "could not fetch rule set",
+            "chain already exists",
+        ],
+    ),
+    (Sign::TlsBytes, &["as reply type byte"]),
 ];
 
 impl Sign {

@@ -73,7 +73,9 @@ fn machine_paths(name: &str, text: &str) -> Vec<String> {
             // The end of a longer path (`~/src/work/`) or of a URL is not such a folder.
             let found = starts.any(|at| {
                 let before = line[..at].chars().next_back();
-                before.is_none_or(|c| !(c.is_alphanumeric() || "._-}~".contains(c)))
+                // Every node of GKE has this one: it is where its container runtime looks.
+                let of_gke = line[at..].starts_with("/home/kubernetes/bin");
+                !of_gke && before.is_none_or(|c| !(c.is_alphanumeric() || "._-}~".contains(c)))
             });
             if found {
                 problems.push(format!("{name}:{number}: a path of one machine: {folder}…"));

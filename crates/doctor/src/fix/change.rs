@@ -14,6 +14,8 @@ use super::Target;
 pub(crate) enum Change {
     /// An annotation of the pod template.
     Annotation { key: Cow<'static, str>, value: AnnotationValue },
+    /// A label of the pod template.
+    Label { key: &'static str, value: &'static str },
     /// An annotation of the object itself, not of its pods.
     ObjectAnnotation { key: String, value: AnnotationValue },
     /// An entry of the pod-level `securityContext.sysctls`: one entry a name, values are strings.
@@ -108,6 +110,10 @@ pub(crate) fn edits(
                 let path = join(prefix, &["metadata", "annotations", key]);
                 ops.push(set(path, value.text(existing.get(key.as_ref()))));
             }
+            Change::Label { key, value } => {
+                let path = join(prefix, &["metadata", "labels", key]);
+                ops.push(set(path, Some((*value).to_owned())));
+            }
             Change::ObjectAnnotation { key, value } => {
                 let path = join(object, &["metadata", "annotations", key]);
                 ops.push(set(path, value.text(workload.metadata.annotations.get(key))));
@@ -184,6 +190,9 @@ pub(crate) fn patch(
                 let text = value.text(existing.get(key.as_ref()));
                 let text = text.map_or(Value::Null, Value::String);
                 put(&mut template, &["metadata", "annotations", key], text);
+            }
+            Change::Label { key, value } => {
+                put(&mut template, &["metadata", "labels", key], json!(value));
             }
             Change::ObjectAnnotation { key, value } => {
                 let known = workload.and_then(|w| w.metadata.annotations.get(key));

@@ -17,6 +17,7 @@ use sunup_evidence::snapshot::Snapshot;
 use sunup_yaml::{DocEdit, Limits};
 
 pub(crate) use change::{AnnotationValue, Change};
+pub(crate) use command::short;
 
 use crate::case::describes;
 

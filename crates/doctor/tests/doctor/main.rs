@@ -6,3 +6,4 @@ mod blind;
 mod judgement;
 mod pages;
 mod rules;
+mod texts;

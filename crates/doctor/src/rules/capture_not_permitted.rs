@@ -1,0 +1,176 @@
+//! `capture-not-permitted`: istio-init runs and cannot program iptables: the kernel lacks the tables, or the
+//! container may not.
+//!
+//! # Sources
+//! istio/istio issues 44118, 23009, 28897, 10358; iptables `iptables-restore` messages, legacy and nft;
+//! RULES.md C2.
+
+use sunup_api::container;
+use sunup_api::report::{Severity, Verdict};
+use sunup_evidence::line::Sign;
+
+use crate::case::Case;
+use crate::fault::{Fault, Judgements, at};
+use crate::fix::Remedy;
+use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::said::Said;
+
+/// The rule.
+pub(crate) struct CaptureNotPermitted;
+
+static META: Meta = Meta {
+    id: "capture-not-permitted",
+    title: "istio-init cannot program iptables: no kernel support, or no permission",
+    stage: Stage::Init,
+    severity: Severity::Error,
+    status: Status::Preview { since: "0.1.0" },
+    needs: &[&[Need::MeshInitLog, Need::PodObject]],
+    helps: &[],
+    hears: &[
+        "initialize table",
+        "initialize iptables table",
+        "no loaded kernel support",
+        "you must be root",
+        "could not fetch rule set",
+    ],
+    signs: &[Sign::CaptureSetup],
+    explains: &[],
+    doc: page!("capture_not_permitted", "doc.md"),
+    fires: page!("capture_not_permitted", "fires.txtar"),
+    quiet: page!("capture_not_permitted", "quiet.txtar"),
+};
+
+impl Rule for CaptureNotPermitted {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
+        let status = case.pod().and_then(|p| p.status.container(container::INIT));
+        if status.and_then(|s| s.state.terminated.as_ref()).is_some_and(|t| t.exit_code == 0) {
+            return;
+        }
+        let is_it = |s: &Said<'_>| {
+            s.container.is_none_or(|c| c == container::INIT) && cause(s.text).is_some()
+        };
+        let Some(heard) = case.heard(&META, is_it) else { return };
+        let Some(why) = heard.said.iter().find_map(|s| cause(s.text)) else { return };
+        let summary = match why {
+            Cause::Kernel => "istio-init finds no iptables support in the node's kernel",
+            Cause::Permission => "istio-init may not program iptables",
+        };
+        let mut fault = heard.fault(&META, Verdict::Confirmed, summary, "iptables refused");
+        fault.subject = at(&case.subject, container::INIT);
+        out.faults.push(explained(fault, why));
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Kernel,
+    Permission,
+}
+
+/// Why iptables refused, by the text of its several releases. Permission is said beside the table
+/// that it is about, so it is looked for first.
+fn cause(text: &str) -> Option<Cause> {
+    let said = |part: &str| crate::said::has(text, part);
+    let about = ["table", "rule set", "iptables"].into_iter().any(said);
+    if about && (said("permission denied") || said("you must be root")) {
+        return Some(Cause::Permission);
+    }
+    let kernel = [
+        "unable to initialize table",
+        "can't initialize iptables table",
+        "no loaded kernel support",
+    ];
+    kernel.into_iter().any(said).then_some(Cause::Kernel)
+}
+
+fn explained(mut fault: Fault, cause: Cause) -> Fault {
+    let cni = Remedy::advice(
+        "install-cni",
+        "let istio-cni set up the redirect from the node instead",
+        "helm install istio-cni istio/cni -n istio-system; helm upgrade istiod istio/istiod -n \
+         istio-system --reuse-values --set pilot.cni.enabled=true"
+            .to_owned(),
+    );
+    match cause {
+        Cause::Kernel => {
+            fault.cause = Some("kernel");
+            fault
+                .because(
+                    "The table that the rules go into does not exist: the kernel's modules are not \
+                     loaded (nodes with nftables alone, minimal images), or the container's iptables \
+                     speaks the other of the two dialects, legacy and nft.",
+                )
+                .offer([
+                    Remedy::advice(
+                        "load-modules",
+                        "load the modules on the nodes",
+                        "modprobe -a iptable_nat iptable_mangle xt_REDIRECT xt_owner nf_nat".to_owned(),
+                    ),
+                    Remedy::advice(
+                        "native-nftables",
+                        "let the mesh write nftables rules itself (Istio 1.27 and later)",
+                        "helm upgrade istiod istio/istiod -n istio-system --reuse-values --set \
+                         global.nativeNftables=true"
+                            .to_owned(),
+                    ),
+                    cni,
+                ])
+        }
+        Cause::Permission => {
+            fault.cause = Some("permission");
+            fault
+                .because(
+                    "The container was started and the kernel refuses it: NET_ADMIN and NET_RAW were \
+                     dropped after admission, the pod runs in a user namespace, or SELinux or \
+                     AppArmor forbid it.",
+                )
+                .offer([
+                    cni,
+                    Remedy::advice(
+                        "openshift-platform",
+                        "on OpenShift install the mesh for that platform",
+                        "istioctl install --set values.global.platform=openshift".to_owned(),
+                    ),
+                ])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iptables_of_several_releases_is_understood() {
+        for (text, want) in [
+            (
+                "iptables-restore v1.8.7 (legacy): iptables-restore: unable to initialize table 'nat'",
+                Some(Cause::Kernel),
+            ),
+            (
+                "iptables v1.6.1: can't initialize iptables table `nat': Permission denied (you must be root)",
+                Some(Cause::Permission),
+            ),
+            (
+                "iptables v1.8.4 (legacy): can't initialize iptables table `nat': Table does not exist (do you need to insmod?)",
+                Some(Cause::Kernel),
+            ),
+            (
+                "iptables v1.8.7 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)",
+                Some(Cause::Permission),
+            ),
+            (
+                "iptables binary iptables-nft has no loaded kernel support and cannot be used, err: exit status 3",
+                Some(Cause::Kernel),
+            ),
+            ("iptables: Chain already exists.", None),
+            ("open /etc/istio/x: permission denied", None),
+        ] {
+            assert_eq!(cause(text), want, "{text}");
+        }
+    }
+}

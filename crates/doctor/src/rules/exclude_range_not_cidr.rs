@@ -1,0 +1,79 @@
+//! `exclude-range-not-cidr`: a range annotation holds something that is no CIDR; the control plane refuses
+//! the pod.
+//!
+//! # Sources
+//! istio/istio `pkg/kube/inject/validate.go`; RULES.md A6.
+
+use sunup_api::report::{EvidenceItem, Severity, Verdict};
+
+use crate::fault::{Fault, Judgements};
+use crate::fix::{AnnotationValue, Change, Remedy};
+use crate::ranges;
+use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::work::Work;
+
+/// The rule.
+pub(crate) struct ExcludeRangeNotCidr;
+
+static META: Meta = Meta {
+    id: "exclude-range-not-cidr",
+    title: "An address range annotation holds something that is no CIDR",
+    stage: Stage::Manifest,
+    severity: Severity::Warning,
+    status: Status::Preview { since: "0.1.0" },
+    needs: &[&[Need::Workload]],
+    helps: &[],
+    hears: &[],
+    signs: &[],
+    explains: &[],
+    doc: page!("exclude_range_not_cidr", "doc.md"),
+    fires: page!("exclude_range_not_cidr", "fires.txtar"),
+    quiet: page!("exclude_range_not_cidr", "quiet.txtar"),
+};
+
+impl Rule for ExcludeRangeNotCidr {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn work(&self, work: &Work<'_>, out: &mut Judgements) {
+        let Some((workload, manifest)) = work.manifest else { return };
+        for key in ranges::KEYS {
+            let Some(list) = workload.template.metadata.annotations.get(key) else { continue };
+            let wrong = ranges::wrong(key, list);
+            if wrong.is_empty() {
+                continue;
+            }
+            let shown: Vec<String> = wrong.iter().map(|w| format!("{w:?}")).collect();
+            let summary =
+                format!("{key}: {} is no CIDR, so the pod will be refused", shown.join(", "));
+            let mut fault = Fault::new(&META, Verdict::Possible, work.subject.clone(), summary);
+            fault.evidence.push(EvidenceItem {
+                source: manifest.place.to_string(),
+                at: None,
+                text: format!("{key}: {list}"),
+            });
+            let fault = fault.because(
+                "The control plane splits the list at commas and takes each part as it stands: an \
+                 address without its bits, a name, and a blank after the comma are refused, and \
+                 with them the pod.",
+            );
+            out.faults.push(fault.offer([remedy(key, list)]));
+        }
+    }
+}
+
+fn remedy(key: &'static str, list: &str) -> Remedy {
+    match ranges::corrected(list) {
+        Some(right) => {
+            let change =
+                Change::Annotation { key: key.into(), value: AnnotationValue::Text(right) };
+            Remedy::new("cidr-form", "write the addresses as ranges", vec![change])
+        }
+        None => Remedy::advice(
+            "cidr-form",
+            "write each part as a range: 10.0.0.5/32, 10.0.0.0/8, fd00::1/128; names cannot be excluded",
+            "kubectl get service -A -o wide  # the addresses behind a name".to_owned(),
+        ),
+    }
+}

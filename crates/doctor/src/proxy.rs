@@ -1,6 +1,8 @@
 //! A proxy on its way to being ready: whether it got there, and what its log says is in the way.
 //! Shared by the rules about proxies; each of them takes the reason that is its own.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use sunup_api::container;
 use sunup_api::report::{EvidenceItem, Verdict};
@@ -27,7 +29,9 @@ pub(crate) struct Unready<'a> {
     pub(crate) log: &'a ContainerLog,
     /// What it says it waits for, the latest last.
     pub(crate) waits: Vec<(NotReady, &'a Sample)>,
-    /// Whether it has been so for long enough that patience won't help, or was ended for it.
+    /// Whether one instance was waiting for longer than patience is in order.
+    pub(crate) waited: bool,
+    /// Whether it waited so long, or was ended and begun again.
     pub(crate) lasting: bool,
 }
 
@@ -72,8 +76,9 @@ pub(crate) fn unready<'a>(case: &Case<'a>) -> Option<Unready<'a>> {
     if !starting || over {
         return None;
     }
-    let lasting = lasts(case, &waits) || given_up(case) || case.windows.instances.len() > 1;
-    Some(Unready { log, waits, lasting })
+    let waited = lasts(case, &waits);
+    let lasting = waited || given_up(case) || case.windows.instances.len() > 1;
+    Some(Unready { log, waits, waited, lasting })
 }
 
 /// Whether the log's end is an orderly one.
@@ -99,16 +104,32 @@ pub(crate) fn last_end<'a>(case: &Case<'a>) -> Option<&'a Sample> {
     ends.find(|s| last_start.is_none_or(|start| s.at >= Some(start)))
 }
 
+/// Whether one instance of the proxy was on its way for that long. Instances are told apart: one
+/// that crashes every ten seconds has not waited for an hour.
 fn lasts(case: &Case<'_>, waits: &[(NotReady, &Sample)]) -> bool {
+    let instances = &case.windows.instances;
+    let start = |i: usize| instances.get(i).and_then(|i| i.start.as_ref()?.lo);
+    let of = |at: Timestamp| {
+        let began = |i: &usize| start(*i).is_none_or(|lo| lo <= at);
+        (0..instances.len()).rev().find(began).unwrap_or(0)
+    };
     let log = log(case);
-    let troubles =
-        || log.into_iter().flat_map(|l| lines(l, Sign::ControlPlane)).filter_map(|s| s.at);
-    let said = || waits.iter().filter_map(|(_, s)| s.at);
-    let start = case.windows.instances.last().and_then(|i| i.start.as_ref()?.lo);
-    let first = start.or_else(|| said().min()).or_else(|| troubles().min());
-    let probed = case.windows.instances.last().and_then(|i| i.not_ready_at.as_ref()?.lo);
-    let last = said().chain(troubles()).chain(probed).max();
-    matches!((first, last), (Some(a), Some(b)) if b.duration_since(a) >= LASTING)
+    let troubles = log.into_iter().flat_map(|l| lines(l, Sign::ControlPlane)).filter_map(|s| s.at);
+    let said = waits.iter().filter_map(|(_, s)| s.at).chain(troubles);
+    let mut spans: BTreeMap<usize, (Timestamp, Timestamp)> = BTreeMap::new();
+    let mut add = |i: usize, at: Timestamp| {
+        let span = spans.entry(i).or_insert((at, at));
+        *span = (span.0.min(at), span.1.max(at));
+    };
+    said.for_each(|at| add(of(at), at));
+    for (i, instance) in instances.iter().enumerate() {
+        // The start counts where something was said after it, be it by a probe.
+        if let Some(at) = instance.not_ready_at.as_ref().and_then(|k| k.lo) {
+            add(i, at);
+            start(i).filter(|lo| *lo <= at).into_iter().for_each(|lo| add(i, lo));
+        }
+    }
+    spans.values().any(|(first, last)| last.duration_since(*first) >= LASTING)
 }
 
 /// Whether somebody lost patience: the kubelet restarted it, or the hook that waits gave up.

@@ -79,6 +79,7 @@ const CAUSES: &[(Trouble, &[&str])] = &[
             "code = permissiondenied",
             // Envoy's form: `gRPC config stream closed: 16, …`
             "closed: 16,",
+            "ago: 16,",
         ],
     ),
 ];

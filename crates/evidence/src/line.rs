@@ -131,7 +131,7 @@ const SIGNS: &[(Sign, &[&str])] = &[
     (Sign::ProxyReady, &["envoy proxy is ready"]),
     (Sign::ProxyNotReady, &["envoy proxy is not ready"]),
     // pilot-agent prints these once per start, in this order; not every version prints all.
-    (Sign::ProxyStart, &["proxy role: ", "starting proxy agent", "envoy command: ["]),
+    (Sign::ProxyStart, &["proxy role", "starting proxy agent", "envoy command: ["]),
     (Sign::BindDenied, &["cannot bind"]),
     (
         Sign::Reset,

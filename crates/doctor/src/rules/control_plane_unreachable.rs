@@ -195,7 +195,7 @@ fn untold(case: &Case<'_>, unready: &Unready<'_>, out: &mut Judgements) {
         matches!(why, NotReady::NothingReceived | NotReady::PartlyReceived | NotReady::Initializing)
     };
     let waits = unready.waits.last().filter(|(why, _)| nothing(why));
-    let Some((why, last)) = waits.filter(|_| unready.lasting) else { return };
+    let Some((why, last)) = waits.filter(|_| unready.waited) else { return };
     let reached = proxy::lines(unready.log, Sign::ControlPlaneReached).next().is_some();
     if reached || *why != NotReady::NothingReceived {
         out.unknown.push(Open {

@@ -4,6 +4,7 @@
 //! # Sources
 //! istio/istio issue 45627; RULES.md E4.
 
+use jiff::SignedDuration;
 use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
@@ -37,6 +38,9 @@ static META: Meta = Meta {
     fires: page!("proxy_exited_for_good", "fires.txtar"),
     quiet: page!("proxy_exited_for_good", "quiet.txtar"),
 };
+
+/// Containers that end closer to the proxy than this ended with it.
+const AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 impl Rule for ProxyExitedForGood {
     fn meta(&self) -> &'static Meta {
@@ -86,7 +90,9 @@ impl Rule for ProxyExitedForGood {
 /// How the proxy ended, and a container that went on without it.
 fn left_alone<'a>(case: &Case<'a>) -> Option<(&'a Terminated, &'a str)> {
     let pod = case.pod()?;
-    if case.shape.sidecar != Sidecar::Classic || pod.metadata.deletion_timestamp.is_some() {
+    // Evicted, out of time, on a node that was shut down: then all of them were ended.
+    let ended_as_a_whole = pod.metadata.deletion_timestamp.is_some() || pod.status.reason.is_some();
+    if case.shape.sidecar != Sidecar::Classic || ended_as_a_whole {
         return None;
     }
     let ended = pod.status.container(container::PROXY)?.state.terminated.as_ref()?;
@@ -102,7 +108,9 @@ fn left_alone<'a>(case: &Case<'a>) -> Option<(&'a Terminated, &'a str)> {
     let goes_on = |s: &&ContainerStatus| match (&s.state.running, &s.state.terminated) {
         (Some(_), _) => true,
         // It failed, later: for want of a network as it seems.
-        (None, Some(t)) => t.exit_code != 0 && parse(t.finished_at.as_deref()) > gone,
+        (None, Some(t)) => {
+            t.exit_code != 0 && parse(t.finished_at.as_deref()) > gone.map(|g| g + AFTER)
+        }
         (None, None) => s.restart_count > 0,
     };
     let own = pod.status.container_statuses.iter().filter(|s| !is_mesh_container(&s.name));

@@ -60,10 +60,10 @@ fn compare() {
     let bench = Bench::new();
     let backend = bench.nginx_backend();
     println!(
-        "| way | requests/s | p50 | p99 | CPU per request | new connections/s | idle RSS \
-         | RSS, 9,000 idle connections |"
+        "| way | requests/s | p50 | p99 | CPU per request | new connections/s | CPU per connection \
+         | idle RSS | RSS, 9,000 idle connections |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     bench.row("direct", BACKEND, None);
     let haproxy = bench.write("haproxy.cfg", HAPROXY);
     let nginx = bench.write("nginx.conf", NGINX);
@@ -260,15 +260,21 @@ impl Bench {
             rss.map_or_else(|| "–".to_owned(), |kb| format!("{:.1} MB", f64::from(kb) / 1024.0))
         };
         let idle = memory(&child);
-        let before = child.as_ref().and_then(|c| cpu_us(c.id()));
-        let (rate, p50, p99) = self.wrk(at, &[]);
-        let used = child.as_ref().and_then(|c| cpu_us(c.id())).zip(before).map(|(a, b)| a - b);
-        let served = rate.parse::<f64>().unwrap_or(f64::NAN) * WRK_SECONDS;
-        let cpu = used.map_or_else(|| "–".to_owned(), |us| format!("{:.1} µs", us / served));
-        let (fresh, ..) = self.wrk(at, &["-H", "Connection: close"]);
+        let measured = |more: &[&str]| {
+            let before = child.as_ref().and_then(|c| cpu_us(c.id()));
+            let told = self.wrk(at, more);
+            let after = child.as_ref().and_then(|c| cpu_us(c.id()));
+            let served = told.0.parse::<f64>().unwrap_or(f64::NAN) * WRK_SECONDS;
+            let used = after.zip(before).map(|(after, before)| (after - before) / served);
+            (told, used.map_or_else(|| "–".to_owned(), |us| format!("{us:.1} µs")))
+        };
+        let ((rate, p50, p99), cpu) = measured(&[]);
+        let ((fresh, ..), cpu_fresh) = measured(&["-H", "Connection: close"]);
         let held = self.pod.run(|| idle_connections(at)).unwrap();
         let full = memory(&child);
-        println!("| {name} | {rate} | {p50} | {p99} | {cpu} | {fresh} | {idle} | {full} |");
+        println!(
+            "| {name} | {rate} | {p50} | {p99} | {cpu} | {fresh} | {cpu_fresh} | {idle} | {full} |"
+        );
         drop(held);
         child.map(end).unwrap_or_default();
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use sunup_api::port::UNPRIVILEGED_START;
 use sunup_startup::{Event, Gate};
 use tokio::net::TcpStream;
@@ -272,23 +273,13 @@ pub(crate) async fn serve(
 ) {
     let on = Connection { shared, port, routes, from };
     let Some(serving) = routes.serving(port) else { return on.refuse("no-listener", client) };
+    // Boxed by kind: a connection holds no room for what others do.
     match (serving.listener.protocol, &serving.tls) {
-        (Protocol::Http, _) => http::serve(shared, port, routes, client, from, "http").await,
-        (Protocol::Tcp, _) => on.relay(serving.by_name(None), client, Vec::new()).await,
-        (_, Some(tls)) => {
-            let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(client);
-            match tokio::time::timeout(GREETING_TIME, handshake).await {
-                Ok(Ok(client)) if serving.listener.protocol == Protocol::Https => {
-                    http::serve(shared, port, routes, client, from, "https").await;
-                }
-                Ok(Ok(client)) => {
-                    let to = serving.by_name(client.get_ref().1.server_name());
-                    on.relay(to, client, Vec::new()).await;
-                }
-                Ok(Err(error)) => on.refused("tls-handshake", &error),
-                Err(_) => on.refused("tls-handshake", &"it took too long"),
-            }
+        (Protocol::Http, _) => {
+            Box::pin(http::serve(shared, port, routes, client, from, "http")).await;
         }
+        (Protocol::Tcp, _) => on.relay(serving.by_name(None), client, Vec::new()).await,
+        (_, Some(tls)) => Box::pin(on.end_tls(&serving, tls, client)).await,
         (_, None) => {
             let greeting = tokio::time::timeout(GREETING_TIME, sni::read(&mut client)).await;
             let Ok(Ok((name, first))) = greeting else {
@@ -308,6 +299,23 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
+    /// TLS ends here; what is within goes on by request, by name, or all to one place.
+    async fn end_tls(&self, serving: &Serving, tls: &Arc<ServerConfig>, client: TcpStream) {
+        let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(client);
+        let client = match tokio::time::timeout(GREETING_TIME, handshake).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => return self.refused("tls-handshake", &error),
+            Err(_) => return self.refused("tls-handshake", &"it took too long"),
+        };
+        if serving.listener.protocol == Protocol::Https {
+            let Self { shared, port, routes, from } = self;
+            http::serve(shared, *port, routes, client, *from, "https").await;
+        } else {
+            let to = serving.by_name(client.get_ref().1.server_name());
+            self.relay(to, client, Vec::new()).await;
+        }
+    }
+
     async fn relay(&self, to: Option<&Target>, client: impl Peer, first: Vec<u8>) {
         let Some(to) = to else { return self.refuse("no-route", client) };
         let addresses = self.routes.resolve(to).await;

@@ -156,7 +156,8 @@ impl<C: Peer> Session<'_, C> {
         let mut first = true;
         let next = loop {
             let next = match self.request(first).await {
-                Ok(Some(request)) => self.exchange(request).await,
+                // Boxed: between two requests a client holds no room for one.
+                Ok(Some(request)) => Box::pin(self.exchange(request)).await,
                 Ok(None) => Next::Close,
                 Err(wrong) => {
                     self.shared.metrics.failed(Direction::Gateway, None, "bad-request");
@@ -171,7 +172,7 @@ impl<C: Peer> Session<'_, C> {
             }
         };
         match next {
-            Next::Linger => self.linger().await,
+            Next::Linger => Box::pin(self.linger()).await,
             Next::Reset => reset(self.client),
             Next::Again | Next::Close => drop(self.client.shutdown().await),
         }

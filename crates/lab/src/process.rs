@@ -76,6 +76,7 @@ impl Flag {
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     handle: Arc<Handle>,
+    pid: u32,
     ended: Flag,
     /// Its network, for what is executed in it.
     network: Arc<Namespace>,
@@ -148,7 +149,7 @@ impl Starter {
                 drop(command);
                 match spawned {
                     Ok((handle, child)) => {
-                        let _ = sender.send(Ok(handle));
+                        let _ = sender.send(Ok((handle, child.id())));
                         let exit = attend(child, [out_thread, err_thread]);
                         raised.raise();
                         ended(exit);
@@ -157,13 +158,13 @@ impl Starter {
                 }
             },
         )?;
-        let handle = receiver.recv().context("starting a container")??;
+        let (handle, pid) = receiver.recv().context("starting a container")??;
         let mut error = String::new();
         status.read_to_string(&mut error)?;
         let _ = std::fs::remove_file(&path);
         if error.is_empty() {
             let network = Arc::clone(network);
-            Ok(Running { handle: Arc::new(handle), ended: flag, network })
+            Ok(Running { handle: Arc::new(handle), pid, ended: flag, network })
         } else {
             Err(anyhow::anyhow!(error))
         }
@@ -231,6 +232,11 @@ enum Started {
 }
 
 impl Running {
+    /// Resident memory of its processes, KiB; `None` where `/proc` doesn't show them.
+    pub(crate) fn memory_kib(&self) -> Option<u64> {
+        memory_kib(self.pid)
+    }
+
     /// SIGTERM; nothing where it has ended.
     pub(crate) fn terminate(&self) {
         let _ = self.handle.terminate();
@@ -245,6 +251,20 @@ impl Running {
     pub(crate) fn kill(&self) {
         let _ = self.handle.kill();
     }
+}
+
+fn memory_kib(pid: u32) -> Option<u64> {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let status = std::fs::read_to_string(folder.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let own: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    let tasks = std::fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
+    let children = tasks.filter_map(|t| std::fs::read_to_string(t.path().join("children")).ok());
+    let below: u64 = children
+        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|child| memory_kib(child.parse().ok()?))
+        .sum();
+    Some(own + below)
 }
 
 /// Waits for a child, and until its output was read to the end.

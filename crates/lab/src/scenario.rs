@@ -60,7 +60,10 @@ pub struct Scenario {
     /// Outside parts that it needs: `envoy`, `redis-server`, `any-user` …
     #[serde(default)]
     pub needs: Vec<String>,
-    /// How long the fault is watched.
+    /// Container and text, each of which its log must have had before the fault counts as seen.
+    #[serde(default)]
+    pub until: Vec<(String, String)>,
+    /// How long the fault is watched at least.
     #[serde(default = "six_seconds")]
     pub observe_ms: u64,
     /// Workloads that are ready before the others start.

@@ -2,7 +2,6 @@
 //! fixes are applied, and the same pods come up; then the unfixed manifests under Sunup.
 
 mod story;
-mod times;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -15,9 +14,15 @@ use sunup_lab::BackOffTimes;
 use sunup_lab::scenario::Scenario;
 
 use super::lab::play::Setup;
+use super::lab::times;
 use super::{FINDINGS, Global, lab};
 use crate::out;
 use story::Story;
+
+/// How long istiod takes in the scenario that is measured; its file says it.
+fn configuration_ms() -> u64 {
+    Scenario::find(SHOWN[0]).map_or(0, |scenario| scenario.proxy.config_ms)
+}
 
 /// What is shown unless somebody chooses: the faults that the project was founded on.
 const SHOWN: [&str; 3] = ["app-before-proxy", "init-before-proxy-vault", "gateway-privileged-port"];
@@ -110,7 +115,7 @@ fn show(args: &Args, global: &Global, state: &Path) -> anyhow::Result<ExitCode> 
     if text {
         match &times {
             Ok(times) if times.is_empty() => {}
-            Ok(times) => out::print(global, &times::table(times))?,
+            Ok(times) => out::print(global, &times::table(times, &setup, configuration_ms()))?,
             Err(error) => {
                 out::print(global, &format!("\nThe times could not be measured: {error:#}\n"))?
             }

@@ -3,6 +3,7 @@
 pub(crate) mod explore;
 pub(crate) mod judge;
 pub(crate) mod play;
+pub(crate) mod times;
 pub(crate) mod up;
 
 use std::fmt::Write as _;
@@ -47,7 +48,8 @@ Examples:
   sunup lab up app-before-proxy
   sunup lab up app-before-proxy --inject sunup --keep /tmp/evidence
   sunup lab up ./mine.toml --for 30s
-  sunup lab explore app-before-proxy --runs 200 --seed 7 --inject sunup-gate")]
+  sunup lab explore app-before-proxy --runs 200 --seed 7 --inject sunup-gate
+  sunup lab times --runs 10")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -61,6 +63,8 @@ enum Action {
     Up(up::Args),
     /// Runs a scenario's pods many times, in all orders of their steps, and counts what came of it
     Explore(explore::Args),
+    /// Measures what start-up costs by mode: time to the first answer, memory of the proxy
+    Times(times::Args),
 }
 
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
@@ -68,6 +72,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         Action::List => list(global),
         Action::Up(args) => inside(|state| up::run(&args, global, state)),
         Action::Explore(args) => inside(|state| explore::run(&args, global, state)),
+        Action::Times(args) => inside(|state| times::run(&args, global, state)),
     }
 }
 

@@ -61,6 +61,7 @@ pub struct PodHandle {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     now: Mutex<(PodStatus, bool)>,
+    running: Mutex<BTreeMap<String, crate::process::Running>>,
     changed: Condvar,
 }
 
@@ -68,6 +69,11 @@ impl Shared {
     fn set(&self, change: impl FnOnce(&mut (PodStatus, bool))) {
         change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
+    }
+
+    fn runs(&self, container: &str, running: &crate::process::Running) {
+        let mut all = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(container.to_owned(), running.clone());
     }
 }
 
@@ -135,6 +141,13 @@ impl PodHandle {
     #[must_use]
     pub fn status(&self) -> PodStatus {
         self.shared.now.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Resident memory of a container's processes, KiB; `None` where it doesn't run.
+    #[must_use]
+    pub fn memory_kib(&self, container: &str) -> Option<u64> {
+        let running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(container)?.memory_kib()
     }
 
     /// Waits until its status is so, or the time is over, or it is gone; whether it was.

@@ -153,6 +153,7 @@ impl Worker {
         let since = Timestamp::now();
         match self.node.starter.start(&plan, &sandbox.network, lines, ended) {
             Ok(running) => {
+                self.shared.runs(name, &running);
                 let probes = Probes::default();
                 let slot = &mut self.slots[index];
                 slot.state = SlotState::Running;

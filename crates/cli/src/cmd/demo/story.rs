@@ -113,7 +113,10 @@ impl Story {
         let (fault, fixed_folder) = (folder.join("fault"), folder.join("fixed"));
         let diagnosis = {
             let play = Play::start(setup, &scenario, &scenario.manifests, Way::Scenario)?;
-            std::thread::sleep(Duration::from_millis(scenario.observe_ms));
+            if !play.observe(&scenario) {
+                self.problems
+                    .push("what should go wrong did not, within a minute and a half".into());
+            }
             say("watched", Some(&play));
             play.export(&fault, &scenario.manifests)?;
             self.faulty = table(&play);

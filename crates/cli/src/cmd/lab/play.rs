@@ -16,7 +16,9 @@ use sunup_lab::{
 };
 
 /// How long pods that should come up may take to do so.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// The pod's status follows what its logs show within this time, however busy the machine is.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// What all plays of one run share.
 #[derive(Debug, Clone)]
@@ -212,6 +214,25 @@ impl Play {
     /// All pods, those that it is about first.
     pub(crate) fn pods(&self) -> impl Iterator<Item = &PodHandle> {
         self.subjects.iter().chain(&self.others)
+    }
+
+    /// Waits until the fault of a scenario was seen; whether it was.
+    pub(crate) fn seen(&self, scenario: &Scenario) -> bool {
+        self.subjects.iter().all(|pod| {
+            self.record.wait_for(pod.name(), PATIENCE, |record| {
+                let said = |(c, t): &(String, String)| record.first_line(c, t).is_some();
+                scenario.until.iter().all(said)
+            })
+        })
+    }
+
+    /// Watches for as long as the scenario says, and until its fault was seen; whether it was.
+    pub(crate) fn observe(&self, scenario: &Scenario) -> bool {
+        let begun = Instant::now();
+        let seen = self.seen(scenario);
+        let least = Duration::from_millis(scenario.observe_ms);
+        std::thread::sleep(least.saturating_sub(begun.elapsed()).max(SETTLE));
+        seen
     }
 
     /// Waits until the pods that it is about are up (or, of a job, have ended well).

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sunup_lab::scenario::Scenario;
 use sunup_lab::{BackOffTimes, export};
 
-use super::play::{Play, Setup, Way};
+use super::play::{Play, SETTLE, Setup, Way};
 use crate::cmd::Global;
 use crate::out;
 
@@ -60,8 +60,16 @@ pub(crate) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
     if !play.lab.any_user() {
         out::note(global, ONE_USER);
     }
-    let time = args.watch.unwrap_or(Duration::from_millis(scenario.observe_ms));
-    watch(&play, time);
+    match args.watch {
+        Some(time) => watch(&play, time),
+        None => {
+            watch(&play, Duration::from_millis(scenario.observe_ms));
+            if !play.seen(&scenario) {
+                out::note(global, "what the scenario is about was not seen yet");
+            }
+            watch(&play, SETTLE);
+        }
+    }
     out::print(global, &table(&play))?;
     if let Some(folder) = &args.keep {
         play.export(folder, &scenario.manifests)?;

@@ -3,7 +3,9 @@
 //!
 //! `cargo bench -p sunup-cli`. `SUNUP_BENCH_BYTES` sets the size of the big export (default 1 GB),
 //! `SUNUP_BENCH_DIR` where it is written, `SUNUP_BENCH_ROUNDS` how often each is timed. Files are
-//! read once before timing, so all contenders find them in memory.
+//! read once before timing, so all contenders find them in memory. First 20,000 manifests are linted,
+//! with `istioctl analyze` on one file beside it where it is installed;
+//! `SUNUP_BENCH_MANIFESTS_ALONE=1` leaves it at that.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -28,6 +30,10 @@ fn main() {
     let folder = tempfile::tempdir_in(parent).expect("a folder to write to");
 
     println!("{:<44} {:>9} {:>19} {:>9} {:>9}", "", "median", "spread", "processor", "memory");
+    lint(&folder.path().join("manifests"), rounds);
+    if std::env::var_os("SUNUP_BENCH_MANIFESTS_ALONE").is_some() {
+        return;
+    }
     for (what, bytes, pods) in
         [("5,000 pods, their events, logs", bytes, 5_000), ("a hand-over of 5 MB", 4_500_000, 50)]
     {
@@ -68,6 +74,47 @@ fn main() {
             show("  jq, the doctor's phrases, a twentieth", &[measure(&mut parse(&jq, &input))]);
         }
     }
+}
+
+/// 20,000 manifests in 2,000 files, as a repository holds them: every tenth has something to find.
+fn lint(folder: &Path, rounds: u64) {
+    fs::create_dir(folder).expect("made");
+    let mut first = None;
+    for file in 0..2_000 {
+        let documents: Vec<String> = (0..10).map(|i| manifest(file * 10 + i)).collect();
+        let path = folder.join(format!("app-{file}.yaml"));
+        fs::write(&path, documents.join("---\n")).expect("written");
+        first.get_or_insert(path);
+    }
+    println!("20,000 manifests in 2,000 files");
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_sunup"));
+    doctor.args(["doctor", "--format=json"]).arg(folder);
+    let costs: Vec<Cost> = (0..rounds).map(|_| measure(&mut doctor)).collect();
+    show("  sunup doctor", &costs);
+    if let (Some(istioctl), Some(first)) = (sunup_testkit::program("istioctl"), first) {
+        let mut analyze = Command::new(istioctl);
+        analyze.args(["analyze", "--use-kube=false"]).arg(first);
+        let costs: Vec<Cost> = (0..rounds).map(|_| measure(&mut analyze)).collect();
+        show("  istioctl analyze, one file of the 2,000", &costs);
+    }
+}
+
+fn manifest(i: usize) -> String {
+    let annotation = match i % 10 {
+        0 => "sidecar.istio.io/native-side: \"true\"",
+        _ => "prometheus.io/scrape: \"true\"",
+    };
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: app-{i}\n  namespace: team-{}\n\
+         spec:\n  replicas: 2\n  selector:\n    matchLabels: {{app: app-{i}}}\n  template:\n    metadata:\n\
+         \x20     labels: {{app: app-{i}}}\n      annotations:\n        {annotation}\n    spec:\n\
+         \x20     containers:\n      - name: app\n        image: registry.example/app-{i}:1.4.{i}\n\
+         \x20       ports:\n        - {{name: http, containerPort: 8080}}\n        env:\n\
+         \x20       - {{name: LOG_LEVEL, value: info}}\n        readinessProbe:\n\
+         \x20         httpGet: {{path: /healthz, port: http}}\n        resources:\n\
+         \x20         requests: {{cpu: 50m, memory: 128Mi}}\n",
+        i % 40
+    )
 }
 
 /// jq on the first twentieth of the logs: it is too slow for the whole.

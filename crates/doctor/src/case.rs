@@ -203,7 +203,8 @@ fn is_init(name: &str, seen: &[String]) -> bool {
 
 /// The template of the workload's manifest, where one was handed over.
 fn template_of<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<&'a PodTemplate> {
-    let (workload, _) = snapshot.workloads.iter().find(|(w, _)| describes(w, subject))?;
+    let mut named = snapshot.workloads_named(&subject.name);
+    let (workload, _) = named.find(|(w, _)| describes(w, subject))?;
     Some(&workload.template)
 }
 

@@ -1,5 +1,7 @@
 //! Causes and consequences on one workload: what follows from another finding is folded under it.
 
+use std::collections::HashMap;
+
 use sunup_api::report::{Subject, Verdict};
 
 use crate::fault::Fault;
@@ -10,9 +12,18 @@ use crate::rules::RULES;
 /// Only what was observed explains anything: a fault that a manifest merely makes possible must not
 /// hide one that was seen.
 pub(crate) fn fold(faults: Vec<Fault>) -> Vec<Fault> {
+    // Only faults of one name can be of one workload: a mesh may have many thousands.
+    let mut by_name: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    for (i, fault) in faults.iter().enumerate() {
+        let subject = &fault.subject;
+        by_name.entry((&subject.kind, &subject.name)).or_default().push(i);
+    }
     let root = |mut i: usize| {
+        let subject = &faults[i].subject;
+        let near = by_name.get(&(subject.kind.as_str(), subject.name.as_str()));
+        let near = near.map_or(&[][..], Vec::as_slice);
         // Rules explain each other in no circle (a test holds that), so this ends.
-        while let Some(cause) = cause_of(i, &faults) {
+        while let Some(cause) = cause_of(i, near, &faults) {
             i = cause;
         }
         i
@@ -36,9 +47,10 @@ pub(crate) fn fold(faults: Vec<Fault>) -> Vec<Fault> {
     folded.into_iter().flatten().collect()
 }
 
-fn cause_of(of: usize, faults: &[Fault]) -> Option<usize> {
+fn cause_of(of: usize, near: &[usize], faults: &[Fault]) -> Option<usize> {
     let fault = &faults[of];
-    faults.iter().position(|cause| {
+    near.iter().copied().find(|i| {
+        let cause = &faults[*i];
         cause.verdict >= Verdict::Likely
             && same_workload(&cause.subject, &fault.subject)
             && explains(cause.rule).contains(&fault.rule)

@@ -1,6 +1,6 @@
 //! The frozen picture that rules judge: pods with their logs and events, and the objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub others: u64,
     /// Helm templates that can't be read before they are rendered.
     pub templates: Vec<Place>,
+    /// Places in `workloads` by name, for as many of them as there were.
+    by_name: (usize, HashMap<String, Vec<usize>>),
 }
 
 /// What is known of one pod.
@@ -227,6 +229,10 @@ impl Snapshot {
             };
             (key(a), &ma.place, ma.item).cmp(&(key(b), &mb.place, mb.item))
         });
+        self.by_name = (self.workloads.len(), HashMap::new());
+        for (i, (workload, _)) in self.workloads.iter().enumerate() {
+            self.by_name.1.entry(workload.metadata.name.clone()).or_default().push(i);
+        }
         self.services.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
         self.gateways.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
         self.operators.sort_by(|(.., a), (.., b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
@@ -239,6 +245,20 @@ impl Snapshot {
         self.gaps.dedup();
         self.unreadable.sort();
         self.unreadable.dedup();
+    }
+
+    /// The workloads of that name, in their order.
+    pub fn workloads_named<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a (Box<Workload>, Manifest)> + use<'a, 'n> {
+        let (known, index) = &self.by_name;
+        let indexed = *known == self.workloads.len();
+        let places = index.get(name).filter(|_| indexed).into_iter().flatten();
+        let listed = places.filter_map(|i| self.workloads.get(*i));
+        // Somebody put workloads in or took some out since: then all are looked at.
+        let all = self.workloads.iter().filter(move |_| !indexed);
+        listed.chain(all).filter(move |(w, _)| w.metadata.name == name)
     }
 
     /// The Services of that name that a namespace sees.

@@ -107,7 +107,7 @@ fn top(
     namespace: Option<&str>,
     snapshot: &Snapshot,
 ) -> (String, String) {
-    let object = snapshot.workloads.iter().map(|(w, _)| w).find(|w| {
+    let object = snapshot.workloads_named(name).map(|(w, _)| w).find(|w| {
         w.kind == kind
             && w.metadata.name == name
             && same(w.metadata.namespace.as_deref(), namespace)

@@ -151,7 +151,7 @@ pub(crate) fn workload_of<'a>(
     subject: &Subject,
     snapshot: &'a Snapshot,
 ) -> Option<(&'a Workload, &'a Manifest)> {
-    let all = snapshot.workloads.iter().filter(|(w, _)| describes(w, subject));
+    let all = snapshot.workloads_named(&subject.name).filter(|(w, _)| describes(w, subject));
     let rank = |m: &Manifest| match (m.is_editable(), &m.origin) {
         (true, _) => 0,
         (_, Origin::Kustomize(_) | Origin::Template(_) | Origin::HelmRendered) => 1,

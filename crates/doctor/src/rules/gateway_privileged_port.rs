@@ -201,7 +201,10 @@ fn point(sample: &Sample, port: u16) -> Option<Point> {
 }
 
 fn workload<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<(&'a Workload, &'a Manifest)> {
-    snapshot.workloads.iter().find(|(w, _)| describes(w, subject)).map(|(w, m)| (&**w, m))
+    snapshot
+        .workloads_named(&subject.name)
+        .find(|(w, _)| describes(w, subject))
+        .map(|(w, m)| (&**w, m))
 }
 
 /// Judges a gateway's manifest; pods that run are the deciding datum where there are some.

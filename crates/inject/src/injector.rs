@@ -13,6 +13,7 @@ use crate::build::{self, Way};
 use crate::decide::{Decision, Subject};
 use crate::error::{InjectError, SettingsError};
 use crate::image;
+use crate::memo::Memo;
 use crate::merge;
 use crate::mutate::overrides::{self, Hooks};
 use crate::mutate::status::{self, Status};
@@ -35,6 +36,7 @@ pub struct Injector {
     templates: Templates,
     base: Base,
     default_config: Value,
+    pub(crate) memo: Memo,
 }
 
 /// What is known about a pod beside the pod itself.
@@ -89,7 +91,7 @@ impl Injector {
         let base = Base::new(&settings);
         let default_config =
             at(&settings.mesh, &["defaultConfig"]).cloned().unwrap_or(Value::Object(Map::new()));
-        Ok(Injector { settings, templates, base, default_config })
+        Ok(Injector { settings, templates, base, default_config, memo: Memo::default() })
     }
 
     /// The settings.

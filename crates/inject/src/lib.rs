@@ -45,6 +45,7 @@ pub mod guard;
 mod image;
 mod injector;
 pub mod manifest;
+mod memo;
 mod merge;
 mod mutate;
 mod openshift;

@@ -54,11 +54,12 @@ impl Injector {
     /// # Errors
     /// A pod that can't be read or injected.
     pub fn review(&self, asked: &Asked<'_>) -> Result<Answer, ReviewError> {
+        self.recall(asked)
+    }
+
+    /// The same without any memory of other pods.
+    pub(crate) fn review_anew(&self, asked: &Asked<'_>) -> Result<Answer, ReviewError> {
         let pod = read(asked)?;
-        let decision = self.settings().policy.decide_selected(namespace(&pod, asked), &pod);
-        if !decision.inject {
-            return Ok(Answer { decision, patch: None, warnings: Vec::new() });
-        }
         let context = Context {
             owner: None,
             native: None,
@@ -66,7 +67,20 @@ impl Injector {
             env: asked.env,
             asked_again: true,
         };
-        let injection = self.inject(&pod, &context)?;
+        self.answer(&pod, namespace(&pod, asked), &context)
+    }
+
+    pub(crate) fn answer(
+        &self,
+        pod: &Value,
+        namespace: &str,
+        context: &Context<'_>,
+    ) -> Result<Answer, ReviewError> {
+        let decision = self.settings().policy.decide_selected(namespace, pod);
+        if !decision.inject {
+            return Ok(Answer { decision, patch: None, warnings: Vec::new() });
+        }
+        let injection = self.inject(pod, context)?;
         let warnings = injection.reasons.iter().filter(|r| r.level == Level::Warning);
         let warnings = warnings.map(ToString::to_string).collect();
         let patch = (!injection.patch.is_empty())

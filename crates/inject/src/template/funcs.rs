@@ -11,31 +11,72 @@ use serde_json::Value;
 use super::block::to_yaml;
 use super::convert::{back, json_name, plain, same_name};
 use super::strings;
+use crate::memo::taint;
 
 /// The key under which a ProxyConfig carries the text that `protoToJSON` gives for it: its
 /// fields' names here are Go's, from which the JSON can't be had back.
 pub(super) const PROXY_CONFIG_TEXT: &str = "\u{0}json";
 
+/// A function that looks at what it is given, beyond passing it on.
+macro_rules! watched {
+    ($f:expr) => {
+        |args: &[Go]| {
+            taint::looks_at(args);
+            $f(args)
+        }
+    };
+}
+
+/// One of Go's that does.
+macro_rules! watched_builtin {
+    ($name:literal) => {
+        |args: &[Go]| {
+            taint::looks_at(args);
+            builtin($name, args)
+        }
+    };
+}
+
+/// One that compares.
+macro_rules! compared {
+    ($name:literal) => {
+        |args: &[Go]| {
+            taint::compares(args);
+            builtin($name, args)
+        }
+    };
+}
+
+/// One that looks at all but the first, which it looks into.
+macro_rules! keyed {
+    ($f:expr) => {
+        |args: &[Go]| {
+            taint::looks_at(args.get(1..2).unwrap_or_default());
+            $f(args)
+        }
+    };
+}
+
 /// Every function by name; Istio's win over sprig's of the same name.
 pub(super) const ALL: &[(&str, Func)] = &[
-    ("annotation", annotation),
-    ("appendMultusNetwork", append_multus_network),
+    ("annotation", keyed!(annotation)),
+    ("appendMultusNetwork", watched!(append_multus_network)),
     ("applicationPorts", application_ports),
-    ("contains", contains),
-    ("directory", directory),
+    ("contains", watched!(contains)),
+    ("directory", watched!(directory)),
     ("env", env),
-    ("excludeInboundPort", exclude_inbound_port),
+    ("excludeInboundPort", watched!(exclude_inbound_port)),
     ("excludeInterfaces", same),
     ("formatDuration", same),
-    ("fromJSON", from_json),
-    ("fromJson", from_json),
+    ("fromJSON", watched!(from_json)),
+    ("fromJson", watched!(from_json)),
     ("includeInboundPorts", include_inbound_ports),
     ("indent", indent),
-    ("index", index),
-    ("isset", isset),
+    ("index", keyed!(index)),
+    ("isset", keyed!(isset)),
     ("kubevirtInterfaces", same),
     ("mergeMaps", merge_maps),
-    ("omit", omit),
+    ("omit", keyed!(omit)),
     ("omitNil", omit_nil),
     ("otelResourceAttributes", otel_resource_attributes),
     ("protoToJSON", proto_to_json),
@@ -44,50 +85,100 @@ pub(super) const ALL: &[(&str, Func)] = &[
     ("toJSON", to_json),
     ("toJson", to_json),
     ("toJsonMap", to_json_map),
-    ("toLower", strings::lower),
+    ("toLower", watched!(strings::lower)),
     ("toYaml", to_yaml_text),
     ("valueOrDefault", value_or_default),
     ("append", strings::append),
-    ("atoi", strings::to_int),
-    ("b64enc", strings::b64enc),
+    ("atoi", watched!(strings::to_int)),
+    ("b64enc", watched!(strings::b64enc)),
     ("coalesce", strings::coalesce),
     ("default", strings::default),
     ("dict", strings::dict),
-    ("add", strings::add),
-    ("sub", strings::sub),
-    ("mul", strings::mul),
-    ("max", strings::max),
-    ("min", strings::min),
+    ("add", watched!(strings::add)),
+    ("sub", watched!(strings::sub)),
+    ("mul", watched!(strings::mul)),
+    ("max", watched!(strings::max)),
+    ("min", watched!(strings::min)),
     ("empty", strings::empty),
-    ("fail", strings::fail),
+    ("fail", watched!(strings::fail)),
     ("first", strings::first),
-    ("get", strings::get),
-    ("has", strings::has),
-    ("hasKey", strings::has_key),
-    ("hasPrefix", strings::has_prefix),
-    ("hasSuffix", strings::has_suffix),
-    ("int", strings::to_int),
-    ("int64", strings::to_int),
+    ("get", keyed!(strings::get)),
+    ("has", watched!(strings::has)),
+    ("hasKey", keyed!(strings::has_key)),
+    ("hasPrefix", watched!(strings::has_prefix)),
+    ("hasSuffix", watched!(strings::has_suffix)),
+    ("int", watched!(strings::to_int)),
+    ("int64", watched!(strings::to_int)),
     ("join", strings::join),
     ("keys", strings::keys),
     ("last", strings::last),
     ("list", strings::list),
-    ("lower", strings::lower),
+    ("lower", watched!(strings::lower)),
     ("nindent", strings::nindent),
     ("prepend", strings::prepend),
     ("quote", strings::quote),
-    ("replace", strings::replace),
-    ("splitList", strings::split_list),
+    ("replace", watched!(strings::replace)),
+    ("splitList", watched!(strings::split_list)),
     ("squote", strings::squote),
     ("ternary", strings::ternary),
     ("toString", strings::to_string),
     ("trim", strings::trim),
-    ("trimAll", strings::trim_all),
-    ("trimPrefix", strings::trim_prefix),
-    ("trimSuffix", strings::trim_suffix),
-    ("trunc", strings::trunc),
-    ("upper", strings::upper),
+    ("trimAll", trim_all),
+    ("trimPrefix", watched!(strings::trim_prefix)),
+    ("trimSuffix", watched!(strings::trim_suffix)),
+    ("trunc", trunc),
+    ("upper", watched!(strings::upper)),
+    // Go's own, but for the watch.
+    ("call", watched!(gtmpl_ng::funcs::call)),
+    ("eq", compared!("eq")),
+    ("ge", watched_builtin!("ge")),
+    ("gt", watched_builtin!("gt")),
+    ("html", watched!(gtmpl_ng::funcs::html)),
+    ("js", watched!(gtmpl_ng::funcs::js)),
+    ("le", watched_builtin!("le")),
+    ("len", watched!(gtmpl_ng::funcs::len)),
+    ("lt", watched_builtin!("lt")),
+    ("ne", compared!("ne")),
+    ("printf", printf),
+    ("slice", watched!(gtmpl_ng::funcs::slice)),
+    ("urlquery", watched!(gtmpl_ng::funcs::urlquery)),
 ];
+
+/// One of Go's functions.
+fn builtin(name: &str, args: &[Go]) -> Answer {
+    match gtmpl_ng::funcs::BUILTINS.iter().find(|(n, _)| *n == name) {
+        Some((_, f)) => f(args),
+        None => refuse(format!("{name} is not there")),
+    }
+}
+
+/// Names and label values are not longer than this, so that a longer cut leaves them whole.
+const WHOLE: i64 = 63;
+
+fn trunc(args: &[Go]) -> Answer {
+    if strings::number(arg(args, 0))? < WHOLE {
+        taint::looks_at(args);
+    }
+    strings::trunc(args)
+}
+
+fn trim_all(args: &[Go]) -> Answer {
+    // Letters and digits at their ends are what words have in common.
+    if text(arg(args, 0)).contains(|c: char| c.is_alphanumeric() || c == '/') {
+        taint::looks_at(args);
+    }
+    strings::trim_all(args)
+}
+
+fn printf(args: &[Go]) -> Answer {
+    let format = text(arg(args, 0));
+    let plain = |verb: &str| verb.starts_with(['s', 'v', 'd', 't']);
+    if !format.split('%').skip(1).all(plain) {
+        taint::looks_at(args);
+    }
+    taint::looks_at(&args[..args.len().min(1)]);
+    gtmpl_ng::funcs::printf(args)
+}
 
 pub(super) type Answer = Result<Go, FuncError>;
 
@@ -372,6 +463,7 @@ fn otel_resource_attributes(args: &[Go]) -> Answer {
     if !wanted {
         return Ok("".into());
     }
+    taint::looks_at(args);
     let (annotations, labels) = (arg(args, 1), arg(args, 2));
     let (namespace, containers) = (text(arg(args, 3)), items(arg(args, 4)));
     let own = |what: &str| {

@@ -70,7 +70,7 @@ pub(crate) fn settle(pod: &mut Value, reasons: &mut Vec<Reason>) {
     if holds(pod) {
         order::hold(pod);
     }
-    exclude_vault(pod, native, reasons);
+    exclude_vault(pod, true, reasons);
 }
 
 /// Whether the proxy's start holds the other containers back.
@@ -83,14 +83,15 @@ fn holds(pod: &Value) -> bool {
 
 /// Leaves Vault's address out of capture: in the arguments of the capture container, or in the
 /// annotation by which the CNI plugin learns it.
-pub(crate) fn exclude_vault(pod: &mut Value, native: bool, reasons: &mut Vec<Reason>) {
+pub(crate) fn exclude_vault(pod: &mut Value, asked_again: bool, reasons: &mut Vec<Reason>) {
     let all = containers(pod, "initContainers");
+    let native = find(all, container::PROXY).is_some();
     let cni = find(all, container::INIT).is_none();
     let mode = annotation(pod, keys::INTERCEPTION_MODE) == Some("NONE");
     if native || mode || (cni && find(all, container::VALIDATION).is_none()) {
         return;
     }
-    let Some(range) = vault::range(pod, cni, true, reasons) else { return };
+    let Some(range) = vault::range(pod, cni, asked_again, reasons) else { return };
     let listed = |list: &str| list.split(',').any(|r| r.trim() == range);
     let joined = |list: &str| match list {
         "" => range.clone(),

@@ -12,6 +12,7 @@ use sunup_api::{annotation as keys, container};
 use crate::build::{self, Way};
 use crate::decide::{Decision, Subject};
 use crate::error::{InjectError, SettingsError};
+use crate::guard;
 use crate::image;
 use crate::memo::Memo;
 use crate::merge;
@@ -66,6 +67,14 @@ pub struct Injection {
     /// What was chosen and why.
     pub reasons: Vec<Reason>,
 }
+
+/// Overlays that are built without templates.
+const BUILT: [(&str, fn(&mut build::Inputs<'_>) -> Value); 4] = [
+    ("sidecar", build::sidecar),
+    ("gateway", build::gateway),
+    ("grpc-agent", build::grpc::agent),
+    ("grpc-simple", build::grpc::simple),
+];
 
 /// What one injection hands from step to step.
 struct Plan<'a> {
@@ -139,6 +148,8 @@ impl Injector {
         self.post_process(&mut result, &template, &plan, context)?;
         if self.settings.options.proxy == ProxyKind::Sunup {
             unclaim_mtls(&mut result, &mut reasons);
+        } else if !self.settings.options.istio_compat {
+            guard::exclude_vault(&mut result, context.asked_again, &mut reasons);
         }
         Ok((result, reasons))
     }
@@ -308,8 +319,13 @@ impl Injector {
         plan: &Plan<'_>,
         reasons: &mut Vec<Reason>,
     ) -> Result<Value, InjectError> {
-        if self.settings.options.proxy == ProxyKind::Sunup && matches!(name, "sidecar" | "gateway")
-        {
+        let built = BUILT.iter().find(|(built, _)| {
+            // Templates of the mesh of the same name win where no proxy of ours takes part.
+            self.settings.options.proxy == ProxyKind::Sunup
+                && *built == name
+                && (matches!(name, "sidecar" | "gateway") || !self.templates.has(name))
+        });
+        if let Some((_, build)) = built {
             let mut inputs = build::Inputs {
                 settings: &self.settings,
                 pod: &plan.stripped,
@@ -323,17 +339,12 @@ impl Injector {
                 asked_again: plan.asked_again,
                 reasons,
             };
-            let sidecar = name == "sidecar";
-            return Ok(if sidecar {
-                build::sidecar(&mut inputs)
-            } else {
-                build::gateway(&mut inputs)
-            });
+            return Ok(build(&mut inputs));
         }
         if !self.templates.has(name) {
             let mut known: Vec<&str> = self.templates.names().collect();
             if self.settings.options.proxy == ProxyKind::Sunup {
-                known.extend(["sidecar", "gateway"]);
+                known.extend(BUILT.iter().map(|(name, _)| *name));
             }
             known.sort_unstable();
             known.dedup();

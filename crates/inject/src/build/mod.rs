@@ -5,6 +5,7 @@
 
 mod common;
 mod gateway;
+pub(crate) mod grpc;
 mod resources;
 mod sidecar;
 pub(crate) mod vault;

@@ -162,10 +162,10 @@ fn what_sunups_proxy_cannot_do_is_said() {
     let done = injected(&json!({}), NATIVE, true, &own);
     let warnings: Vec<_> = done.reasons.iter().filter(|r| r.level == Level::Warning).collect();
     assert_eq!(warnings.len(), 2);
-    let unknown = pod(json!({"inject.istio.io/templates": "grpc-agent"}));
+    let unknown = pod(json!({"inject.istio.io/templates": "no-such"}));
     let injector = crate::sunup("{}", "{}", NATIVE, false);
     let error = injector.inject(&unknown, &Context::default()).unwrap_err().to_string();
-    assert!(error.contains("grpc-agent") && error.contains("gateway, sidecar"), "{error}");
+    assert!(error.contains("no-such") && error.contains("gateway, grpc-agent"), "{error}");
 }
 
 #[test]

@@ -68,8 +68,11 @@ pub struct Injection {
     pub reasons: Vec<Reason>,
 }
 
+/// Builds an overlay.
+type Build = fn(&mut build::Inputs<'_>) -> Value;
+
 /// Overlays that are built without templates.
-const BUILT: [(&str, fn(&mut build::Inputs<'_>) -> Value); 4] = [
+const BUILT: [(&str, Build); 4] = [
     ("sidecar", build::sidecar),
     ("gateway", build::gateway),
     ("grpc-agent", build::grpc::agent),

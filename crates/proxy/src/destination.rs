@@ -182,17 +182,24 @@ pub(crate) fn tune<S: AsFd>(socket: &S) {
 
 /// A peer's side of a connection: plain, or within TLS that ends here.
 pub(crate) trait Peer: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Its end has to be said before the connection is closed.
+    const SAYS_ITS_END: bool;
+
     /// The socket underneath.
     fn tcp(&self) -> &TcpStream;
 }
 
 impl Peer for TcpStream {
+    const SAYS_ITS_END: bool = false;
+
     fn tcp(&self) -> &TcpStream {
         self
     }
 }
 
 impl Peer for tokio_rustls::server::TlsStream<TcpStream> {
+    const SAYS_ITS_END: bool = true;
+
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0
     }

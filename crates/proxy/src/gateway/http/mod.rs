@@ -174,7 +174,9 @@ impl<C: Peer> Session<'_, C> {
         match next {
             Next::Linger => Box::pin(self.linger()).await,
             Next::Reset => reset(self.client),
-            Next::Again | Next::Close => drop(self.client.shutdown().await),
+            Next::Again | Next::Close if C::SAYS_ITS_END => drop(self.client.shutdown().await),
+            // Closing says it.
+            Next::Again | Next::Close => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{PATIENCE, get, milliseconds, now, option, say, server};
 
 /// `--connect-env NAME` or `--connect HOST:PORT`, `--listen PORT`, `--retry MS` (otherwise it ends),
-/// `--start-after MS`, `--every MS` (goes on asking), `--timeout MS`, `--then-exit` (a job).
+/// `--wait-for HOST:PORT` (asks there first, until it answers), `--every MS` (goes on asking), `--timeout MS`, `--then-exit` (a job).
 pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
     let begun = Instant::now();
     let to = match (option(arguments, "connect-env"), option(arguments, "connect")) {
@@ -18,8 +18,10 @@ pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
     let retry = milliseconds(arguments, "retry")?;
     let timeout = milliseconds(arguments, "timeout")?.unwrap_or(PATIENCE);
     log("info", "starting");
-    if let Some(time) = milliseconds(arguments, "start-after")? {
-        std::thread::sleep(time);
+    if let Some(ready) = option(arguments, "wait-for") {
+        while get(ready, Duration::from_secs(1)).is_err() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
     loop {
         match get(&to, timeout) {

@@ -53,6 +53,15 @@ static META: Meta = Meta {
 /// The metadata server of the large clouds, a link-local address.
 const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
 
+/// Google's libraries (Go, Node, Java, Python) when they give up. That a library asks for
+/// credentials, or has them, is no trouble.
+const NO_IDENTITY: &[&str] = &[
+    "could not find default credentials",
+    "could not load the default credentials",
+    "default credentials were not found",
+    "defaultcredentialserror",
+];
+
 impl Rule for MetadataServerBeforeProxy {
     fn meta(&self) -> &'static Meta {
         &META
@@ -104,7 +113,7 @@ fn is_server(sorted: &Sorted<'_>) -> bool {
 fn without_credentials(case: &Case<'_>, log: &ContainerLog) -> Vec<Sample> {
     let said = proxy::lines(log, Sign::Metadata).filter(|s| {
         let lower = s.text.to_ascii_lowercase();
-        lower.contains("credentials")
+        NO_IDENTITY.iter().any(|words| lower.contains(words))
     });
     let inside =
         |s: &&Sample| s.at.is_some_and(|t| matches!(case.windows.locate(t), Place::Inside(_)));

@@ -9,6 +9,7 @@ mod injector;
 mod live;
 mod out;
 mod progress;
+mod redact;
 mod when;
 mod workload;
 

@@ -13,6 +13,7 @@ mod cli {
     pub(crate) mod kit;
     pub(crate) mod live;
     pub(crate) mod output;
+    pub(crate) mod redact;
     pub(crate) mod shells;
     pub(crate) mod usage;
     pub(crate) mod watch;

@@ -19,6 +19,7 @@ pub mod pages;
 mod proxy;
 mod quantity;
 mod ranges;
+pub mod redact;
 mod refusals;
 pub mod report;
 mod rule;

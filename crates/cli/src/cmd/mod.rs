@@ -17,6 +17,7 @@ mod man;
 #[cfg(target_os = "linux")]
 mod proxy;
 mod rbac;
+mod redact;
 #[cfg(target_os = "linux")]
 mod request;
 mod rules;
@@ -83,6 +84,7 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Proxy(proxy::Args),
     Rbac(rbac::Args),
+    Redact(redact::Args),
     #[cfg(target_os = "linux")]
     Request(request::Args),
     Rules(rules::Args),
@@ -110,6 +112,7 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         #[cfg(target_os = "linux")]
         Command::Proxy(args) => proxy::run(args, global),
         Command::Rbac(args) => rbac::run(args, global),
+        Command::Redact(args) => redact::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Request(args) => request::run(args, global),
         Command::Rules(args) => rules::run(args, global),

@@ -215,7 +215,11 @@ fn underline(excerpt: &Excerpt, label: Option<String>, room: usize) -> String {
 
 /// What the timeline calls this line, unless the line says the same.
 fn label(item: &EvidenceItem, finding: &Finding, text: &str) -> Option<String> {
-    let entry = finding.timeline.iter().find(|entry| entry.source == item.source)?;
+    // Several points may share a line that was pasted: the one of that time, or the only one.
+    let of_source = || finding.timeline.iter().filter(|entry| entry.source == item.source);
+    let only = || of_source().next().filter(|_| of_source().count() == 1);
+    let entry =
+        of_source().find(|entry| entry.at.is_some() && entry.at == item.at).or_else(only)?;
     let what = clean(&entry.what);
     (!text.contains(&what)).then_some(what)
 }

@@ -16,6 +16,8 @@ use super::{Look, Seen, first_fix, severity, subject, verdict};
 
 /// Findings told in full when not everything is asked for; the others have their headline.
 const FULL_MAX: usize = 10;
+/// Headlines listed at the top.
+const OVERVIEW_MAX: usize = 20;
 /// Pieces of evidence shown when not everything is asked for.
 const EVIDENCE_MAX: usize = 3;
 /// Lines of a diff shown when not everything is asked for.
@@ -28,6 +30,7 @@ const ASIDES_MAX: usize = 8;
 pub fn text(report: &Report, seen: &Seen, look: &Look) -> String {
     let mut page = Page { out: String::new(), look, seen, signs: signs(look.ascii) };
     let full = if look.verbose { usize::MAX } else { FULL_MAX };
+    page.overview(report);
     for (index, finding) in report.findings.iter().enumerate().take(full) {
         page.finding(report, index, finding);
     }
@@ -124,6 +127,23 @@ impl Page<'_> {
                 }
                 None => self.line(&format!("{:hang$}{part}", "")),
             }
+        }
+    }
+
+    /// Of several findings a line each comes first: what is read before anything is read closely.
+    fn overview(&mut self, report: &Report) {
+        let findings = &report.findings;
+        if findings.len() < 3 {
+            return;
+        }
+        let tally = self.tally(report);
+        self.line(&tally);
+        let shown = if self.look.verbose { findings.len() } else { OVERVIEW_MAX };
+        for finding in findings.iter().take(shown) {
+            self.line(&format!("  {}", headline(finding)));
+        }
+        if let Some(left_out) = findings.len().checked_sub(shown).filter(|&n| n > 0) {
+            self.line(&format!("  {}", more(left_out)));
         }
     }
 

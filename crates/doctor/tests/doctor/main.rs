@@ -5,5 +5,6 @@
 mod blind;
 mod judgement;
 mod pages;
+mod redact;
 mod rules;
 mod texts;

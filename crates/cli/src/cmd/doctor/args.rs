@@ -26,6 +26,7 @@ Examples:
   sunup doctor --live --context dev -A --save dump/     the same for all of it, kept for later
   sunup doctor --baseline known.json k8s/     only what known.json doesn't know
   sunup doctor --watch /var/log/pods          while it happens
+  sunup doctor --redact --format html dump/ > report.html    to be shared
 
 What is read is recognised by its content, never by its name: Cloud Logging exports (JSON array
 or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, CRI log files,
@@ -95,6 +96,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "fix", "watch"])]
     #[arg(help_heading = "Output")]
     pub(super) write_baseline: Option<PathBuf>,
+
+    /// Replace tokens, environment values, addresses and names by stand-ins, the same by the same, so
+    /// that the report can be shared; `sunup redact` does it to the evidence
+    #[arg(long, conflicts_with_all = ["fix", "watch"], help_heading = "Output")]
+    pub(super) redact: bool,
 
     /// Judge again whenever the files change, until Ctrl-C. A terminal shows the whole report anew,
     /// a pipe gets what is new, changed or gone

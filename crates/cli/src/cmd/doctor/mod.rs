@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use sunup_api::report::{EVERY_RULE, Report};
+use sunup_doctor::redact::{Addresses, Redactor};
 use sunup_doctor::report::{Look, Seen};
 use sunup_doctor::{Diagnosis, Story};
 use sunup_evidence::collect::Collector;
@@ -64,13 +65,13 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         }
     }
     notes.append(&mut examined.notes);
-    let report = &examined.diagnosis.report;
     // The exit code is settled before printing: a reader that leaves early does not change it.
     let fail_on = if args.write_baseline.is_some() { FailOn::Never } else { args.fail_on };
-    let code = exit_code(report, &examined.seen, fail_on);
+    let code = exit_code(&examined.diagnosis.report, &examined.seen, fail_on);
     if let Some(path) = &args.write_baseline {
-        baseline::write(path, &report.findings)?;
+        baseline::write(path, &examined.diagnosis.report.findings)?;
     }
+    examined.redact(&mut notes);
     match out::print(global, &render(&args, &examined)) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         printed => printed?,
@@ -78,7 +79,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     for note in notes {
         out::note(global, &note);
     }
-    if examined.seen.empty && report.findings.is_empty() {
+    if examined.seen.empty && examined.diagnosis.report.findings.is_empty() {
         bail!(seen::nothing(&args));
     }
     Ok(ExitCode::from(code))
@@ -101,9 +102,22 @@ struct Examined {
     stories: Vec<Story>,
     /// Said after the report, on standard error.
     notes: Vec<String>,
+    /// Takes out what is nobody else's business, where that was asked for.
+    redactor: Option<Redactor>,
 }
 
 impl Examined {
+    /// After all that goes by names, and before any format.
+    fn redact(&mut self, notes: &mut [String]) {
+        let Some(redactor) = &mut self.redactor else { return };
+        self.diagnosis.report = redactor.report(&self.diagnosis.report);
+        redactor.stories(&mut self.stories);
+        redactor.seen(&mut self.seen);
+        for note in notes {
+            *note = redactor.text(note);
+        }
+    }
+
     /// Keeps the findings that are marked; what names findings by their place is kept in step.
     fn keep(&mut self, keep: &[bool]) {
         let kept: Vec<usize> = (0..keep.len()).filter(|&i| keep[i]).collect();
@@ -159,7 +173,9 @@ fn examine(args: &Args, live: Option<&live::Live>) -> anyhow::Result<Examined> {
         Format::Html => sunup_doctor::stories(&snapshot),
         _ => Vec::new(),
     };
-    Ok(Examined { diagnosis, seen, stories, notes })
+    let named = Addresses::Named;
+    let redactor = args.redact.then(|| Redactor::new(&snapshot, &[], named));
+    Ok(Examined { diagnosis, seen, stories, notes, redactor })
 }
 
 fn inputs(args: &Args) -> Vec<Input> {

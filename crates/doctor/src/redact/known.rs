@@ -1,0 +1,356 @@
+//! What an input says of names and values: the words to replace, and those that everybody knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sunup_api::container;
+use sunup_evidence::object::{Container, Meta, PodSpec};
+use sunup_evidence::refused::Host;
+use sunup_evidence::shape::is_mesh_container;
+use sunup_evidence::snapshot::{PodFacts, Snapshot};
+use sunup_evidence::subject;
+
+use super::{Addresses, Class};
+
+/// A text to replace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) text: String,
+    pub(super) class: Class,
+}
+
+/// Names that Kubernetes, Istio and their usual company give; they tell nothing of anybody.
+const PUBLIC: [&str; 48] = [
+    "app",
+    "main",
+    "web",
+    "api",
+    "server",
+    "worker",
+    "proxy",
+    "job",
+    "init",
+    "sidecar",
+    "unknown",
+    "default",
+    "localhost",
+    "kubernetes",
+    "kube-system",
+    "kube-public",
+    "kube-node-lease",
+    "kube-dns",
+    "coredns",
+    "istio-system",
+    "istio-ingress",
+    "istio-egress",
+    "istio-cni",
+    "istiod",
+    "istio-ingressgateway",
+    "istio-egressgateway",
+    "istio-cni-node",
+    "ztunnel",
+    "asm-system",
+    "istio-proxy",
+    "istio-init",
+    "istio-validation",
+    "vault-agent",
+    "vault-agent-init",
+    "cloud-sql-proxy",
+    "enable-core-dump",
+    "pilot-agent",
+    "discovery",
+    "sunup",
+    "envoy",
+    "cluster",
+    "metadata",
+    "metadata.google.internal",
+    "cluster.local",
+    "kubernetes.default.svc",
+    "gcr.io",
+    "docker.io",
+    "registry.k8s.io",
+];
+
+/// Domains whose names are everybody's.
+const PUBLIC_DOMAINS: [&str; 6] = [
+    ".istio.io",
+    ".k8s.io",
+    ".kubernetes.io",
+    ".istio-system.svc",
+    ".kube-system.svc",
+    ".sunup.dev",
+];
+
+/// Words of sentences, which a name may happen to be.
+const COMMON: [&str; 74] = [
+    "pod",
+    "pods",
+    "node",
+    "error",
+    "warn",
+    "warning",
+    "info",
+    "debug",
+    "connection",
+    "connect",
+    "connecting",
+    "connected",
+    "ready",
+    "readiness",
+    "liveness",
+    "startup",
+    "probe",
+    "before",
+    "after",
+    "was",
+    "and",
+    "the",
+    "not",
+    "its",
+    "from",
+    "with",
+    "for",
+    "gateway",
+    "service",
+    "services",
+    "container",
+    "host",
+    "port",
+    "address",
+    "failed",
+    "failure",
+    "refused",
+    "name",
+    "namespace",
+    "kind",
+    "image",
+    "status",
+    "started",
+    "start",
+    "created",
+    "log",
+    "logs",
+    "events",
+    "event",
+    "http",
+    "https",
+    "tcp",
+    "udp",
+    "dns",
+    "tls",
+    "get",
+    "post",
+    "true",
+    "false",
+    "test",
+    "spec",
+    "metadata",
+    "labels",
+    "items",
+    "template",
+    "selector",
+    "ports",
+    "port",
+    "env",
+    "value",
+    "data",
+    "type",
+    "reason",
+    "message",
+];
+
+/// Whether a name tells nothing of anybody.
+pub(super) fn is_public(name: &str) -> bool {
+    PUBLIC.contains(&name)
+        || PUBLIC_DOMAINS.iter().any(|domain| name.ends_with(domain) || domain[1..] == *name)
+        || name.starts_with("istiod.istio-system")
+}
+
+/// Names of several words that everybody knows: a name of somebody's may be a part of one.
+pub(super) fn public_phrases() -> impl Iterator<Item = &'static str> {
+    PUBLIC.into_iter().filter(|name| name.contains(['-', '.']))
+}
+
+/// Whether a name is a word that sentences have: in them it can't be told from the word.
+pub(super) fn is_common(name: &str) -> bool {
+    name.len() < 3
+        || COMMON.contains(&name)
+        || sunup_evidence::line::literals()
+            .iter()
+            .any(|phrase| phrase.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| w == name))
+}
+
+/// Everything that a snapshot names, each text once.
+pub(super) fn of(snapshot: &Snapshot, more: &[String], addresses: Addresses) -> Vec<Known> {
+    let mut words = Words { all: BTreeMap::new(), addresses };
+    for facts in &snapshot.pods {
+        words.pod(facts, snapshot);
+    }
+    for (workload, _) in &snapshot.workloads {
+        words.meta(Class::Workload, &workload.metadata);
+        words.spec(&workload.template.spec);
+    }
+    for (service, _) in &snapshot.services {
+        words.meta(Class::Service, &service.metadata);
+        if let Some(host) = &service.spec.external_name {
+            words.add(Class::Host, host);
+        }
+    }
+    for (gateway, _) in &snapshot.gateways {
+        words.meta(Class::Object, &gateway.metadata);
+    }
+    for (name, _) in &snapshot.nodes {
+        words.add(Class::Node, name);
+    }
+    for namespace in &snapshot.namespaces {
+        words.add(Class::Namespace, &namespace.name);
+    }
+    for (meta, _) in &snapshot.config_maps {
+        words.meta(Class::Object, meta);
+    }
+    for run in &snapshot.events {
+        if let Some(namespace) = &run.event.namespace {
+            words.add(Class::Namespace, namespace);
+        }
+        if let Some(name) = &run.event.name {
+            words.add(Class::Object, name);
+        }
+    }
+    let manifests = snapshot.workloads.iter().map(|(_, manifest)| manifest);
+    let texts: BTreeMap<_, _> = manifests
+        .filter_map(|manifest| Some((&manifest.place.file, manifest.text.as_ref()?)))
+        .filter(|(_, text)| text.contains("Secret"))
+        .collect();
+    for value in texts.values().flat_map(|text| secret_values(text)).chain(more.iter().cloned()) {
+        words.value(Class::Token, &value);
+    }
+    words.all.into_iter().map(|(text, class)| Known { text, class }).collect()
+}
+
+/// What Secrets in a YAML or JSON text hold: values that nothing else says are secret.
+#[must_use]
+pub fn secret_values(text: &str) -> Vec<String> {
+    let stream = sunup_yaml::read_values(text, &sunup_yaml::Limits::default());
+    let mut values = Vec::new();
+    for document in &stream.documents {
+        let items = document.value.get("items").and_then(Value::as_array);
+        let items = items.map_or(std::slice::from_ref(&document.value), Vec::as_slice);
+        for item in items.iter().filter(|item| item.get("kind") == Some(&"Secret".into())) {
+            let maps =
+                ["data", "stringData"].into_iter().filter_map(|key| item.get(key)?.as_object());
+            values.extend(
+                maps.flat_map(|map| map.values()).filter_map(Value::as_str).map(str::to_owned),
+            );
+        }
+    }
+    values
+}
+
+struct Words {
+    all: BTreeMap<String, Class>,
+    addresses: Addresses,
+}
+
+impl Words {
+    /// A name, unless everybody knows it. The first class that a text has, it keeps.
+    fn add(&mut self, class: Class, name: &str) {
+        if !name.is_empty() && !is_public(name) && !is_common(name) {
+            self.all.entry(name.to_owned()).or_insert(class);
+        }
+    }
+
+    fn meta(&mut self, class: Class, meta: &Meta) {
+        if let Some(namespace) = &meta.namespace {
+            self.add(Class::Namespace, namespace);
+        }
+        self.add(class, &meta.name);
+        for owner in &meta.owner_references {
+            self.add(Class::Object, &owner.name);
+        }
+    }
+
+    fn pod(&mut self, facts: &PodFacts, snapshot: &Snapshot) {
+        let of = subject::of(facts, snapshot);
+        if let Some(namespace) = &of.namespace {
+            self.add(Class::Namespace, namespace);
+        }
+        let stem = of.name.as_str();
+        if let Some(name) = &facts.name {
+            // A pod's name is its owner's with a suffix that says nothing: it stays readable.
+            let made = name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('-'));
+            self.add(
+                if made { Class::Workload } else { Class::Pod },
+                if made { stem } else { name },
+            );
+        }
+        self.add(Class::Workload, stem);
+        if let Some((_, name)) = &facts.controller {
+            self.add(Class::Workload, name);
+        }
+        if let Some(pod) = facts.object() {
+            self.spec(&pod.spec);
+        }
+        for (container, log) in &facts.logs {
+            self.container(container);
+            for destination in log.refusals.iter().flat_map(|burst| &burst.destinations) {
+                if let Host::Name(name) = &destination.host
+                    && !name.contains('.')
+                {
+                    self.add(Class::Host, name);
+                }
+            }
+        }
+    }
+
+    fn container(&mut self, name: &str) {
+        if !is_mesh_container(name) && name != container::VAULT_AGENT_INIT {
+            self.add(Class::Container, name);
+        }
+    }
+
+    fn spec(&mut self, spec: &PodSpec) {
+        for container in spec.init_containers.iter().chain(&spec.containers) {
+            self.container(&container.name);
+            if !is_mesh_container(&container.name) {
+                self.environment(container);
+            }
+        }
+        if let Some(node) = &spec.node_name {
+            self.add(Class::Node, node);
+        }
+        if let Some(account) = &spec.service_account_name {
+            self.add(Class::Object, account);
+        }
+    }
+
+    fn environment(&mut self, container: &Container) {
+        for value in container.env.iter().filter_map(|env| env.value.as_deref()) {
+            // What rules read of it is where it leads; that part is replaced by its own form.
+            let leads = value.contains("://") || value.parse::<std::net::IpAddr>().is_ok();
+            if !(leads && self.addresses == Addresses::Mapped) {
+                self.value(Class::Env, value);
+            }
+        }
+    }
+
+    /// A value, as it is and as JSON writes it; of several lines, each.
+    fn value(&mut self, class: Class, value: &str) {
+        let mut forms: BTreeSet<String> = BTreeSet::new();
+        for line in value.lines().chain([value]) {
+            let line = line.trim();
+            let escaped = serde_json::to_string(line).unwrap_or_default();
+            let inner = escaped.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+            forms.extend(inner.map(str::to_owned));
+            forms.insert(line.to_owned());
+        }
+        for form in forms {
+            let plain = form.len() < 3
+                || form.parse::<f64>().is_ok()
+                || matches!(form.as_str(), "true" | "false" | "null" | "yes" | "no")
+                || form.starts_with("$(");
+            if !plain && !is_public(&form) && !is_common(&form) {
+                self.all.entry(form).or_insert(class);
+            }
+        }
+    }
+}

@@ -83,6 +83,8 @@ enum Place {
     Leaf(Kind),
     /// Left out, with its key.
     Skip,
+    /// Within what is left out.
+    Skipped,
 }
 
 impl<'a> Shape<'a> {
@@ -206,7 +208,7 @@ impl<'a> Scan<'a> {
             Place::EnvList => Place::Env,
             Place::Ports => Place::Port,
             Place::Volumes => Place::Volume,
-            Place::OpaqueTree => Place::OpaqueTree,
+            Place::OpaqueTree | Place::Skipped => place,
             _ => Place::Fixed,
         };
         self.at += 1;
@@ -257,7 +259,7 @@ impl<'a> Scan<'a> {
                 return None;
             }
             let key = self.string()?;
-            if key.contains('\\') {
+            if key.contains('\\') && place != Place::Skipped {
                 return None;
             }
             self.space();
@@ -268,7 +270,7 @@ impl<'a> Scan<'a> {
             let inner = self.below(place, key);
             if inner == Place::Skip {
                 let before = (self.shape.text.len(), self.shape.holes.len());
-                self.value(Place::Fixed, depth + 1)?;
+                self.value(Place::Skipped, depth + 1)?;
                 self.shape.text.truncate(before.0);
                 self.shape.holes.truncate(before.1);
             } else {
@@ -301,6 +303,7 @@ impl<'a> Scan<'a> {
     fn below(&self, place: Place, key: &str) -> Place {
         use Place::{Fixed, Leaf, OpaqueTree};
         match (place, key) {
+            (Place::Skipped, _) => Place::Skipped,
             (Place::Root, "metadata") => Place::Metadata,
             (Place::Root, "spec") => Place::Spec,
             (Place::Metadata, "labels") if self.fixed_labels => Fixed,

@@ -58,7 +58,8 @@ fn pod(app: &str, port: u32, more: Value) -> Value {
             "annotations": {"prometheus.io/port": port.to_string(), "note": app},
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet",
                 "name": format!("{app}-5d4f"), "uid": app, "controller": true}],
-            "managedFields": [{"manager": app, "time": "now"}],
+            "managedFields": [{"manager": app, "time": "now",
+                "fieldsV1": {"f:containers": {"k:{\"name\":\"app\"}": {"f:image": {}}}}}],
         },
         "spec": {
             "serviceAccountName": "default",

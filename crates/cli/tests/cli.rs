@@ -12,6 +12,7 @@ mod cli {
     pub(crate) mod formats;
     pub(crate) mod kit;
     pub(crate) mod live;
+    pub(crate) mod mending;
     pub(crate) mod output;
     pub(crate) mod redact;
     pub(crate) mod shells;

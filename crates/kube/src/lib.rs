@@ -4,6 +4,7 @@
 //! is kept in a cluster. What is asked of the API server is listed once, in [`need`]: the collector
 //! runs on that list and the roles are printed from it. Reads no environment and prints nothing.
 
+pub mod change;
 pub mod client;
 pub mod collect;
 pub mod front;
@@ -12,6 +13,7 @@ pub mod mesh;
 pub mod need;
 pub mod rbac;
 mod request;
+pub mod watch;
 pub mod webhook_config;
 
 pub use client::{Cluster, ConnectError, Named, Wanted, connect};

@@ -144,6 +144,15 @@ impl Ask {
     pub(crate) fn get(path: String) -> Ask {
         Ask { method: http::Method::GET, path, content: None, body: Vec::new() }
     }
+
+    pub(crate) fn send(
+        method: http::Method,
+        path: String,
+        content: &'static str,
+        body: Vec<u8>,
+    ) -> Ask {
+        Ask { method, path, content: Some(content), body }
+    }
 }
 
 /// How far a request may go.

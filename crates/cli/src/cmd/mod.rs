@@ -9,6 +9,7 @@ mod completions;
 #[cfg(target_os = "linux")]
 mod demo;
 mod doctor;
+mod fix;
 mod inject;
 #[cfg(target_os = "linux")]
 pub(crate) mod lab;
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Demo(demo::Args),
     Doctor(Box<doctor::Args>),
+    Fix(fix::Args),
     Inject(inject::Args),
     #[cfg(target_os = "linux")]
     Lab(lab::Args),
@@ -104,6 +106,7 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         #[cfg(target_os = "linux")]
         Command::Demo(args) => demo::run(args, global),
         Command::Doctor(args) => doctor::run(*args, global),
+        Command::Fix(args) => fix::run(args, global),
         Command::Inject(args) => inject::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(args, global),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::{Request, Response, StatusCode};
@@ -18,10 +18,15 @@ use sunup_kube::{Wanted, connect};
 #[derive(Default)]
 pub(crate) struct Logs {
     pub(crate) texts: Mutex<BTreeMap<String, String>>,
+    /// Whether changes are forbidden.
+    pub(crate) refuse: AtomicBool,
 }
 
 impl Desk for Logs {
     async fn reply(&self, head: &http::request::Parts) -> Reply {
+        if head.method == http::Method::PATCH && self.refuse.load(Ordering::Relaxed) {
+            return Reply::Answer(status(StatusCode::FORBIDDEN, "Forbidden", "you may not patch"));
+        }
         let Some(pod) = head.uri.path().strip_suffix("/log") else { return Reply::Pass };
         let pod = pod.rsplit('/').next().unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
@@ -126,6 +131,19 @@ impl Cluster {
             self.send("PATCH", &format!("{path}/{name}/status"), &json!({"status": status}));
         }
         made
+    }
+
+    /// Applies an object in the namespace, as this manager.
+    pub(crate) fn apply(&self, plural: &str, object: &Value, manager: &str) {
+        let version = object["apiVersion"].as_str().expect("a version");
+        let name = object["metadata"]["name"].as_str().expect("a name");
+        let path = format!("/apis/{version}/namespaces/{}/{plural}/{name}", self.namespace);
+        let request = Request::patch(format!("{path}?fieldManager={manager}"))
+            .header("content-type", "application/apply-patch+yaml")
+            .body(object.to_string().into_bytes())
+            .expect("a request");
+        let answer = self.runtime.block_on(self.client.request::<Value>(request));
+        answer.unwrap_or_else(|why| panic!("{path}: {why}"));
     }
 
     pub(crate) fn log(&self, pod: &str, container: &str, text: String) {

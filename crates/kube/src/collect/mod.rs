@@ -25,6 +25,7 @@ use crate::request::{Ask, Bounds, Trouble, ask};
 
 use logs::Logs;
 use target::Target;
+pub(crate) use target::selector;
 
 /// What to collect.
 #[derive(Debug, Clone)]

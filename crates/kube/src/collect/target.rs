@@ -110,7 +110,7 @@ impl Target {
 }
 
 /// A label selector as a query writes it; a ReplicationController's is the labels themselves.
-fn selector(selector: &Value) -> Option<String> {
+pub(crate) fn selector(selector: &Value) -> Option<String> {
     let map = selector.as_object()?;
     let structured = map.contains_key("matchLabels") || map.contains_key("matchExpressions");
     let labels =

@@ -168,17 +168,20 @@ async fn client(
         i += step;
         let began = Instant::now();
         tls.write_all(&request).await.map_err(|e| text(&e))?;
-        let patched = answer(&mut tls, &mut buffer).await?;
+        let unpatched = answer(&mut tls, &mut buffer).await?;
         times.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
-        if !patched {
-            return Err("an answer without a patch".to_owned());
+        if let Some(answer) = unpatched {
+            return Err(format!("review {}: {answer}", i - step));
         }
     }
     Ok(times)
 }
 
-/// Reads one answer; whether it carries a patch.
-async fn answer(tls: &mut TlsStream<TcpStream>, buffer: &mut [u8]) -> Result<bool, String> {
+/// Reads one answer; gives it back where it carries no patch.
+async fn answer(
+    tls: &mut TlsStream<TcpStream>,
+    buffer: &mut [u8],
+) -> Result<Option<String>, String> {
     let mut got = 0;
     loop {
         let n = tls.read(&mut buffer[got..]).await.map_err(|e| e.to_string())?;
@@ -197,7 +200,8 @@ async fn answer(tls: &mut TlsStream<TcpStream>, buffer: &mut [u8]) -> Result<boo
         let length = length.ok_or("no content-length")?;
         if got >= end + 4 + length {
             let body = &seen[end + 4..end + 4 + length];
-            return Ok(body.windows(12).take(400).any(|w| w == b"\"patchType\":"));
+            let patched = body.windows(12).take(400).any(|w| w == b"\"patchType\":");
+            return Ok((!patched).then(|| String::from_utf8_lossy(body).into_owned()));
         }
     }
 }
@@ -207,7 +211,7 @@ fn request(i: usize) -> Vec<u8> {
     let app = format!("web-{i}");
     let owner = format!("{app}-5d4f8c7b9");
     let namespace = format!("team-{}", i % 40);
-    let port = 1024 + i % 50_000;
+    let port = 20_000 + i % 40_000;
     let token = format!("kube-api-access-{:05x}", i % 0xfffff);
     let body = format!(
         r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"705ab4f5-6393-11e8-b7cc-{i:012}","kind":{{"group":"","version":"v1","kind":"Pod"}},"resource":{{"group":"","version":"v1","resource":"pods"}},"requestKind":{{"group":"","version":"v1","kind":"Pod"}},"requestResource":{{"group":"","version":"v1","resource":"pods"}},"namespace":"{namespace}","operation":"CREATE","userInfo":{{"username":"system:serviceaccount:kube-system:replicaset-controller","uid":"ba90e4a9-2a70-4bd5-9fbd-1f9b2f7d1e51","groups":["system:serviceaccounts","system:serviceaccounts:kube-system","system:authenticated"]}},"object":{{"kind":"Pod","apiVersion":"v1","metadata":{{"generateName":"{owner}-","namespace":"{namespace}","creationTimestamp":null,"labels":{{"app":"{app}","pod-template-hash":"5d4f8c7b9","version":"v{}"}},"annotations":{{"prometheus.io/port":"{port}","prometheus.io/scrape":"true"}},"ownerReferences":[{{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"{owner}","uid":"c54a6a3c-0c6b-4d2c-9a58-{i:012}","controller":true,"blockOwnerDeletion":true}}],"managedFields":[{{"manager":"kube-controller-manager","operation":"Update","apiVersion":"v1","time":"2026-11-28T04:{:02}:{:02}Z","fieldsType":"FieldsV1","fieldsV1":{{"f:metadata":{{"f:generateName":{{}},"f:labels":{{".":{{}},"f:app":{{}},"f:pod-template-hash":{{}}}},"f:ownerReferences":{{".":{{}}}}}},"f:spec":{{"f:containers":{{"k:{{\"name\":\"web\"}}":{{".":{{}},"f:image":{{}},"f:name":{{}}}}}},"f:dnsPolicy":{{}},"f:restartPolicy":{{}}}}}}}}]}},"spec":{{"volumes":[{{"name":"{token}","projected":{{"sources":[{{"serviceAccountToken":{{"expirationSeconds":3607,"path":"token"}}}},{{"configMap":{{"name":"kube-root-ca.crt","items":[{{"key":"ca.crt","path":"ca.crt"}}]}}}},{{"downwardAPI":{{"items":[{{"path":"namespace","fieldRef":{{"apiVersion":"v1","fieldPath":"metadata.namespace"}}}}]}}}}],"defaultMode":420}}}}],"containers":[{{"name":"web","image":"registry.example/web:{i}","ports":[{{"name":"http","containerPort":{port},"protocol":"TCP"}}],"env":[{{"name":"A","value":"1"}},{{"name":"B","value":"{i}"}}],"resources":{{"requests":{{"cpu":"100m"}}}},"volumeMounts":[{{"name":"{token}","readOnly":true,"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"}}],"livenessProbe":{{"tcpSocket":{{"port":{port}}},"timeoutSeconds":1,"periodSeconds":10,"successThreshold":1,"failureThreshold":3}},"readinessProbe":{{"httpGet":{{"path":"/ready","port":"http","scheme":"HTTP"}},"timeoutSeconds":1,"periodSeconds":10,"successThreshold":1,"failureThreshold":3}},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File","imagePullPolicy":"IfNotPresent"}}],"restartPolicy":"Always","terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst","serviceAccountName":"sa-{}","serviceAccount":"sa-{}","securityContext":{{}},"schedulerName":"default-scheduler","tolerations":[{{"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}},{{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}}],"priority":0,"enableServiceLinks":true,"preemptionPolicy":"PreemptLowerPriority"}},"status":{{}}}},"oldObject":null,"dryRun":false,"options":{{"kind":"CreateOptions","apiVersion":"meta.k8s.io/v1"}}}}}}"#,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, ListParams, PostParams};
 use serde_json::{Value, json};
 
@@ -154,12 +153,6 @@ fn replicas_come_and_go_while_pods_are_created_and_none_is_missed() {
         let name = configurations[0]["metadata"]["name"].as_str().unwrap().to_owned();
         // The second replica reads the first one's authority: API servers trust both alike.
         let mut second = start_in(&cluster, &home, &name, 0, &[&revision]).await;
-        let service = json!({"apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "hook"},
-            "spec": {"ports": [{"name": "https", "port": 443}]}});
-        let services: Api<Service> = Api::namespaced(cluster.client.clone(), &home);
-        let service = serde_json::from_value(service).unwrap();
-        services.create(&PostParams::default(), &service).await.unwrap();
         let mut made = 0;
         for round in 0..4 {
             let (old, new) =
@@ -206,7 +199,7 @@ async fn point(cluster: &Cluster, name: &str, port: u16) {
 fn while_nobody_answers_the_failure_policy_decides() {
     let test = "while_nobody_answers_the_failure_policy_decides";
     with_cluster(test, async |cluster| {
-        // A port that nobody listens on, held so that nobody else gets it.
+        // A port that was free a moment ago: nobody listens on it.
         let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = held.local_addr().unwrap().port();
         drop(held);
@@ -247,8 +240,7 @@ fn the_final_pod_is_warned_about_and_refused_only_where_the_namespace_says_so() 
     with_cluster(test, async |cluster| {
         let (server, configurations, _, _) = installed(&cluster, &[]).await;
         let revision = format!("r-{}", cluster.id);
-        // Injected by somebody else before, and out of order; the label keeps the injector away
-        // and the checks, which know no such pod, see only what asks for them.
+        // In the node's network, so that no injector mends it.
         let strict = cluster
             .namespace("strict", json!({ISTIO_REV: revision, "sunup.dev/admission": "deny"}))
             .await;

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use sunup_evidence::collect::Collector;
 use sunup_intake::{Input, Options, Summary};
 use sunup_kube::collect::{Collected, Piece, Question, collect};
@@ -102,9 +102,7 @@ fn kept(
     let next = move || pieces.blocking_recv().map(|Piece { name, bytes }| (name, bytes));
     let all = std::iter::from_fn(next);
     let Some(folder) = folder else { return Ok(Box::new(all)) };
-    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{} is not empty: evidence of two runs would be mixed", folder.display());
-    }
+    crate::redact::ensure_new(folder)?;
     private(folder).with_context(|| format!("could not make {}", folder.display()))?;
     let (folder, unsaved) = (folder.to_owned(), Arc::clone(unsaved));
     Ok(Box::new(all.inspect(move |(name, bytes)| {

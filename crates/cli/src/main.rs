@@ -15,16 +15,32 @@ mod workload;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     if let Some((global, outcome)) = cmd::capture::shortcut().or_else(cmd::lab::shortcut) {
         return finish(outcome, &global);
     }
-    let cli = cmd::Cli::parse();
+    let cli = cmd::Cli::from_arg_matches(&called().get_matches());
+    let cli = cli.unwrap_or_else(|error| error.exit());
     let global = cli.global;
     finish(cmd::run(cli.command, &global), &global)
+}
+
+/// The command by the name it was called by: as `kubectl-sunup` on the PATH it is kubectl's plugin,
+/// and its help says what to type then.
+///
+/// # Sources
+/// Kubernetes documentation, "Extend kubectl with plugins".
+fn called() -> clap::Command {
+    let command = cmd::Cli::command();
+    let name = std::env::args_os().next();
+    let plugin = name.as_deref().and_then(|name| std::path::Path::new(name).file_stem());
+    if plugin.is_some_and(|name| name == "kubectl-sunup") {
+        return command.bin_name("kubectl sunup");
+    }
+    command
 }
 
 fn finish(outcome: anyhow::Result<ExitCode>, global: &cmd::Global) -> ExitCode {

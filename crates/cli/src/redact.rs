@@ -20,8 +20,7 @@ const PACKED: [&[u8]; 3] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"];
 /// Writes a redacted copy of `from`, a folder or a file, into the folder `to`; how many files.
 pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<usize> {
     let shown = to.display();
-    let full = fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some());
-    ensure!(!full, "{shown}: is not empty; name a new folder");
+    ensure_new(to)?;
     let files = files(from)?;
     ensure!(!files.is_empty(), "{}: there is no file in it", from.display());
     for (path, _) in &files {
@@ -42,6 +41,13 @@ pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<usize> {
             .with_context(|| format!("{}: can't be redacted", path.display()))?;
     }
     Ok(files.len())
+}
+
+/// Fails where a folder has something in it: evidence of two runs would be mixed.
+pub(crate) fn ensure_new(folder: &Path) -> anyhow::Result<()> {
+    let full = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    ensure!(!full, "{} is not empty: evidence of two runs would be mixed", folder.display());
+    Ok(())
 }
 
 fn redactor(from: &Path, files: &[(PathBuf, PathBuf)]) -> anyhow::Result<Redactor> {

@@ -80,6 +80,37 @@ fn a_live_report_and_one_of_what_was_kept_are_the_same() {
 }
 
 #[test]
+fn what_is_kept_to_be_shared_is_redacted_and_says_the_same() {
+    let Some(cluster) = Cluster::new("what_is_kept_to_be_shared_is_redacted_and_says_the_same")
+    else {
+        return;
+    };
+    let pod = incident(&cluster, "app-before-proxy");
+    let live = cluster.run(&["doctor", "--live", "--redact", "--save", "kept"]);
+    assert_eq!(live.code, 1, "{}", live.err);
+    let mut files = vec![cluster.folder.path().join("kept")];
+    let mut read = 0;
+    while let Some(path) = files.pop() {
+        assert!(!path.to_string_lossy().contains(&pod), "{path:?} names the pod");
+        if path.is_dir() {
+            files.extend(fs::read_dir(path).expect("a folder").flatten().map(|entry| entry.path()));
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("readable");
+        assert!(!text.contains(&pod), "{path:?} names the pod");
+        read += 1;
+    }
+    assert!(read > 3, "{read} files were kept");
+    let kept = kit::run(cluster.folder.path(), &["doctor", "kept", "--format", "json"]);
+    let report: Value = serde_json::from_str(&kept.out).expect("JSON");
+    let finding = &report["findings"][0];
+    assert_eq!(
+        (&finding["rule"], &finding["verdict"]),
+        (&json!("app-before-proxy"), &json!("confirmed"))
+    );
+}
+
+#[test]
 fn one_workload_or_some_labels_are_asked_for_alone() {
     let Some(cluster) = Cluster::new("one_workload_or_some_labels_are_asked_for_alone") else {
         return;

@@ -58,3 +58,16 @@ fn every_command_has_a_manual_page() {
         assert!(page(&format!("sunup-{name}.1")).is_ok(), "{name} has none");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn as_a_plugin_of_kubectl_it_says_what_to_type() {
+    let dir = folder(&[]);
+    let plugin = dir.path().join("kubectl-sunup");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sunup"), &plugin).expect("linked");
+    let help = Command::new(&plugin).args(["doctor", "--help"]).output().expect("it starts");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains("Usage: kubectl sunup doctor "), "{help}");
+    let alone = run(dir.path(), &["doctor", "--help"]).out;
+    assert!(alone.contains("Usage: sunup doctor "), "{alone}");
+}

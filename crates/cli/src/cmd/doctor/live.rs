@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use sunup_evidence::collect::Collector;
 use sunup_intake::{Options, Summary};
 use sunup_kube::Cluster;
@@ -39,7 +39,7 @@ pub(crate) struct LiveArgs {
     istio_namespace: String,
 
     /// Keep what was collected in this folder, in files such as kubectl writes: `sunup doctor DIR`
-    /// then gives the same report
+    /// then gives the same report. With --redact, what is kept is redacted too
     #[arg(long, value_name = "DIR", requires = "live")]
     save: Option<PathBuf>,
 
@@ -57,6 +57,7 @@ pub(super) struct Live {
     cluster: Cluster,
     question: Question,
     save: Option<PathBuf>,
+    redact: bool,
 }
 
 impl LiveArgs {
@@ -66,6 +67,9 @@ impl LiveArgs {
             return Ok(None);
         }
         let workload = args.scope().workload;
+        if let Some(folder) = &self.save {
+            crate::redact::ensure_new(folder)?;
+        }
         ensure!(
             !(self.all_namespaces && workload.is_some()),
             "-w names a workload of one namespace: give it with -n instead of -A"
@@ -88,7 +92,7 @@ impl LiveArgs {
         if let Some(seconds) = self.query_timeout {
             question.within = Duration::from_secs(seconds.get());
         }
-        Ok(Some(Live { runtime, cluster, question, save: self.save.clone() }))
+        Ok(Some(Live { runtime, cluster, question, save: self.save.clone(), redact: args.redact }))
     }
 }
 
@@ -102,8 +106,18 @@ impl Live {
     ) -> anyhow::Result<(Summary, Vec<String>)> {
         let place = (&self.runtime, &self.cluster);
         let inputs = if args.paths.is_empty() { Vec::new() } else { super::inputs(args) };
+        // What is to be redacted is known only when all is there: until then it lies in a folder
+        // that nobody else can look into.
+        let plain = match &self.save {
+            Some(_) if self.redact => Some(tempfile::tempdir().context("no temporary folder")?),
+            _ => None,
+        };
+        let save = plain.as_ref().map(|folder| folder.path()).or(self.save.as_deref());
         let (summary, collected) =
-            live::read(place, &self.question, self.save.as_deref(), inputs, options, collector)?;
+            live::read(place, &self.question, save, inputs, options, collector)?;
+        if let (Some(plain), Some(folder)) = (&plain, &self.save) {
+            crate::redact::copy(plain.path(), folder)?;
+        }
         Ok((summary, self.notes(&collected)))
     }
 

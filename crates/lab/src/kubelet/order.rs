@@ -141,7 +141,7 @@ pub(crate) struct BackOff {
     pub(crate) delay: Duration,
 }
 
-/// The delays of [`BackOff`]: shorter in tests.
+/// The delays of a restart back-off: shorter in tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOffTimes {
     /// The first; 10 s.

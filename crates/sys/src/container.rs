@@ -69,7 +69,7 @@ impl Handle {
         Ok(rustix::process::pidfd_send_signal(&self.0, Signal::KILL)?)
     }
 
-    /// The descriptor, for [`join`] in another process.
+    /// The descriptor, for being joined in another process.
     ///
     /// # Errors
     /// Too many open files.

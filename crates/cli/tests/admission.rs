@@ -8,6 +8,7 @@
 mod admission {
     //! One subject each.
     pub(crate) mod cluster;
+    pub(crate) mod healing;
     pub(crate) mod life;
     pub(crate) mod orders;
     pub(crate) mod server;

@@ -143,6 +143,58 @@ pub fn status(code: StatusCode, reason: &str, message: &str) -> Response<Bytes> 
     response
 }
 
+/// The pairs of a query, decoded.
+#[must_use]
+pub fn query(uri: &http::Uri) -> Vec<(String, String)> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(key), decoded(value))
+    };
+    pairs.map(pair).collect()
+}
+
+fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = match (first, tail) {
+            (b'%', [high, low, ..]) => {
+                let digit = |c: &u8| char::from(*c).to_digit(16);
+                let code = digit(high).zip(digit(low)).map(|(high, low)| high * 16 + low);
+                code.and_then(|code| u8::try_from(code).ok())
+            }
+            _ => None,
+        };
+        match code {
+            Some(code) => {
+                out.push(code);
+                rest = &tail[2..];
+            }
+            None => {
+                out.push(if *first == b'+' { b' ' } else { *first });
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 fn said(code: StatusCode, message: &str) -> Response<Out> {
     status(code, code.canonical_reason().unwrap_or_default(), message).map(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_as_it_was_meant() {
+        let uri = "/log?container=a%2Db&sinceTime=2026-01-02T03%3A04%3A05Z&x=a+b&odd=%2&flag";
+        let pairs = query(&uri.parse().unwrap());
+        let pairs: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let time = ("sinceTime", "2026-01-02T03:04:05Z");
+        let want = [("container", "a-b"), time, ("x", "a b"), ("odd", "%2"), ("flag", "")];
+        assert_eq!(pairs, want);
+    }
 }

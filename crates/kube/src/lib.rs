@@ -8,6 +8,7 @@ pub mod change;
 pub mod client;
 pub mod collect;
 pub mod front;
+pub mod kubelet;
 mod list;
 pub mod mesh;
 pub mod need;

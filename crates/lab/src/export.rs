@@ -87,21 +87,26 @@ fn events(pod: &PodName, all: &[Event]) -> Vec<Value> {
         }
     }
     let of = |(n, (event, count, last)): (usize, (&Event, u32, Time))| {
-        let mut involved = json!({"apiVersion": "v1", "kind": "Pod", "name": pod.name,
-            "namespace": pod.namespace, "uid": pod.uid});
-        if let Some(path) = &event.field_path {
-            involved["fieldPath"] = path.clone().into();
-        }
-        let first = Time(event.at).to_string();
-        json!({"apiVersion": "v1", "kind": "Event", "type": kind(event), "reason": event.reason,
-            "message": event.message, "count": count, "firstTimestamp": first,
-            "lastTimestamp": last.to_string(), "eventTime": null, "involvedObject": involved,
-            "metadata": {"name": format!("{}.{n:016x}", pod.name), "namespace": pod.namespace,
-                "creationTimestamp": first},
-            "reportingComponent": event.component, "reportingInstance": NODE_NAME,
-            "source": {"component": event.component, "host": NODE_NAME}})
+        self::event(pod, event, &format!("{}.{n:016x}", pod.name), (count, last))
     };
     kept.into_iter().enumerate().map(of).collect()
+}
+
+/// An event as the API has it: under which name, how often it has happened, and when last.
+#[must_use]
+pub fn event(pod: &PodName, event: &Event, name: &str, (count, last): (u32, Time)) -> Value {
+    let mut involved = json!({"apiVersion": "v1", "kind": "Pod", "name": pod.name,
+        "namespace": pod.namespace, "uid": pod.uid});
+    if let Some(path) = &event.field_path {
+        involved["fieldPath"] = path.clone().into();
+    }
+    let first = Time(event.at).to_string();
+    json!({"apiVersion": "v1", "kind": "Event", "type": kind(event), "reason": event.reason,
+        "message": event.message, "count": count, "firstTimestamp": first,
+        "lastTimestamp": last.to_string(), "eventTime": null, "involvedObject": involved,
+        "metadata": {"name": name, "namespace": pod.namespace, "creationTimestamp": first},
+        "reportingComponent": event.component, "reportingInstance": NODE_NAME,
+        "source": {"component": event.component, "host": NODE_NAME}})
 }
 
 fn kind(event: &Event) -> &'static str {

@@ -2,6 +2,7 @@
 
 pub(crate) mod explore;
 pub(crate) mod judge;
+mod kubelet;
 pub(crate) mod play;
 pub(crate) mod times;
 pub(crate) mod up;
@@ -49,7 +50,8 @@ Examples:
   sunup lab up app-before-proxy --inject sunup --keep /tmp/evidence
   sunup lab up ./mine.toml --for 30s
   sunup lab explore app-before-proxy --runs 200 --seed 7 --inject sunup-gate
-  sunup lab times --runs 10")]
+  sunup lab times --runs 10
+  sunup lab kubelet app-before-proxy --context dev --write-kubeconfig lab.kubeconfig")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -65,6 +67,8 @@ enum Action {
     Explore(explore::Args),
     /// Measures what start-up costs by mode: time to the first answer, memory of the proxy
     Times(times::Args),
+    /// Runs a cluster's pods here, and tells its API server of them as a kubelet does
+    Kubelet(Box<kubelet::Args>),
 }
 
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
@@ -73,6 +77,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         Action::Up(args) => inside(|state| up::run(&args, global, state)),
         Action::Explore(args) => inside(|state| explore::run(&args, global, state)),
         Action::Times(args) => inside(|state| times::run(&args, global, state)),
+        Action::Kubelet(args) => inside(|state| kubelet::run(&args, global, state)),
     }
 }
 

@@ -1,0 +1,189 @@
+//! What a kubelet hears from an API server and tells it, for one that runs pods outside of the
+//! cluster's nodes: pods of a scheduler of its own, so that no node takes them.
+//!
+//! No part of the doctor's evidence or of a fix: [`crate::need`] and the roles don't have it.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::{Value, json};
+
+use crate::Cluster;
+use crate::request::{Ask, Bounds, Trouble, ask};
+
+/// How long one request may take.
+const WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of one answer.
+const ANSWER_BYTES: usize = 64 << 20;
+
+/// What has become of a pod's object.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// It is there, as it is now.
+    Is(Value),
+    /// There is none of this uid any more.
+    Gone(String),
+}
+
+/// A pod in a cluster: never another one of the same name.
+#[derive(Debug, Clone)]
+pub struct Told<'c> {
+    /// The cluster.
+    pub cluster: &'c Cluster,
+    /// Namespace.
+    pub namespace: &'c str,
+    /// Name.
+    pub name: &'c str,
+    /// uid.
+    pub uid: &'c str,
+}
+
+/// Hears of every pod of a scheduler, in one namespace or all, for as long as it is polled. A
+/// watch that breaks off is begun anew; what has gone meanwhile is told then.
+pub async fn pods(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    scheduler: &str,
+    mut each: impl AsyncFnMut(Change),
+) {
+    let (client, resource) = (cluster.client.clone(), ApiResource::erase::<Pod>(&()));
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
+    let config = watcher::Config::default().fields(&format!("spec.schedulerName={scheduler}"));
+    let mut changes = pin!(watcher(api, config).default_backoff());
+    let (mut known, mut fresh) = (BTreeSet::new(), BTreeSet::new());
+    loop {
+        match changes.try_next().await {
+            Ok(Some(Event::Init)) => fresh.clear(),
+            Ok(Some(Event::InitApply(pod))) => {
+                fresh.insert(uid(&pod));
+                each(Change::Is(object(&pod))).await;
+            }
+            Ok(Some(Event::InitDone)) => {
+                for uid in known.difference(&fresh) {
+                    each(Change::Gone(String::clone(uid))).await;
+                }
+                known = std::mem::take(&mut fresh);
+            }
+            Ok(Some(Event::Apply(pod))) => {
+                known.insert(uid(&pod));
+                each(Change::Is(object(&pod))).await;
+            }
+            Ok(Some(Event::Delete(pod))) => {
+                known.remove(&uid(&pod));
+                each(Change::Gone(uid(&pod))).await;
+            }
+            // The watcher goes on by itself, with back-off.
+            Err(_) => {}
+            Ok(None) => return,
+        }
+    }
+}
+
+fn uid(pod: &DynamicObject) -> String {
+    pod.metadata.uid.clone().unwrap_or_default()
+}
+
+fn object(pod: &DynamicObject) -> Value {
+    let mut object = serde_json::to_value(pod).unwrap_or_default();
+    // Items of a list leave out what they are.
+    object["apiVersion"] = "v1".into();
+    object["kind"] = "Pod".into();
+    object
+}
+
+/// A namespace's Services and ConfigMaps, which pods there may need.
+///
+/// # Errors
+/// What kept the API server from answering.
+pub async fn surroundings(cluster: &Cluster, namespace: &str) -> Result<Vec<Value>, Trouble> {
+    let mut all = Vec::new();
+    for (resource, kind) in [("configmaps", "ConfigMap"), ("services", "Service")] {
+        let path = format!("/api/v1/namespaces/{namespace}/{resource}");
+        let bytes = ask(cluster, &Ask::get(path), bounds()).await?;
+        let mut list: Value = serde_json::from_slice(&bytes)
+            .map_err(|why| Trouble::Garbled(why.to_string().into()))?;
+        for item in list["items"].as_array_mut().into_iter().flatten() {
+            item["apiVersion"] = "v1".into();
+            item["kind"] = kind.into();
+            all.push(item.take());
+        }
+    }
+    Ok(all)
+}
+
+/// Records an event in its namespace.
+///
+/// # Errors
+/// What kept it from being recorded.
+pub async fn record(cluster: &Cluster, event: &Value) -> Result<(), Trouble> {
+    send(cluster, Method::POST, events(event), "application/json", event).await
+}
+
+/// Records that an event of this name has happened again.
+///
+/// # Errors
+/// What kept it from being recorded.
+pub async fn record_again(cluster: &Cluster, event: &Value) -> Result<(), Trouble> {
+    let name = event["metadata"]["name"].as_str().unwrap_or_default();
+    let path = format!("{}/{name}", events(event));
+    let part = json!({"count": event["count"], "lastTimestamp": event["lastTimestamp"]});
+    send(cluster, Method::PATCH, path, "application/merge-patch+json", &part).await
+}
+
+fn events(event: &Value) -> String {
+    let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default();
+    format!("/api/v1/namespaces/{namespace}/events")
+}
+
+impl Told<'_> {
+    /// Reports the pod's status.
+    ///
+    /// # Errors
+    /// What kept it from being reported: 404 and 409 where the pod has gone.
+    pub async fn status(&self, status: &Value) -> Result<(), Trouble> {
+        // Another uid than the object's is a conflict.
+        let part = json!({"metadata": {"uid": self.uid}, "status": status});
+        let path = format!("{}/status", self.path());
+        send(self.cluster, Method::PATCH, path, "application/merge-patch+json", &part).await
+    }
+
+    /// Takes the object away, after the pod's processes have ended.
+    ///
+    /// # Errors
+    /// What kept it from being taken away: 404 and 409 where it is gone already.
+    pub async fn remove(&self) -> Result<(), Trouble> {
+        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1",
+            "gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}});
+        send(self.cluster, Method::DELETE, self.path(), "application/json", &options).await
+    }
+
+    fn path(&self) -> String {
+        format!("/api/v1/namespaces/{}/pods/{}", self.namespace, self.name)
+    }
+}
+
+async fn send(
+    cluster: &Cluster,
+    method: Method,
+    path: String,
+    content: &'static str,
+    body: &Value,
+) -> Result<(), Trouble> {
+    let request = Ask::send(method, path, content, body.to_string().into_bytes());
+    ask(cluster, &request, bounds()).await.map(|_| ())
+}
+
+fn bounds() -> Bounds {
+    Bounds::new(WITHIN, ANSWER_BYTES)
+}

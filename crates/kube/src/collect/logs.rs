@@ -1,5 +1,6 @@
 //! Logs of containers: which there are, under which names they are kept, and reading them.
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -108,13 +109,16 @@ impl Logs {
     }
 
     pub(super) async fn read(&self, run: &Run<'_>) -> Read {
-        let each = self.wanted.iter().map(|log| log.read(run));
-        let mut all = futures::stream::iter(each).buffer_unordered(run.question.at_once.max(1));
+        let each = self.wanted.iter().map(async |log| Some((log.name(), log.read(run).await?)));
+        // Passed on in their order: the log of a container that waits to be started again comes
+        // twice, and which of the two is named must not depend on which came first.
+        let mut all = futures::stream::iter(each).buffered(run.question.at_once.max(1));
         let mut so_far = Read::default();
-        while let Some(bytes) = all.next().await {
-            if let Some(bytes) = bytes {
+        while let Some(log) = all.next().await {
+            if let Some((name, bytes)) = log {
                 so_far.read += 1;
-                so_far.cut += usize::from(bytes >= run.question.log_bytes);
+                so_far.cut += usize::from(bytes.len() >= run.question.log_bytes);
+                run.pass(name, bytes.into()).await;
             }
         }
         so_far
@@ -122,8 +126,8 @@ impl Logs {
 }
 
 impl Log {
-    /// The log's length, where it could be read.
-    async fn read(&self, run: &Run<'_>) -> Option<usize> {
+    /// The log, where it could be read.
+    async fn read(&self, run: &Run<'_>) -> Option<Bytes> {
         let Log { namespace, pod, container, previous } = self;
         let limit = run.question.log_bytes;
         let pods = PODS.path(Some(namespace));
@@ -132,11 +136,7 @@ impl Log {
         );
         let bounds = Bounds::new(run.question.within, limit + LOG_SLACK);
         match ask(run.cluster, &Ask::get(path), bounds).await {
-            Ok(bytes) => {
-                let length = bytes.len();
-                run.pass(self.name(), bytes.into()).await;
-                Some(length)
-            }
+            Ok(bytes) => Some(bytes),
             Err(trouble) => {
                 self.missing(run, &trouble);
                 None

@@ -8,6 +8,7 @@ mod cli {
     pub(crate) mod baseline;
     pub(crate) mod browser;
     pub(crate) mod cluster;
+    pub(crate) mod controllers;
     pub(crate) mod fix;
     pub(crate) mod formats;
     pub(crate) mod kit;

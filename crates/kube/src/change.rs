@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::Cluster;
 use crate::list::List;
-use crate::need::{Need, workload};
+use crate::need::{Need, PODS, workload};
 use crate::request::{Ask, Bounds, Trouble, ask, escape};
+use crate::watch::PodState;
 
 /// How long one change may take.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -164,6 +165,19 @@ impl<'c> Workload<'c> {
     fn path(&self) -> String {
         format!("{}/{}", self.need.path(Some(&self.namespace)), self.name)
     }
+}
+
+/// Deletes one pod and no other of its name, so that its workload makes a new one.
+///
+/// # Errors
+/// What kept it from being deleted: 404 and 409 where it has gone already.
+pub async fn delete_pod(cluster: &Cluster, namespace: &str, pod: &PodState) -> Result<(), Trouble> {
+    let options = json!({"kind": "DeleteOptions", "apiVersion": "v1",
+        "preconditions": {"uid": pod.uid}});
+    let path = format!("{}/{}", PODS.path(Some(namespace)), pod.name);
+    let body = options.to_string().into_bytes();
+    let request = Ask::send(Method::DELETE, path, "application/json", body);
+    ask(cluster, &request, bounds()).await.map(|_| ())
 }
 
 fn bounds() -> Bounds {

@@ -176,7 +176,19 @@ const FIXES: &[Need] = &[
     need(BATCH, ("cronjobs", "CronJob"), Reach::Asked, FIX),
     need(BATCH, ("jobs", "Job"), Reach::Asked, ANEW),
     need(CORE, ("pods", "Pod"), Reach::Asked, &[("watch", "see the new pods come up, or fail")]),
-    need(CORE, ("pods", "Pod"), Reach::Asked, ANEW),
+    need(
+        CORE,
+        ("pods", "Pod"),
+        Reach::Asked,
+        &[
+            ("create", "make it anew, with --recreate only: its template can't be changed"),
+            (
+                "delete",
+                "make it anew, with --recreate; one that isn't ready, for which its StatefulSet \
+                 would wait for ever",
+            ),
+        ],
+    ),
 ];
 
 /// What fixing takes beside [`reads`].

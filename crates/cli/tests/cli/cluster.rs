@@ -4,7 +4,7 @@
 //! In front of the API server stands a desk that answers `pods/log` from texts, since the pods of
 //! these tests run nowhere: the rest is the cluster's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,10 +20,53 @@ pub(crate) struct Logs {
     pub(crate) texts: Mutex<BTreeMap<String, String>>,
     /// Whether changes are forbidden.
     pub(crate) refuse: AtomicBool,
+    /// Requests that no role printed by `sunup rbac --fix` allows.
+    beyond: Mutex<BTreeSet<String>>,
+}
+
+/// Group, resource and verb of a request, as the API server's authorizer reads them.
+fn attributes(head: &http::request::Parts) -> (String, String, &'static str) {
+    let parts: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
+    let (group, rest) = match parts.as_slice() {
+        ["api", _, rest @ ..] => ("", rest),
+        ["apis", group, _, rest @ ..] => (*group, rest),
+        other => ("", other),
+    };
+    let rest = match rest {
+        ["namespaces", _, rest @ ..] if !rest.is_empty() => rest,
+        rest => rest,
+    };
+    let resource = match rest {
+        [resource, _, sub] => format!("{resource}/{sub}"),
+        rest => rest.first().copied().unwrap_or_default().to_owned(),
+    };
+    let watched = head.uri.query().is_some_and(|query| query.contains("watch="));
+    let verb = match (head.method.as_str(), rest.len()) {
+        ("GET", 1) if watched => "watch",
+        ("GET", 1) => "list",
+        ("GET", _) => "get",
+        ("PATCH", _) => "patch",
+        ("POST", _) => "create",
+        _ => "delete",
+    };
+    (group.to_owned(), resource, verb)
+}
+
+fn allowed(head: &http::request::Parts) -> bool {
+    let (group, resource, verb) = attributes(head);
+    sunup_kube::rbac::rules(true).iter().any(|rule| {
+        rule.group == group
+            && rule.resource == resource
+            && rule.verbs.iter().any(|(allowed, _)| *allowed == verb)
+    })
 }
 
 impl Desk for Logs {
     async fn reply(&self, head: &http::request::Parts) -> Reply {
+        if !allowed(head) {
+            let asked = format!("{} {}", head.method, head.uri);
+            self.beyond.lock().expect("no test panics here").insert(asked);
+        }
         if head.method == http::Method::PATCH && self.refuse.load(Ordering::Relaxed) {
             return Reply::Answer(status(StatusCode::FORBIDDEN, "Forbidden", "you may not patch"));
         }
@@ -161,6 +204,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let beyond = self.logs.beyond.lock().expect("no test panics here");
+            assert!(beyond.is_empty(), "`sunup rbac --fix` does not allow {beyond:?}");
+        }
         let path = format!("/api/v1/namespaces/{}", self.namespace);
         let request = Request::delete(path).body(Vec::new()).expect("a request");
         let _ = self.runtime.block_on(self.client.request::<Value>(request));

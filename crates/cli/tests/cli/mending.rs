@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
+use super::controllers;
 use super::kit::{self, Run};
 
 const HOLD: &str = "holdApplicationUntilProxyStarts";
@@ -56,6 +57,8 @@ fn deployment(annotations: Value) -> Value {
 enum Fate {
     /// Its application is faster than its proxy.
     Fault,
+    /// The same, and it never comes up.
+    Stuck,
     /// All is well.
     Well,
     /// Nothing is heard of it.
@@ -80,9 +83,10 @@ fn kubelet(cluster: &Cluster, told: &mut HashSet<String>, fate: &dyn Fn(&Value, 
         let name = pod["metadata"]["name"].as_str().expect("a name");
         let mut status = incident("pod.json")["status"].clone();
         let app = &mut status["containerStatuses"][0];
-        match fate(pod, number) {
+        let fate = fate(pod, number);
+        match fate {
             Fate::Silence => continue,
-            Fate::Fault => {
+            Fate::Fault | Fate::Stuck => {
                 cluster.log(name, "orders.previous", log("orders.previous"));
                 cluster.log(name, "orders", log("orders"));
             }
@@ -91,6 +95,11 @@ fn kubelet(cluster: &Cluster, told: &mut HashSet<String>, fate: &dyn Fn(&Value, 
                 app["lastState"] = json!({});
                 cluster.log(name, "orders", log("orders"));
             }
+        }
+        if fate == Fate::Stuck {
+            app["ready"] = json!(false);
+            app["state"] = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+            status["conditions"] = json!([{"type": "Ready", "status": "False"}]);
         }
         cluster.log(name, "istio-proxy", log("istio-proxy"));
         cluster.send("PATCH", &format!("{path}/{name}/status"), &json!({"status": status}));
@@ -108,6 +117,7 @@ fn with_kubelet<T>(
         scope.spawn(|| {
             let mut told = HashSet::new();
             while !over.load(Ordering::Relaxed) {
+                controllers::step(cluster);
                 kubelet(cluster, &mut told, &fate);
                 *seen.lock().expect("no panic") = told.len();
                 std::thread::sleep(Duration::from_millis(20));
@@ -333,6 +343,104 @@ fn a_pod_of_its_own_is_made_anew_with_consent_only() {
         let after = cluster.send("GET", &path, &Value::Null);
         assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"]);
         assert!(held(&after));
+    });
+}
+
+/// The template of `orders` as a workload of another kind, under its name.
+fn workload(kind: &str, version: &str, spec: Value) -> Value {
+    let mut object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "orders"},
+        "spec": {"template": template(json!({}))}});
+    for (key, value) in spec.as_object().expect("fields") {
+        object["spec"][key] = value.clone();
+    }
+    object
+}
+
+#[test]
+fn a_stateful_sets_pod_that_never_comes_up_is_replaced() {
+    let Some(cluster) = Cluster::new("a_stateful_sets_pod_that_never_comes_up_is_replaced") else {
+        return;
+    };
+    let spec = json!({"serviceName": "orders", "replicas": 1, "podManagementPolicy": "OrderedReady",
+        "selector": {"matchLabels": {"app": "orders"}}, "updateStrategy": {"type": "RollingUpdate"}});
+    cluster.create("statefulsets", &workload("StatefulSet", "apps/v1", spec));
+    let stuck = |pod: &Value, _| if held(pod) { Fate::Well } else { Fate::Stuck };
+    with_kubelet(&cluster, stuck, |wait| {
+        wait(1);
+        let run = cluster.run(&["fix", "--live", "-w", "sts/orders"]);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        let deleted = "deleted orders-0, which isn't ready: a StatefulSet replaces no pod before";
+        assert!(run.out.contains(deleted), "{}", run.out);
+        assert!(run.out.contains("fixed: 1 of 1 pods ready"), "{}", run.out);
+    });
+}
+
+/// A template that a Job may have.
+fn finite(mut job: Value) -> Value {
+    job["template"]["spec"]["restartPolicy"] = json!("OnFailure");
+    job
+}
+
+#[test]
+fn a_job_is_made_anew_with_consent_only() {
+    let Some(cluster) = Cluster::new("a_job_is_made_anew_with_consent_only") else { return };
+    let mut job = workload(
+        "Job",
+        "batch/v1",
+        json!({"backoffLimit": 4, "manualSelector": true,
+        "selector": {"matchLabels": {"app": "orders"}}}),
+    );
+    job["spec"] = finite(job["spec"].take());
+    cluster.create("jobs", &job);
+    let path = format!("/apis/batch/v1/namespaces/{}/jobs/orders", cluster.namespace);
+    with_kubelet(&cluster, helps, |wait| {
+        wait(1);
+        let before = cluster.send("GET", &path, &Value::Null);
+        let arguments = ["fix", "--live", "-w", "job/orders", "--fix", "hold-application"];
+        let asked = cluster.run(&arguments);
+        assert_eq!(asked.code, 1, "{}{}", asked.out, asked.err);
+        let said = "a Job's pods can't be changed: --recreate deletes it, with its pods, and";
+        assert!(asked.out.contains(said), "{}", asked.out);
+        let after = cluster.send("GET", &path, &Value::Null);
+        assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+        let run = cluster.run(&[&arguments[..], &["--recreate"]].concat());
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        assert!(run.out.contains("deleted, and created with the fix"), "{}", run.out);
+        let after = cluster.send("GET", &path, &Value::Null);
+        assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"]);
+        assert!(held(&after["spec"]["template"]), "{after}");
+    });
+}
+
+#[test]
+fn a_cron_job_is_fixed_for_its_next_run_and_proved_by_one_with_consent() {
+    let test = "a_cron_job_is_fixed_for_its_next_run_and_proved_by_one_with_consent";
+    let Some(cluster) = Cluster::new(test) else { return };
+    let spec = finite(json!({"template": template(json!({})), "manualSelector": true,
+        "selector": {"matchLabels": {"app": "orders"}}}));
+    let cron_job = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "orders"},
+        "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": spec}}});
+    let made = cluster.create("cronjobs", &cron_job);
+    // A run of last time.
+    let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "orders-1",
+        "ownerReferences": [{"apiVersion": "batch/v1", "kind": "CronJob", "name": "orders",
+            "uid": made["metadata"]["uid"], "controller": true}]}, "spec": spec});
+    job["metadata"]["namespace"] = cluster.namespace.clone().into();
+    let jobs = format!("/apis/batch/v1/namespaces/{}/jobs", cluster.namespace);
+    cluster.send("POST", &jobs, &job);
+    with_kubelet(&cluster, helps, |wait| {
+        wait(1);
+        let arguments = ["fix", "--live", "-w", "cronjob/orders", "--fix", "hold-application"];
+        let asked = cluster.run(&arguments);
+        assert_eq!(asked.code, 1, "{}{}", asked.out, asked.err);
+        assert!(asked.out.contains("--recreate starts a Job from it now"), "{}", asked.out);
+        let path = jobs.replace("/jobs", "/cronjobs/orders");
+        let template = &cluster.send("GET", &path, &Value::Null)["spec"]["jobTemplate"]["spec"];
+        assert!(held(&template["template"]), "{template}");
+        let run = cluster.run(&[&arguments[..], &["--recreate"]].concat());
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        assert!(run.out.contains("was started from it"), "{}", run.out);
+        assert!(run.out.contains("fixed: 1 of 1 pods ready"), "{}", run.out);
     });
 }
 

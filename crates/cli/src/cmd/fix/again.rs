@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use sunup_kube::change::{Mode, Workload as Target, anew};
-use sunup_kube::watch::{Pods, Selector};
+use sunup_kube::watch::Selector;
 
 use super::plan::Plan;
 use super::stage::Stage;
@@ -55,12 +55,14 @@ impl Work<'_> {
         let job = job_of(&after);
         let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let jobs = self.named("Job", &name)?;
+        // Jobs whose selectors are made by hand may share pods.
+        let before = self.runtime.block_on(self.pods(&Selector::of(&job)))?;
         let made = self.runtime.block_on(jobs.create(&job, Mode::Real))?;
         self.say.line(&format!("applied; Job {name} was started from it"));
         let undo =
             format!("{} -n {} delete job {name}", self.cluster.named.kubectl(), self.namespace);
         self.stages.set(Stage::Rolling { undo });
-        let outcome = self.prove(&made, &Selector::of(&made), &Pods::new(), plan)?;
+        let outcome = self.prove(&made, &Selector::of(&made), &before, plan)?;
         self.stages.set(Stage::Done);
         Ok(outcome)
     }

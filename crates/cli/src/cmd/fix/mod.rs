@@ -18,7 +18,7 @@ use serde_json::Value;
 use sunup_evidence::collect::Collector;
 use sunup_evidence::scope::Scope;
 use sunup_intake::Options;
-use sunup_kube::change::{Mode, Workload as Target, managed_by};
+use sunup_kube::change::{Mode, Workload as Target, delete_pod, managed_by};
 use sunup_kube::collect::Question;
 use sunup_kube::watch::{Pods, Selector};
 use sunup_kube::{Cluster, Trouble};
@@ -49,7 +49,8 @@ Exit codes:
 ///
 /// Diagnoses it, applies the first safe fix (or the one that is named) to its pod template by
 /// server-side apply, waits for the new pods, diagnoses these from fresh evidence, and says
-/// `fixed` or `not fixed`, and why.
+/// `fixed` or `not fixed`, and why. Of a StatefulSet that makes its pods one by one, a pod that isn't
+/// ready is deleted: Kubernetes would wait for it before it replaces any.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, after_help = "`sunup fix --help` has examples.")]
 pub(crate) struct Args {
@@ -228,13 +229,45 @@ impl Work<'_> {
             self.runtime.block_on(target.restart(jiff::Timestamp::now(), "sunup"))?
         };
         self.stages.set(Stage::Rolling { undo: self.undo() });
+        self.unblock(object, &before);
         let outcome = self.prove(&after, &pods, &before, plan)?;
         match outcome {
             Outcome::Fixed => self.stages.set(Stage::Done),
-            _ if self.args.rollback_on_failure => self.roll_back(target, object, &after)?,
+            _ if self.args.rollback_on_failure => {
+                self.roll_back(target, object, &after)?;
+                self.unblock(object, &self.runtime.block_on(self.pods(&pods))?);
+            }
             _ => self.say.line(&format!("the change stays; to take it back: {}", self.undo())),
         }
         Ok(outcome)
+    }
+
+    /// Deletes the pods of a StatefulSet that aren't ready, where it makes its pods one by one: it
+    /// waits for each to become ready before it replaces any, even for one that never can.
+    ///
+    /// # Sources
+    /// Kubernetes, "StatefulSets", "Forced rollback".
+    fn unblock(&self, object: &Value, pods: &Pods) {
+        if object["kind"] != "StatefulSet" || object["spec"]["podManagementPolicy"] == "Parallel" {
+            return;
+        }
+        if object["spec"]["updateStrategy"]["type"] == "OnDelete" {
+            return;
+        }
+        for pod in pods.values().filter(|pod| !pod.ready && !pod.leaving) {
+            let (name, gone) = (&pod.name, delete_pod(self.cluster, &self.namespace, pod));
+            match self.runtime.block_on(gone) {
+                Ok(()) => self.say.line(&format!(
+                    "deleted {name}, which isn't ready: a StatefulSet replaces no pod before that"
+                )),
+                // The StatefulSet itself was faster.
+                Err(Trouble::Refused(gone)) if matches!(gone.code, 404 | 409) => {}
+                Err(why) => self.say.line(&format!(
+                    "{name} isn't ready, and its StatefulSet replaces no pod before it is; it could \
+                     not be deleted: {why}"
+                )),
+            }
+        }
     }
 
     fn undo(&self) -> String {

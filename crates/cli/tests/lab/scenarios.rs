@@ -134,6 +134,29 @@ fn a_plain_user_sees_the_same_and_the_evidence_alone_tells() {
 }
 
 #[test]
+fn a_machine_that_allows_no_namespaces_is_told_what_to_change() {
+    let test = "scenarios::a_machine_that_allows_no_namespaces_is_told_what_to_change";
+    if !possible(test) {
+        return;
+    }
+    let Some(setpriv) =
+        sunup_testkit::require(test, "setpriv (util-linux)", sunup_testkit::program("setpriv"))
+    else {
+        return;
+    };
+    // The limit of a user namespace of the test's own; nobody there has any capability.
+    let mut command = Command::new("sh");
+    let off = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"";
+    command.args(["-c", off, "sh"]).arg(setpriv).args(["--bounding-set=-all", "--inh-caps=-all"]);
+    command.args([env!("CARGO_BIN_EXE_sunup"), "demo"]).stdin(Stdio::null());
+    sunup_sys::ns::in_user_namespace(&mut command);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("sudo sysctl user.max_user_namespaces="), "{said}");
+}
+
+#[test]
 fn a_cloud_logging_export_tells_the_same() {
     let test = "scenarios::a_cloud_logging_export_tells_the_same";
     if !possible(test) {

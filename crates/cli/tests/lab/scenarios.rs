@@ -91,7 +91,7 @@ fn with_the_real_envoy_it_is_the_same() {
     if !possible(test) {
         return;
     }
-    let scenarios = ["app-before-proxy", "init-before-proxy-vault"];
+    let scenarios = ["app-before-proxy", "init-before-proxy-vault", "gateway-privileged-port"];
     let output = demo(&scenarios, &[]).env("SUNUP_ENVOY", envoy).output().unwrap();
     as_claimed(&output, scenarios.len());
 }

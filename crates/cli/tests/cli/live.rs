@@ -147,6 +147,18 @@ fn a_manifest_beside_a_live_cluster_is_what_is_edited() {
 }
 
 #[test]
+fn where_there_are_no_pods_that_is_said_and_no_file_asked_for() {
+    let Some(cluster) = Cluster::new("where_there_are_no_pods_that_is_said_and_no_file_asked_for")
+    else {
+        return;
+    };
+    let run = cluster.run(&["doctor", "--live"]);
+    assert_eq!(run.code, 2, "{}{}", run.out, run.err);
+    assert!(run.err.contains("there is no pod and no workload"), "{}", run.err);
+    assert!(!run.out.contains("To add it"), "{}", run.out);
+}
+
+#[test]
 fn no_cluster_is_asked_that_was_not_named() {
     let two = "{apiVersion: v1, kind: Config, current-context: prod, clusters: [{name: c, cluster: \
         {server: 'http://127.0.0.1:1'}}], users: [], contexts: [{name: prod, context: \

@@ -25,7 +25,8 @@ pub(super) fn seen(
             (summary.events, "event"),
             (summary.logs, "container log"),
         ],
-        empty: summary.is_empty(),
+        // A cluster always has objects of some kind.
+        empty: summary.is_empty() || args.live.live && snapshot.pods.is_empty(),
         gaps: gaps(args, summary, snapshot),
         arguments: args.again(),
         editable: diagnosis
@@ -39,6 +40,10 @@ pub(super) fn seen(
 
 /// Kinds of evidence without which some fault could not have been seen.
 fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, String)> {
+    if args.live.live {
+        // All was asked for; what could not be had is said by name.
+        return Vec::new();
+    }
     let namespace = match &args.namespace {
         Some(namespace) => format!("-n {namespace}"),
         None => "-A".to_owned(),

@@ -122,7 +122,8 @@ fn one_workload_or_some_labels_are_asked_for_alone() {
         assert!(run.out.contains("app-before-proxy"), "{some:?} {}", run.out);
     }
     let other = cluster.run(&["doctor", "--live", "-l", "app=other"]);
-    assert_eq!((other.code, other.out.contains("app-before-proxy")), (0, false), "{}", other.err);
+    assert_eq!((other.code, other.out.contains("app-before-proxy")), (2, false), "{}", other.err);
+    assert!(other.err.contains("no pod has the labels app=other"), "{}", other.err);
     let none = cluster.run(&["doctor", "--live", "-w", "deploy/ordres"]);
     assert_eq!(none.code, 2);
     let namespace = &cluster.namespace;

@@ -32,7 +32,7 @@ pub(crate) struct LiveArgs {
 
     /// Only pods with these labels, as kubectl takes them: app=web,tier!=db
     #[arg(short = 'l', long, value_name = "SELECTOR", requires = "live")]
-    selector: Option<String>,
+    pub(super) selector: Option<String>,
 
     /// Where the mesh's own settings are
     #[arg(long, value_name = "NS", requires = "live", default_value = "istio-system")]

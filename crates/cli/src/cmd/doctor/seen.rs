@@ -67,8 +67,11 @@ fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, Str
 /// Why there was nothing to judge, and what to do.
 pub(super) fn nothing(args: &Args) -> String {
     if args.live.live {
-        return "nothing to judge: there is no pod and no workload; is it the right namespace?"
-            .to_owned();
+        return match &args.live.selector {
+            Some(labels) => format!("nothing to judge: no pod has the labels {labels} there"),
+            None => "nothing to judge: there is no pod and no workload; is it the right namespace?"
+                .to_owned(),
+        };
     }
     let narrowed = args.scope() != sunup_evidence::scope::Scope::default();
     let what = "no manifest, pod, event or log was found in it";

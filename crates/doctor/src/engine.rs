@@ -15,7 +15,7 @@ use crate::fix::{self, FileEdit};
 use crate::ignore;
 use crate::mesh::Mesh;
 use crate::rules::{self, RULES};
-use crate::work;
+use crate::work::{self, Seen};
 
 /// The report, and the edits that its fixes make to the user's files.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,16 +34,21 @@ const EVIDENCE_MAX: usize = 12;
 pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
     let mesh = Mesh::of(snapshot);
     let mut by_rule: Vec<Judgements> = RULES.iter().map(|_| Judgements::default()).collect();
+    let mut seen: BTreeMap<Subject, Seen> = BTreeMap::new();
     for facts in &snapshot.pods {
         let case = Case::new(snapshot, &mesh, facts);
         if !wanted(&case.subject, snapshot) {
             continue;
         }
+        if case.shape.from_object {
+            seen.entry(workload(&case.subject)).or_default().add(&case);
+        }
         for (rule, out) in RULES.iter().zip(&mut by_rule) {
             rule.pod(&case, out);
         }
     }
-    for work in work::all(snapshot, &mesh) {
+    for mut work in work::all(snapshot, &mesh) {
+        work.pods = seen.get(&work.subject).copied().unwrap_or_default();
         for (rule, out) in RULES.iter().zip(&mut by_rule) {
             rule.work(&work, out);
         }

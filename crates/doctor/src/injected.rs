@@ -73,11 +73,13 @@ pub(crate) fn waits(container: &Container) -> bool {
     })
 }
 
-/// Whether the pods of a template get a native sidecar, as far as annotation and versions say it.
+/// Whether the pods of a template get a native sidecar, as far as annotation, the pods that are
+/// there and versions say it.
 ///
 /// # Sources
 /// RULES.md 1.4: on by default from Istio 1.27 on, where every kubelet is of 1.33 or later.
-pub(crate) fn native(template: &PodTemplate, mesh: &Mesh) -> Option<bool> {
+pub(crate) fn native(template: &PodTemplate, work: &Work<'_>) -> Option<bool> {
+    let mesh = work.mesh;
     match template.metadata.annotations.get(annotation::NATIVE_SIDECAR).map(String::as_str) {
         Some("true") => return Some(mesh.carries_native_sidecars() != Some(false)),
         Some("false") => return Some(false),
@@ -86,6 +88,9 @@ pub(crate) fn native(template: &PodTemplate, mesh: &Mesh) -> Option<bool> {
     let baked = template.spec.init_containers.iter().find(|c| c.name == container::PROXY);
     if baked.is_some_and(Container::is_native_sidecar) {
         return Some(true);
+    }
+    if work.pods.native.is_some() {
+        return work.pods.native;
     }
     match (mesh.istio, mesh.kubelet) {
         (Some(istio), _) if istio < Version(1, 27) => Some(false),

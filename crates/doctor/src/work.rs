@@ -3,14 +3,37 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sunup_api::report::Subject;
 use sunup_evidence::object::{Condition, Manifest, Meta as ObjectMeta, Workload};
+use sunup_evidence::shape::Sidecar;
 use sunup_evidence::snapshot::{EventRun, Snapshot};
 use sunup_evidence::subject;
+use sunup_evidence::time::parse;
 
+use crate::case::Case;
 use crate::mesh::Mesh;
 use crate::rule::Meta;
-use crate::said::{self, Said};
+use crate::said::{self, From, Said};
+
+/// What the pods of a workload show, as far as they were handed over.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// Whether all that have a sidecar have a native one.
+    pub(crate) native: Option<bool>,
+    /// When the newest one was made.
+    pub(crate) newest: Option<Timestamp>,
+}
+
+impl Seen {
+    pub(crate) fn add(&mut self, case: &Case<'_>) {
+        if let is @ (Sidecar::Native | Sidecar::Classic) = case.shape.sidecar {
+            self.native = Some(is == Sidecar::Native && self.native != Some(false));
+        }
+        let made = case.pod().and_then(|p| parse(p.metadata.creation_timestamp.as_deref()));
+        self.newest = self.newest.max(made);
+    }
+}
 
 /// One object that makes pods.
 pub(crate) struct Work<'a> {
@@ -19,13 +42,20 @@ pub(crate) struct Work<'a> {
     pub(crate) subject: Subject,
     /// Its manifest or object, where one was handed over.
     pub(crate) manifest: Option<(&'a Workload, &'a Manifest)>,
+    /// Its pods.
+    pub(crate) pods: Seen,
     said: Vec<Said<'a>>,
 }
 
 impl<'a> Work<'a> {
-    /// What was said of it and this rule wants.
+    /// What was said of it and this rule wants, but for what has healed: events of the time before
+    /// its newest pod was made.
     pub(crate) fn said(&self, meta: &'static Meta) -> impl Iterator<Item = &Said<'a>> {
-        said::of(&self.said, meta)
+        let newest = self.pods.newest;
+        let healed = move |s: &Said<'_>| {
+            s.from == From::Event && s.last.is_some_and(|last| newest.is_some_and(|n| n >= last))
+        };
+        said::of(&self.said, meta).filter(move |s| !healed(s))
     }
 }
 
@@ -62,7 +92,14 @@ pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
         }
         by_name.entry((&workload.kind, &workload.metadata.name)).or_default().push(works.len());
         let said = conditions(workload, manifest).collect();
-        works.push(Work { snapshot, mesh, subject, manifest: Some((workload, manifest)), said });
+        works.push(Work {
+            snapshot,
+            mesh,
+            subject,
+            manifest: Some((workload, manifest)),
+            pods: Seen::default(),
+            said,
+        });
     }
     for (subject, said) in events {
         let known = by_name.get(&(subject.kind.as_str(), subject.name.as_str()));
@@ -77,7 +114,14 @@ pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
                 work.said.extend(said);
             }
             None if wanted(&subject, snapshot) && scope.pod.is_none() => {
-                works.push(Work { snapshot, mesh, subject, manifest: None, said });
+                works.push(Work {
+                    snapshot,
+                    mesh,
+                    subject,
+                    manifest: None,
+                    pods: Seen::default(),
+                    said,
+                });
             }
             None => {}
         }

@@ -15,20 +15,47 @@ use crate::inside::PROGRAMS;
 use crate::kubelet::Steps;
 use crate::node::Random;
 
+/// A file of `crates/lab/scenarios`.
+macro_rules! shipped {
+    ($id:literal) => {
+        ($id, include_str!(concat!("../scenarios/", $id, ".toml")))
+    };
+}
+
 /// The scenarios that ship: id and text.
 pub const SHIPPED: &[(&str, &str)] = &[
-    ("app-before-proxy", include_str!("../scenarios/app-before-proxy.toml")),
-    ("app-before-proxy-cni", include_str!("../scenarios/app-before-proxy-cni.toml")),
-    ("gateway-privileged-port", include_str!("../scenarios/gateway-privileged-port.toml")),
-    ("init-before-proxy-cni", include_str!("../scenarios/init-before-proxy-cni.toml")),
-    ("init-before-proxy-left-over", include_str!("../scenarios/init-before-proxy-left-over.toml")),
-    ("init-before-proxy-vault", include_str!("../scenarios/init-before-proxy-vault.toml")),
-    ("init-before-proxy-vault-cni", include_str!("../scenarios/init-before-proxy-vault-cni.toml")),
-    ("job-never-completes", include_str!("../scenarios/job-never-completes.toml")),
-    ("native-sidecar", include_str!("../scenarios/native-sidecar.toml")),
-    ("postgres", include_str!("../scenarios/postgres.toml")),
-    ("proxy-restarted", include_str!("../scenarios/proxy-restarted.toml")),
-    ("redis", include_str!("../scenarios/redis.toml")),
+    shipped!("app-before-proxy"),
+    shipped!("app-before-proxy-cni"),
+    shipped!("app-runs-as-proxy-uid"),
+    shipped!("cni-not-ready"),
+    shipped!("control-plane-unreachable"),
+    shipped!("gateway-not-injected"),
+    shipped!("gateway-privileged-port"),
+    shipped!("hold-not-effective"),
+    shipped!("hold-timed-out"),
+    shipped!("init-before-dns-proxy"),
+    shipped!("init-before-proxy-cni"),
+    shipped!("init-before-proxy-left-over"),
+    shipped!("init-before-proxy-vault"),
+    shipped!("init-before-proxy-vault-cni"),
+    shipped!("init-outside-mesh"),
+    shipped!("job-never-completes"),
+    shipped!("metadata-server-before-proxy"),
+    shipped!("native-sidecar"),
+    shipped!("native-sidecar-stripped"),
+    shipped!("port-taken"),
+    shipped!("postgres"),
+    shipped!("proxy-exited-for-good"),
+    shipped!("proxy-exits-before-app"),
+    shipped!("proxy-image-unavailable"),
+    shipped!("proxy-restarted"),
+    shipped!("proxy-restarted-by-startup-probe"),
+    shipped!("readiness-endpoint-wrong"),
+    shipped!("redis"),
+    shipped!("root-certificate-missing"),
+    shipped!("start-gate-expired"),
+    shipped!("sysctl-forbidden"),
+    shipped!("unused-ignore"),
 ];
 
 /// Images of the proxies, as injectors name them.
@@ -95,6 +122,16 @@ pub struct Scenario {
     pub proxy: StandIn,
     /// The user's manifests.
     pub manifests: String,
+    /// Deletes the pods so long after they were seen; what they do at their end counts too.
+    #[serde(default)]
+    pub delete_ms: Option<u64>,
+    /// Why the unfixed manifests are not tried under Sunup, where that says nothing.
+    #[serde(default)]
+    pub not_under_sunup: Option<String>,
+    /// The same after what the doctor advises was done, where no fix of its own does it: another
+    /// image, settings of the mesh, a control plane that is there.
+    #[serde(skip)]
+    pub mended: Option<Box<Scenario>>,
 }
 
 fn six_seconds() -> u64 {
@@ -109,8 +146,14 @@ pub struct Inject {
     pub native: bool,
     /// Capture by a CNI plugin.
     pub cni: bool,
+    /// The plugin is not there yet when the pods are made.
+    pub cni_missing: bool,
     /// Vault's webhook, which runs after the mesh's.
     pub vault: bool,
+    /// A webhook after the mesh's that writes init containers back without `restartPolicy`.
+    pub stripping: bool,
+    /// Capture with Sunup's start gate, and how long it holds: `2s`.
+    pub start_gate: Option<String>,
     /// Helm values of the mesh.
     pub values: String,
 }
@@ -148,6 +191,8 @@ pub struct StandIn {
     pub config_ms: u64,
     /// It crashes once, so long after it became ready.
     pub crash_ms: Option<u64>,
+    /// It asks this host and port for its configuration, until somebody is there.
+    pub control_plane: Option<String>,
 }
 
 /// A time, or any between two.
@@ -207,16 +252,18 @@ impl Scenario {
     /// # Errors
     /// The text is wrong; the error names the place.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut table: toml::Table = text.parse()?;
-        if let Some(base) = table.remove("extends") {
-            let id = base.as_str().context("extends: the id of a scenario")?;
-            let known = SHIPPED.iter().find(|(known, _)| *known == id);
-            let (_, text) = known.with_context(|| format!("extends: no scenario {id}"))?;
-            let mut whole: toml::Table = text.parse()?;
-            whole.remove("extends");
-            merge(&mut whole, table);
-            table = whole;
+        let mut table = whole(text, BASES)?;
+        let mended = table.remove("mended");
+        let mut scenario = Self::of(table.clone())?;
+        if let Some(mended) = mended {
+            let over: toml::Table = mended.try_into().context("mended")?;
+            merge(&mut table, over);
+            scenario.mended = Some(Box::new(Self::of(table).context("mended")?));
         }
+        Ok(scenario)
+    }
+
+    fn of(table: toml::Table) -> anyhow::Result<Self> {
         let mut scenario: Self = table.try_into()?;
         // How one that extends another says "none".
         scenario.rule = scenario.rule.filter(|rule| !rule.is_empty());
@@ -239,6 +286,7 @@ impl Scenario {
                 false => BTreeMap::new(),
             },
             address: self.address.get(workload).copied(),
+            no_plugin: mine && self.inject.as_ref().is_some_and(|inject| inject.cni_missing),
         }
     }
 
@@ -256,6 +304,9 @@ impl Scenario {
         ];
         if let Some(ms) = self.proxy.crash_ms {
             env.push(("SUNUP_LAB_CRASH_MS".to_owned(), ms.to_string()));
+        }
+        if let Some(to) = &self.proxy.control_plane {
+            env.push(("SUNUP_LAB_CONTROL_PLANE".to_owned(), to.clone()));
         }
         let mut programs: Vec<(String, PathBuf)> = Vec::new();
         if let Some(envoy) = envoy {
@@ -275,6 +326,22 @@ impl Scenario {
         }
         images
     }
+}
+
+/// Scenarios that one may extend, each the next one's base.
+const BASES: u32 = 4;
+
+/// A scenario's table, with what it doesn't say taken from the one that it extends.
+fn whole(text: &str, bases: u32) -> anyhow::Result<toml::Table> {
+    let mut table: toml::Table = text.parse()?;
+    let Some(base) = table.remove("extends") else { return Ok(table) };
+    let id = base.as_str().context("extends: the id of a scenario")?;
+    let known = SHIPPED.iter().find(|(known, _)| *known == id);
+    let (_, text) = known.with_context(|| format!("extends: no scenario {id}"))?;
+    anyhow::ensure!(bases > 0, "extends: {id} leads back to where it came from");
+    let mut base = whole(text, bases - 1)?;
+    merge(&mut base, table);
+    Ok(base)
 }
 
 /// Later values win; tables are joined.

@@ -1,5 +1,5 @@
-//! A stand-in for Vault's mutating webhook: what it does to a pod that asks for an agent, and
-//! where it puts its init container.
+//! Stand-ins for webhooks that run after the mesh's. Vault's: what it does to a pod that asks for
+//! an agent, and where it puts its init container. And one that is older than native sidecars.
 //!
 //! # Sources
 //! hashicorp/vault-k8s, `agent-inject/agent/agent.go` and `container_init_sidecar.go`.
@@ -46,6 +46,19 @@ pub fn vault(pod: &mut Value) {
         if container["name"] != "istio-proxy" {
             let mount = json!({"name": "vault-secrets", "mountPath": "/vault/secrets"});
             push(&mut container["volumeMounts"], mount, false);
+        }
+    }
+}
+
+/// As a webhook built before Kubernetes 1.28, which knows no native sidecars: init containers lose
+/// the field that makes them one, and with it what only a sidecar may have (an API server refuses
+/// pods that keep that).
+pub fn strip(pod: &mut Value) {
+    const OF_SIDECARS: [&str; 5] =
+        ["restartPolicy", "lifecycle", "startupProbe", "readinessProbe", "livenessProbe"];
+    for container in pod["spec"]["initContainers"].as_array_mut().into_iter().flatten() {
+        if let Some(container) = container.as_object_mut() {
+            container.retain(|field, _| !OF_SIDECARS.contains(&field.as_str()));
         }
     }
 }

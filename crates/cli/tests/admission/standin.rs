@@ -15,6 +15,9 @@ use tokio_rustls::TlsAcceptor;
 /// What a stand-in makes of a pod.
 pub(crate) type Change = Box<dyn Fn(&mut Value) + Send + Sync>;
 
+/// The same, or why it doesn't take the pod.
+pub(crate) type Judge = Box<dyn Fn(&mut Value) -> Result<(), String> + Send + Sync>;
+
 /// A running server.
 pub(crate) struct Standin {
     pub(crate) url: String,
@@ -24,7 +27,19 @@ pub(crate) struct Standin {
 
 /// Serves these paths until the runtime ends.
 pub(crate) async fn serve(changes: BTreeMap<&'static str, Change>) -> Standin {
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let judge = |change: Change| -> Judge {
+        Box::new(move |pod| {
+            change(pod);
+            Ok(())
+        })
+    };
+    let judges = changes.into_iter().map(|(path, change)| (path, judge(change))).collect();
+    serve_as("localhost", judges).await
+}
+
+/// Serves these paths under a certificate for this name.
+pub(crate) async fn serve_as(name: &str, changes: BTreeMap<&'static str, Judge>) -> Standin {
+    let key = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let der = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -82,14 +97,19 @@ where
     Some((path, body))
 }
 
-fn answer(changes: &BTreeMap<&'static str, Change>, path: &str, body: &[u8]) -> Value {
+fn answer(changes: &BTreeMap<&'static str, Judge>, path: &str, body: &[u8]) -> Value {
     let review: Value = serde_json::from_slice(body).unwrap();
     let request = &review["request"];
     let before = &request["object"];
     let mut after = before.clone();
-    changes[path](&mut after);
+    let refused = changes[path](&mut after).err();
     let patch: Vec<JsonPatchOp> = diff(before, &after);
-    let mut response = json!({"uid": request["uid"], "allowed": true});
+    let mut response = json!({"uid": request["uid"], "allowed": refused.is_none()});
+    if let Some(why) = refused {
+        response["status"] = json!({"message": why, "code": 400});
+        return json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "response": response});
+    }
     if !patch.is_empty() {
         let patch = serde_json::to_vec(&patch).unwrap();
         response["patchType"] = "JSONPatch".into();
@@ -140,16 +160,23 @@ pub(crate) fn append(pod: &mut Value) {
 
 /// As Istio's injector, by the mesh's own templates.
 pub(crate) fn istio(injector: Injector) -> Change {
+    let judge = istio_or_refuse(injector);
+    Box::new(move |pod| judge(pod).unwrap())
+}
+
+/// The same, where what the pod asks for may be wrong.
+pub(crate) fn istio_or_refuse(injector: Injector) -> Judge {
     Box::new(move |pod| {
         let text = pod.to_string();
         let asked = Asked { object: &text, namespace: "", namespace_annotations: None, env: None };
-        let answer = injector.review(&asked).unwrap();
+        let answer = injector.review(&asked).map_err(|why| why.to_string())?;
         if let Some(patch) = answer.patch {
             let ops: Vec<Value> = serde_json::from_slice(&patch).unwrap();
             for op in ops {
                 apply(pod, &op);
             }
         }
+        Ok(())
     })
 }
 

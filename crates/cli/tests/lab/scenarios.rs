@@ -54,6 +54,36 @@ fn is_there(program: &str) -> bool {
     sunup_testkit::program(program).is_some() || servers.any(|file| file.is_file())
 }
 
+/// A rule is stable only where its fault was seen to happen: in a scenario of the lab, or, where a
+/// cluster's own machinery makes it, in a run against an API server. Both declare their rule.
+#[test]
+fn a_stable_rule_has_a_scenario_or_a_recorded_run() {
+    let scenarios = SHIPPED.iter().map(|(id, _)| Scenario::find(id).unwrap());
+    let mut shown: BTreeSet<String> = scenarios.filter_map(|scenario| scenario.rule).collect();
+    shown.extend(recorded());
+    for meta in sunup_doctor::rules() {
+        let stable = matches!(meta.status, sunup_doctor::Status::Stable { .. });
+        assert!(!stable || shown.contains(meta.id), "{} is stable, and nothing shows it", meta.id);
+    }
+    for rule in &shown {
+        let known = sunup_doctor::rules().find(|meta| meta.id == rule);
+        let known = known.unwrap_or_else(|| panic!("{rule} is no rule"));
+        let stable = matches!(known.status, sunup_doctor::Status::Stable { .. });
+        assert!(stable, "{rule} is shown by a scenario or a run: it is stable");
+    }
+}
+
+/// The rules that runs against an API server declare: `tests/admission/runs.rs` plays them.
+fn recorded() -> Vec<String> {
+    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission/runs");
+    let files = std::fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path());
+    let rule = |file: PathBuf| {
+        let run: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+        run["rule"].as_str().unwrap().to_owned()
+    };
+    files.map(rule).collect()
+}
+
 #[test]
 fn every_scenario_goes_as_it_claims() {
     let test = "scenarios::every_scenario_goes_as_it_claims";

@@ -27,7 +27,7 @@ static META: Meta = Meta {
     title: "The application runs as the proxy's uid 1337, so its traffic skips the mesh",
     stage: Stage::Application,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject, Need::Workload]],
     helps: &[Need::AppLog, Need::Workload, Need::Namespaces],
     hears: &[],

@@ -24,7 +24,7 @@ static META: Meta = Meta {
     title: "The pod came to its node before istio-cni was ready, and has no redirect",
     stage: Stage::Init,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::MeshInitLog, Need::PodObject]],
     helps: &[],
     hears: &["iptables validation failed"],

@@ -27,7 +27,7 @@ static META: Meta = Meta {
     title: "The proxy cannot reach its control plane and gets no configuration",
     stage: Stage::Proxy,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::ProxyLog]],
     helps: &[Need::PodObject, Need::PodEvents],
     hears: &[],

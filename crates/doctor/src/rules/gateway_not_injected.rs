@@ -23,7 +23,7 @@ static META: Meta = Meta {
     title: "A gateway was not injected: its image is literally `auto`",
     stage: Stage::Admission,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject, Need::PodEvents]],
     helps: &[Need::Workload, Need::Namespaces],
     hears: &["image \"auto\"", "library/auto"],

@@ -29,7 +29,7 @@ static META: Meta = Meta {
     title: "The application is to be held until the proxy is ready, and is not",
     stage: Stage::Application,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject, Need::Workload]],
     helps: &[
         Need::PodObject,
@@ -118,7 +118,7 @@ impl Rule for HoldNotEffective {
             |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
         let template = &workload.template;
         let asked = injected::asks_to_hold(template, work.mesh);
-        if out.faults.iter().any(known) || injected::native(template, work.mesh) == Some(true) {
+        if out.faults.iter().any(known) || injected::native(template, work) == Some(true) {
             return;
         }
         // A manifest's own istio-proxy is merged into the injected one, its lifecycle among it.

@@ -23,7 +23,7 @@ static META: Meta = Meta {
     title: "The hook that holds the application gave up before the proxy was ready",
     stage: Stage::Application,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodEvents]],
     helps: &[Need::PodObject, Need::ProxyLog, Need::Workload, Need::Nodes, Need::MeshConfig],
     hears: &[],
@@ -44,10 +44,11 @@ impl Rule for HoldTimedOut {
         if hooks.is_empty() {
             return;
         }
-        let summary =
-            "istio-proxy was not ready within the 60 s for which the application is held: \
-                       it was started without a proxy"
-                .to_owned();
+        let seconds = patience(case);
+        let summary = format!(
+            "istio-proxy was not ready within the {seconds} s for which the application is held: it \
+             was started without a proxy"
+        );
         let none = std::iter::empty();
         let mut fault = proxy::fault(&META, case, Verdict::Confirmed, summary, none, "");
         for run in &hooks {
@@ -57,11 +58,16 @@ impl Rule for HoldTimedOut {
                 Point::new(Known::second(at, source), "hold gave up")
             }));
         }
+        fault = fault.because(match seconds {
+            HOOKS_OWN => {
+                "holdApplicationUntilProxyStarts adds a postStart hook that waits for at most 60 s, \
+                 and nothing makes it longer by itself."
+            }
+            _ => "The hook that waits is the mesh's own, with a limit of its own.",
+        });
         fault = fault.because(
-            "holdApplicationUntilProxyStarts adds a postStart hook that waits for at most 60 s, and \
-             nothing makes it longer by itself. When it fails the kubelet kills the proxy, starts \
-             the next containers all the same and the proxy anew: the application comes up while its \
-             captured connections are refused.",
+            "When it fails the kubelet kills the proxy, starts the next containers all the same and \
+             the proxy anew: the application comes up while its captured connections are refused.",
         );
         let slow = case.windows.instances.last().and_then(|i| i.ready.as_ref()?.hi);
         fault = match slow {
@@ -72,6 +78,21 @@ impl Rule for HoldTimedOut {
         };
         out.faults.push(fault.offer(remedies(case, slow.is_some())));
     }
+}
+
+/// How long `pilot-agent wait` waits unless it is told otherwise.
+const HOOKS_OWN: u64 = 60;
+
+/// How long the pod's hook waits, in seconds: the injected command has no flags, one of the mesh's
+/// own may.
+fn patience(case: &Case<'_>) -> u64 {
+    let proxy = case.container(sunup_api::container::PROXY);
+    let hook = proxy.and_then(|p| p.lifecycle.post_start.as_ref()?.exec.as_ref());
+    let flag = |word: &String| {
+        let value = word.trim_start_matches('-').strip_prefix("timeoutSeconds=")?;
+        value.parse().ok()
+    };
+    hook.and_then(|exec| exec.command.iter().find_map(flag)).unwrap_or(HOOKS_OWN)
 }
 
 fn remedies(case: &Case<'_>, slow: bool) -> Vec<Remedy> {

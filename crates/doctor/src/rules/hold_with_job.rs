@@ -47,7 +47,7 @@ impl Rule for HoldWithJob {
         };
         let own = template.metadata.annotations.contains_key(annotation::PROXY_CONFIG);
         if !own && injected::by_manifest(work).is_none()
-            || injected::native(template, work.mesh) == Some(true)
+            || injected::native(template, work) == Some(true)
         {
             return;
         }

@@ -23,7 +23,7 @@ static META: Meta = Meta {
     title: "DNS capture leaves an init container without name resolution before the proxy runs",
     stage: Stage::Init,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject], &[Need::InitLog]],
     helps: &[Need::Nodes, Need::Workload, Need::MeshConfig],
     hears: &[],

@@ -25,12 +25,14 @@ static META: Meta = Meta {
     title: "A policy refuses the capabilities that the mesh's init container needs",
     stage: Stage::Admission,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::WorkloadEvents, Need::PodEvents, Need::Workload]],
     helps: &[],
     hears: &[
         "violates podsecurity",
         "denied the request",
+        // A ValidatingAdmissionPolicy of the cluster's own.
+        "denied request",
         "security context constraint",
         "pod security policy",
     ],
@@ -62,6 +64,7 @@ fn is_it(said: &Said<'_>) -> bool {
     let refused = said.has_any(&[
         "violates podsecurity",
         "denied the request",
+        "denied request",
         "unable to validate against any security context constraint",
         "unable to validate against any pod security policy",
     ]);

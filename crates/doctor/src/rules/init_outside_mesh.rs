@@ -24,7 +24,7 @@ static META: Meta = Meta {
     title: "An init container runs before the redirect and is cut off by peers that demand mTLS",
     stage: Stage::Init,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject], &[Need::InitLog]],
     helps: &[Need::Nodes, Need::Workload, Need::MeshConfig],
     hears: &[],

@@ -22,7 +22,7 @@ static META: Meta = Meta {
     title: "The injection webhook's Service has no pods behind it, or is gone",
     stage: Stage::Admission,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::WorkloadEvents, Need::PodEvents, Need::Workload, Need::AppLog]],
     helps: &[],
     hears: &[call::FAILED],

@@ -25,7 +25,7 @@ static META: Meta = Meta {
     title: "The API server cannot reach the injection webhook, so no pod is made",
     stage: Stage::Admission,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::WorkloadEvents, Need::PodEvents, Need::Workload, Need::AppLog]],
     helps: &[],
     hears: &[call::FAILED],

@@ -28,7 +28,7 @@ static META: Meta = Meta {
     title: "A Job's work is done, and its sidecar keeps the pod running",
     stage: Stage::End,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject, Need::Workload]],
     helps: &[
         Need::PodObject,
@@ -105,7 +105,7 @@ impl Rule for JobNeverCompletes {
             return;
         }
         let Some(why) = injected::by_manifest(work) else { return };
-        let native = injected::native(template, work.mesh);
+        let native = injected::native(template, work);
         if native == Some(true) {
             return;
         }

@@ -32,7 +32,7 @@ static META: Meta = Meta {
     title: "The application asks the metadata server for its identity before the proxy is ready",
     stage: Stage::Application,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::AppLog]],
     helps: &[
         Need::PodObject,

@@ -23,7 +23,7 @@ static META: Meta = Meta {
     title: "Another webhook strips `restartPolicy` off the native sidecar",
     stage: Stage::Admission,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::WorkloadEvents, Need::PodEvents, Need::Workload, Need::PodObject]],
     helps: &[Need::Workload],
     hears: &["without restartpolicy=always"],

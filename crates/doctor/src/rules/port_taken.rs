@@ -27,7 +27,7 @@ static META: Meta = Meta {
     title: "A port that the proxy needs is taken",
     stage: Stage::Proxy,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::ProxyLog, Need::AppLog, Need::Workload]],
     helps: &[
         Need::PodObject,

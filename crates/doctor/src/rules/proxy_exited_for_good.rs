@@ -27,7 +27,7 @@ static META: Meta = Meta {
     title: "The proxy ended and is not started again, while the application goes on",
     stage: Stage::Application,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject]],
     helps: &[Need::PodEvents, Need::ProxyLog, Need::AppLog, Need::Workload, Need::Nodes],
     hears: &[],

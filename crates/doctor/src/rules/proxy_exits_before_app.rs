@@ -28,7 +28,7 @@ static META: Meta = Meta {
     title: "When the pod is ended, the proxy goes before the application has finished",
     stage: Stage::End,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::AppLog]],
     helps: &[
         Need::ProxyLog,

@@ -26,7 +26,7 @@ static META: Meta = Meta {
     title: "The proxy's image cannot be pulled",
     stage: Stage::Proxy,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodEvents, Need::PodObject]],
     helps: &[Need::PodEvents, Need::PodObject, Need::Workload],
     hears: &[],

@@ -26,7 +26,7 @@ static META: Meta = Meta {
     title: "The kubelet restarts the proxy, because it did not become ready in time",
     stage: Stage::Proxy,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodEvents]],
     helps: &[Need::PodObject, Need::ProxyLog],
     hears: &[],

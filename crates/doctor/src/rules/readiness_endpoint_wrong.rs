@@ -24,7 +24,7 @@ static META: Meta = Meta {
     title: "Something waits for the proxy on a port that does not say whether it is ready",
     stage: Stage::Manifest,
     severity: Severity::Warning,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::Workload]],
     helps: &[Need::Namespaces],
     hears: &[],

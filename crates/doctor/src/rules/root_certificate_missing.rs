@@ -19,7 +19,7 @@ static META: Meta = Meta {
     title: "The namespace lacks the mesh's root certificate (`istio-ca-root-cert`)",
     stage: Stage::Sandbox,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodEvents]],
     helps: &[Need::PodObject],
     hears: &["istio-ca-root-cert"],

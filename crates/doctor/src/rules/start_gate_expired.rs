@@ -29,7 +29,7 @@ static META: Meta = Meta {
     title: "Sunup's start gate gave up: no proxy listened before its deadline",
     stage: Stage::Proxy,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::AppLog]],
     helps: &[Need::PodObject, Need::ProxyLog, Need::PodEvents],
     hears: &[],
@@ -62,13 +62,22 @@ impl Rule for StartGateExpired {
                 .flat_map(|s| &s.burst.samples)
                 .collect();
             let first = lines.iter().filter_map(|s| s.at).min();
-            let start = case.pod().and_then(|p| earliest_start(p.status.container(name)?));
+            let start = first_start(case, name);
             let (Some(first), Some(start)) = (first, start) else { continue };
             if first + SLACK >= start + deadline {
                 out.faults.push(fault(case, name, &lines, (start, first), deadline));
             }
         }
     }
+}
+
+/// When a container was first started. Its status knows the last two starts only; events know of
+/// all.
+fn first_start(case: &Case<'_>, name: &str) -> Option<Timestamp> {
+    let status = case.pod().and_then(|p| earliest_start(p.status.container(name)?));
+    let events = case.facts.events_of(name).filter(|run| run.event.reason == "Started");
+    let told = events.flat_map(|run| &run.occurrences).filter_map(|o| o.first);
+    status.into_iter().chain(told).min()
 }
 
 /// The gate's deadline, where the pod's capture is Sunup's and the gate is on.

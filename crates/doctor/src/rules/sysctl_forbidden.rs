@@ -19,7 +19,7 @@ static META: Meta = Meta {
     title: "The node refuses the sysctl that low ports need",
     stage: Stage::Sandbox,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject, Need::PodEvents]],
     helps: &[],
     hears: &["sysctlforbidden", "forbidden sysctl"],

@@ -26,7 +26,7 @@ static META: Meta = Meta {
     title: "A pod that should have a sidecar runs without one",
     stage: Stage::Admission,
     severity: Severity::Warning,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject]],
     helps: &[Need::Namespaces, Need::Webhooks, Need::Workload],
     hears: &[],

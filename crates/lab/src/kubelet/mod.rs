@@ -46,6 +46,8 @@ pub struct Steps {
     pub fail: BTreeMap<String, (u32, i32)>,
     /// The pod's address, instead of the next one.
     pub address: Option<Ipv4Addr>,
+    /// The node lacks the mesh's CNI plugin: a pod that relies on it is made without capture.
+    pub no_plugin: bool,
 }
 
 /// A pod that runs. Dropping it deletes the pod without grace.

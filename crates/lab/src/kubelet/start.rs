@@ -11,7 +11,7 @@ use super::probe::{Probes, Target, Which};
 use super::status::{Phase, Terminated, Time};
 use super::worker::{Current, SlotState, Worker};
 use crate::inside::Plan;
-use crate::manifest::Container;
+use crate::manifest::{Container, EnvVar};
 use crate::prepare::{self, Context};
 use crate::process::{Lines, run_in};
 use crate::record::Line;
@@ -54,13 +54,23 @@ impl Worker {
     /// Where the mesh's CNI plugin sets up capture, before any container, `istio-validation` says
     /// how.
     fn capture_like_cni(&self) -> anyhow::Result<()> {
+        if self.steps.no_plugin {
+            return Ok(());
+        }
         let mut all = self.pod.spec.init_containers.iter();
         let Some(check) = all.find(|c| c.name == "istio-validation") else { return Ok(()) };
         let Some(sandbox) = &self.sandbox else { return Ok(()) };
         let own = ["--run-validation", "--skip-rule-apply"];
         let args = check.args.iter().filter(|a| !own.contains(&a.as_str()));
         let mut command = std::process::Command::new(&self.node.options.program);
-        command.args(args).env_clear().envs(prepare::node_environment(&self.node));
+        command.args(args);
+        // As Istio's plugin takes it from the pod's environment.
+        let wants =
+            |e: &EnvVar| e.name == "ISTIO_META_DNS_CAPTURE" && e.value.as_deref() == Some("true");
+        if check.env.iter().any(wants) {
+            command.args(["--redirect-dns", "--capture-all-dns"]);
+        }
+        command.env_clear().envs(prepare::node_environment(&self.node));
         if let Some(image) = self.node.options.images.find(&check.image) {
             command.envs(image.env.iter().map(|(k, v)| (k, v)));
         }
@@ -106,7 +116,7 @@ impl Worker {
     fn plan(&self, index: usize, container: &Container) -> Result<Plan, (&'static str, String)> {
         let Some(image) = self.node.options.images.find(&container.image) else {
             let text = format!(
-                "Failed to pull image \"{}\": the scenario maps no program to it",
+                "Failed to pull image \"{}\": not found: the scenario maps no program to it",
                 container.image
             );
             return Err(("ErrImagePull", text));
@@ -124,7 +134,14 @@ impl Worker {
     }
 
     fn block(&mut self, index: usize, reason: &'static str, message: String) {
-        self.event(true, "Failed", format!("Error: {message}"), Some(index));
+        match reason {
+            // The kubelet tells what failed, and then that it did.
+            "ErrImagePull" => {
+                self.event(true, "Failed", message.clone(), Some(index));
+                self.event(true, "Failed", format!("Error: {reason}"), Some(index));
+            }
+            _ => self.event(true, "Failed", format!("Error: {message}"), Some(index)),
+        }
         let until = Instant::now() + AGAIN;
         self.slots[index].state = SlotState::Blocked { reason, message, until };
         self.publish();

@@ -96,6 +96,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "VirtualService",
     "DestinationRule",
     "IstioOperator",
+    "Node",
 ];
 
 /// Reads every document of a text.

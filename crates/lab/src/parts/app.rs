@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::{PATIENCE, get, milliseconds, now, option, say, server};
 
 /// `--connect-env NAME` or `--connect HOST:PORT`, `--listen PORT`, `--retry MS` (otherwise it ends),
-/// `--wait-for HOST:PORT` (asks there first, until it answers), `--every MS` (goes on asking), `--timeout MS`, `--then-exit` (a job).
+/// `--wait-for HOST:PORT` (asks there first, until it answers), `--every MS` (goes on asking),
+/// `--at-end MS` (goes on asking so long after SIGTERM, unless it is refused), `--timeout MS`,
+/// `--then-exit` (a job).
 pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
     let begun = Instant::now();
     let to = match (option(arguments, "connect-env"), option(arguments, "connect")) {
@@ -41,6 +43,10 @@ pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
         log("info", "done");
         return Ok(0);
     }
+    if let Some(more) = milliseconds(arguments, "at-end")? {
+        let to = to.clone();
+        std::thread::spawn(move || finish(&to, more, timeout));
+    }
     if let Some(every) = milliseconds(arguments, "every")? {
         std::thread::spawn(move || ask_again(&to, every, timeout));
     }
@@ -69,6 +75,27 @@ fn ask_again(to: &str, every: Duration, timeout: Duration) {
             }
         }
     }
+}
+
+/// What is still to be written is written, after SIGTERM.
+fn finish(to: &str, more: Duration, timeout: Duration) {
+    if sunup_sys::signal::wait_for_end().is_err() {
+        return;
+    }
+    log("info", "SIGTERM: finishing what is open");
+    let begun = Instant::now();
+    while begun.elapsed() < more {
+        if let Err(error) = get(to, timeout) {
+            // A connection that was open may break; one that can't be made is the end.
+            log("error", &format!("last writes to {to} are lost: {error}"));
+            if error.contains("refused") {
+                std::process::exit(1);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    log("info", "all is written");
+    std::process::exit(0);
 }
 
 /// `db:5432` of `postgres://user@db:5432/name`.

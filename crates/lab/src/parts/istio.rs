@@ -3,11 +3,12 @@
 //!
 //! The data plane is the real Envoy where there is one (`SUNUP_LAB_ENVOY`), otherwise Sunup's
 //! proxy, started late. How long istiod takes to hand out the configuration is
-//! `SUNUP_LAB_CONFIG_MS`. Listeners of a gateway, which istiod would send, are read from the file
+//! `SUNUP_LAB_CONFIG_MS`; where it is asked for it over the network, `SUNUP_LAB_CONTROL_PLANE`. Listeners of a gateway, which istiod would send, are read from the file
 //! that Sunup's gateway reads.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -37,17 +38,20 @@ pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
         format!("Proxy role: ips=[{ip}] type={role} id={pod}.{ns} domain={ns}.svc.cluster.local");
     log("info", &said);
     log("info", "Starting proxy agent");
+    let child: Arc<Mutex<Option<Child>>> = Arc::default();
+    drain_at_the_end(Arc::clone(&child));
+    reach_control_plane();
     wait_for_configuration()?;
     let ports = if router { listeners()? } else { Vec::new() };
     if let Some((port, why)) = refused(&ports) {
         return rejected(port, &why);
     }
-    let mut child = data_plane(role)?;
+    *lock(&child) = Some(data_plane(role)?);
     let begun = Instant::now();
     let mut ready = false;
     let end = exit_after();
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = lock(&child).as_mut().map(Child::try_wait).transpose()?.flatten() {
             log("error", &format!("Epoch 0 exited with error: {status}"));
             return Ok(status.code().unwrap_or(1));
         }
@@ -56,8 +60,7 @@ pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
             log("info", "Envoy proxy is ready");
         }
         if end.is_some_and(|end| begun.elapsed() >= end) {
-            let _ = child.kill();
-            let _ = child.wait();
+            kill(&child);
             log(
                 "critical",
                 "envoy backtrace\tCaught Segmentation fault, suspect faulting address 0x0",
@@ -69,10 +72,69 @@ pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
     }
 }
 
-/// pilot-agent's other commands are Sunup's.
+/// pilot-agent's other commands are Sunup's; around its check of capture stands what istio-iptables
+/// says.
 fn other(arguments: &[String]) -> anyhow::Result<i32> {
+    let check = arguments.iter().any(|a| a == "--run-validation");
+    if check {
+        let text = "Starting iptables validation. This check verifies that iptables rules are \
+                    properly established for the network.";
+        log("info", text);
+    }
     let status = Command::new("sunup").args(arguments).status()?;
+    if check && !status.success() {
+        log("error", "iptables validation failed; workload is not ready for Istio.");
+        log(
+            "error",
+            "When using Istio CNI, this can occur if a pod is scheduled before the node is ready.",
+        );
+    }
     Ok(status.code().unwrap_or(1))
+}
+
+fn lock(child: &Mutex<Option<Child>>) -> MutexGuard<'_, Option<Child>> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the data plane away: whoever watches it doesn't see it end.
+fn kill(child: &Mutex<Option<Child>>) {
+    if let Some(mut child) = lock(child).take() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// SIGTERM: the agent lets the proxy go on for as long as its settings say, and ends with 0.
+///
+/// # Sources
+/// istio/istio `pkg/envoy/agent.go`, `terminate`.
+fn drain_at_the_end(child: Arc<Mutex<Option<Child>>>) {
+    std::thread::spawn(move || {
+        if sunup_sys::signal::wait_for_end().is_err() {
+            return;
+        }
+        let config = std::env::var("PROXY_CONFIG").unwrap_or_default();
+        let config: Value = serde_json::from_str(&config).unwrap_or_default();
+        let set = config["terminationDrainDuration"].as_str().and_then(|t| t.strip_suffix('s'));
+        let seconds = set.and_then(|t| t.parse().ok()).unwrap_or(5);
+        log("info", "Agent draining Proxy for termination");
+        log("info", &format!("Graceful termination period is {seconds}s, starting..."));
+        std::thread::sleep(Duration::from_secs(seconds));
+        log("info", "Graceful termination period complete, terminating remaining proxies.");
+        kill(&child);
+        std::process::exit(0);
+    });
+}
+
+/// Dials the control plane until it answers, where the scenario has one.
+fn reach_control_plane() {
+    let Ok(to) = std::env::var("SUNUP_LAB_CONTROL_PLANE") else { return };
+    while let Err(error) = super::connect(&to, Duration::from_secs(5)) {
+        log("warn", &format!("xdsproxy\tfailed to connect to upstream {to}: {error}"));
+        nothing_received();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    log("info", &format!("xdsproxy\tconnected to delta upstream XDS server: {to}"));
 }
 
 /// A scenario may have the proxy crash once: this long after the first start in this pod.
@@ -90,13 +152,17 @@ fn wait_for_configuration() -> anyhow::Result<()> {
     let begun = Instant::now();
     let wait = Duration::from_millis(wait);
     while let Some(left) = wait.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
-        not_ready(
-            "config not received from XDS server (is Istiod running?): cds updates: 0 successful, \
-             0 rejected; lds updates: 0 successful, 0 rejected",
-        );
+        nothing_received();
         std::thread::sleep(left.min(Duration::from_secs(1)));
     }
     Ok(())
+}
+
+fn nothing_received() {
+    not_ready(
+        "config not received from XDS server (is Istiod running?): cds updates: 0 successful, \
+         0 rejected; lds updates: 0 successful, 0 rejected",
+    );
 }
 
 fn not_ready(why: &str) {

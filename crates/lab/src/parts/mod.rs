@@ -19,15 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Runs one of them; its exit code.
 #[must_use]
 pub fn run(name: &str, arguments: &[String]) -> i32 {
-    let done =
-        sunup_sys::signal::exit_on_end().map_err(anyhow::Error::from).and_then(|()| match name {
-            "app" => app::run(arguments),
-            "server" => server::run(arguments),
-            "vault" => vault::serve(arguments),
-            "vault-agent" => vault::agent(arguments),
-            "istio-proxy" => istio::run(arguments),
-            _ => anyhow::bail!("the lab has no part {name}"),
-        });
+    // Those that have something to do at their end take the signal themselves.
+    let own_end = match name {
+        "app" => option(arguments, "at-end").is_some(),
+        "istio-proxy" => arguments.first().is_some_and(|a| a == "proxy"),
+        _ => false,
+    };
+    let signals = match own_end {
+        true => sunup_sys::signal::hold_back_end(),
+        false => sunup_sys::signal::exit_on_end(),
+    };
+    let done = signals.map_err(anyhow::Error::from).and_then(|()| match name {
+        "app" => app::run(arguments),
+        "server" => server::run(arguments),
+        "vault" => vault::serve(arguments),
+        "vault-agent" => vault::agent(arguments),
+        "istio-proxy" => istio::run(arguments),
+        _ => anyhow::bail!("the lab has no part {name}"),
+    });
     done.unwrap_or_else(|error| {
         err(&format!("{error:#}"));
         2
@@ -58,10 +67,22 @@ fn milliseconds(arguments: &[String], name: &str) -> anyhow::Result<Option<Durat
 fn connect(to: &str, timeout: Duration) -> Result<TcpStream, String> {
     let host = to.rsplit_once(':').map_or(to, |(host, _)| host);
     let first = to.to_socket_addrs().ok().and_then(|mut all| all.next());
-    let Some(address) = first else { return Err(format!("dial tcp: lookup {host}: no such host")) };
+    let Some(address) = first else {
+        return Err(format!("dial tcp: lookup {host}: {}", unresolved(to)));
+    };
     let mark = std::env::var("SUNUP_PROXY_MARK").ok().and_then(|m| m.parse().ok());
     sunup_sys::socket::connect(address, mark, timeout)
         .map_err(|error| format!("dial tcp {address}: {}", in_go(&error, "connect: ")))
+}
+
+/// Why a name has no address, in the words of Go with the C library's resolver: nobody answered, or
+/// somebody said that there is none.
+fn unresolved(to: &str) -> String {
+    let said = to.to_socket_addrs().err().map_or(String::new(), |e| e.to_string());
+    match said.split_once("Temporary failure") {
+        Some(_) => "Temporary failure in name resolution".to_owned(),
+        None => "no such host".to_owned(),
+    }
 }
 
 /// Asks for `/` and reads the status; the error is in Go's words.

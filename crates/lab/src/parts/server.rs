@@ -5,11 +5,27 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use super::{option, say};
 
-/// `--listen PORT`.
+/// `--listen PORT`, `--strict` (as behind a proxy that takes nothing but TLS).
 pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
     let port = option(arguments, "listen").unwrap_or("8080").parse()?;
     say(&format!("listening on port {port}"));
+    if arguments.iter().any(|a| a == "--strict") {
+        return strict(port);
+    }
     listen(port)
+}
+
+/// Cuts everybody off who says something: data that was not read when a socket is closed makes the
+/// kernel answer with RST, as it does for a proxy that has no filter chain for plaintext. TLS, which
+/// that proxy would take, is spoken by nobody here.
+fn strict(port: u16) -> anyhow::Result<i32> {
+    for stream in TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut first = [0];
+            let _ = stream.peek(&mut first);
+        });
+    }
+    Ok(0)
 }
 
 pub(super) fn listen(port: u16) -> anyhow::Result<i32> {

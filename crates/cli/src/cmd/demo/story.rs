@@ -27,8 +27,10 @@ pub(super) struct Story {
     findings: Vec<String>,
     /// What the doctor changed, styled.
     diff: String,
-    /// `kubectl get pods` of the same pods, fixed; none where no fix can be written.
+    /// `kubectl get pods` of the same pods, fixed; none where nothing was to be done.
     fixed: Option<String>,
+    /// No fix of the doctor's did it, but what it advises.
+    advised: bool,
     /// The unfixed manifests under Sunup.
     under_sunup: String,
     /// What was not as claimed.
@@ -58,7 +60,9 @@ pub(super) fn all(
                 });
                 let sunup = scope.spawn(move || {
                     let mut story = Story::new(id, scenario);
-                    if let Err(error) = story.under_sunup(setup, &below) {
+                    if let Some(why) = &scenario.not_under_sunup {
+                        story.under_sunup = format!("not tried: {why}\n");
+                    } else if let Err(error) = story.under_sunup(setup, &below) {
                         story.problems.push(format!("under Sunup: {error:#}"));
                     }
                     story
@@ -91,6 +95,7 @@ impl Story {
             findings: Vec::new(),
             diff: String::new(),
             fixed: None,
+            advised: false,
             under_sunup: String::new(),
             problems: Vec::new(),
         }
@@ -125,10 +130,18 @@ impl Story {
         };
         self.findings = diagnosis.report.findings.iter().map(judge::in_words).collect();
         self.problems.extend(judge::differs(&scenario, &diagnosis));
+        let mended = scenario.mended.as_deref();
         if let Some(manifests) = self.fix(&diagnosis, &fault, &fixed_folder)? {
-            let play = Play::start(setup, &scenario, &manifests, Way::Scenario)?;
+            let scenario = mended.unwrap_or(&scenario);
+            let play = Play::start(setup, scenario, &manifests, Way::Scenario)?;
             self.must_come_up(&play, "with the fix", &fixed_folder, &manifests)?;
             say("fixed", Some(&play));
+            self.fixed = Some(table(&play));
+        } else if let Some(mended) = mended {
+            self.advised = true;
+            let play = Play::start(setup, mended, &mended.manifests, Way::Scenario)?;
+            self.must_come_up(&play, "as advised", &fixed_folder, &mended.manifests)?;
+            say("mended as advised", Some(&play));
             self.fixed = Some(table(&play));
         }
         Ok(())
@@ -191,6 +204,11 @@ impl Story {
             self.problems
                 .push(format!("{what} it did not come up:\n{}", words.unwrap_or_default()));
         }
+        if let Some(after) = self.scenario.delete_ms
+            && !play.delete(Duration::from_millis(after))
+        {
+            self.problems.push(format!("{what} it did not end"));
+        }
         play.export(folder, manifests)?;
         if let Some(found) = judge::left(&judge::diagnose(folder)) {
             self.problems.push(format!("{what} the doctor still finds: {found}"));
@@ -225,7 +243,8 @@ impl Story {
             out += &indent(&self.diff);
         }
         if let Some(fixed) = &self.fixed {
-            let _ = writeln!(out, "\n  {green}the same pods with the fix{green:#}");
+            let how = if self.advised { "after what it advises" } else { "with the fix" };
+            let _ = writeln!(out, "\n  {green}the same pods {how}{green:#}");
             out += &indent(fixed);
         }
         if !self.under_sunup.is_empty() {

@@ -229,10 +229,24 @@ impl Play {
     /// Watches for as long as the scenario says, and until its fault was seen; whether it was.
     pub(crate) fn observe(&self, scenario: &Scenario) -> bool {
         let begun = Instant::now();
-        let seen = self.seen(scenario);
+        let seen = match scenario.delete_ms {
+            Some(after) => self.delete(Duration::from_millis(after)) && self.seen(scenario),
+            None => self.seen(scenario),
+        };
         let least = Duration::from_millis(scenario.observe_ms);
         std::thread::sleep(least.saturating_sub(begun.elapsed()).max(SETTLE));
         seen
+    }
+
+    /// Deletes the pods that it is about, so long after they were up, and waits until they are
+    /// gone; whether they came up and went.
+    pub(crate) fn delete(&self, after: Duration) -> bool {
+        if !self.wait_up(PATIENCE) {
+            return false;
+        }
+        std::thread::sleep(after);
+        self.subjects.iter().for_each(|pod| pod.delete(None));
+        self.subjects.iter().all(|pod| self.record.wait_for(pod.name(), PATIENCE, |r| r.gone))
     }
 
     /// Waits until the pods that it is about are up (or, of a job, have ended well).
@@ -297,18 +311,26 @@ fn prepare(mut pod: Value, scenario: &Scenario, way: Way) -> anyhow::Result<Pod>
     if scenario.inject.as_ref().is_some_and(|i| i.vault) && way != Way::None {
         webhook::vault(&mut pod);
     }
-    if way == Way::IstioGate {
-        open_gate(&mut pod);
+    let wanted = scenario.inject.as_ref().filter(|_| way != Way::None);
+    if wanted.is_some_and(|inject| inject.stripping) {
+        webhook::strip(&mut pod);
+    }
+    match wanted.and_then(|inject| inject.start_gate.as_ref()) {
+        Some(deadline) if way == Way::Scenario => {
+            open_gate(&mut pod, &["--start-gate=on", &format!("--start-gate-deadline={deadline}")]);
+        }
+        _ if way == Way::IstioGate => open_gate(&mut pod, &["--start-gate=on"]),
+        _ => {}
     }
     Pod::read(pod)
 }
 
 /// Gives the capture container of an otherwise Istio-like pod the start gate.
-fn open_gate(pod: &mut Value) {
+fn open_gate(pod: &mut Value, flags: &[&str]) {
     for container in pod["spec"]["initContainers"].as_array_mut().into_iter().flatten() {
         let args = container["args"].as_array_mut();
         if let Some(args) = args.filter(|a| a.first().is_some_and(|f| f == "istio-iptables")) {
-            args.push("--start-gate=on".into());
+            args.extend(flags.iter().map(|flag| Value::from(*flag)));
         }
     }
 }

@@ -11,6 +11,7 @@ use sunup_evidence::shape::{CaptureBy, Shape, Sidecar};
 
 use crate::case::Case;
 use crate::fix::{AnnotationValue, Change, Remedy};
+use crate::injected;
 use crate::mesh::{Mesh, Version, inner_yaml};
 use crate::rules::init_before_proxy::Cause;
 
@@ -81,7 +82,8 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
         let native = native(case.mesh, template);
         let hold = hold_beside(case, template);
         match native {
-            Some(n) if n.safety == Safety::Safe => {
+            // A pod that ends is mended as a whole by a native sidecar only.
+            Some(n) if n.safety == Safety::Safe || template.is_some_and(outlived) => {
                 found.push(n);
                 found.extend(hold);
             }
@@ -92,11 +94,23 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
         }
     }
     let url = format!("http://localhost:{}/healthz/ready", port::AGENT);
-    let wait = Remedy::advice(
-        "wait-endpoint",
-        "let the application wait until its proxy is ready",
-        format!("until curl -fsS -o /dev/null {url}; do sleep 1; done"),
-    );
+    let waits = format!("until curl -fsS -o /dev/null {url}; do sleep 1; done");
+    let wait = match template.is_some_and(outlived) {
+        false => Remedy::advice(
+            "wait-endpoint",
+            "let the application wait until its proxy is ready",
+            waits,
+        ),
+        true => Remedy::advice(
+            "wait-endpoint",
+            "let the work wait until its proxy is ready, and tell the proxy when it is done",
+            format!(
+                "{waits}; YOUR-COMMAND; rc=$?; curl -fsS -X POST http://localhost:{}/quitquitquit; \
+                 exit $rc",
+                port::AGENT
+            ),
+        ),
+    };
     // What the running pods cannot carry out must not come first.
     let first =
         if found.first().is_some_and(|r| r.safety == Safety::Unsafe) { 0 } else { found.len() };
@@ -116,7 +130,19 @@ fn hold_beside(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remedy
         None => hold(template),
     }?;
     let old = case.mesh.istio_by_objects.is_some_and(|v| v < HOLD_SINCE);
-    Some(if old { remedy.unsafe_because("takes an upgrade to Istio 1.8 first") } else { remedy })
+    Some(match (old, template.is_some_and(outlived)) {
+        (true, _) => remedy.unsafe_because("takes an upgrade to Istio 1.8 first"),
+        (_, true) => remedy.unsafe_because(
+            "the work then runs, but the classic sidecar outlives it and the pod does not complete; \
+             and a proxy that takes longer than 60 s is gone for good",
+        ),
+        _ => remedy,
+    })
+}
+
+/// Whether the work of a pod comes to an end and its sidecar, if it is a classic one, does not.
+fn outlived(template: &PodTemplate) -> bool {
+    injected::ends(template) && !injected::quits(template)
 }
 
 /// What a reader would expect among the remedies, and why it is not there.
@@ -130,6 +156,13 @@ pub(crate) fn remarks(case: &Case<'_>, restarted: bool) -> Vec<String> {
                 .to_owned(),
         );
         return said;
+    }
+    if case.template().is_some_and(|t| outlived(&t)) && case.shape.sidecar != Sidecar::Native {
+        said.push(
+            "The pod's work comes to an end, a classic sidecar's does not: holding the work lets it \
+             run and leaves a pod that never completes. A native sidecar mends both."
+                .to_owned(),
+        );
     }
     if case.shape.holds {
         said.push(

@@ -104,3 +104,16 @@ pub(crate) fn native(template: &PodTemplate, work: &Work<'_>) -> Option<bool> {
 pub(crate) fn ends(template: &PodTemplate) -> bool {
     matches!(template.spec.restart_policy.as_deref(), Some("Never" | "OnFailure"))
 }
+
+/// Whether one of the commands tells the proxy to quit, or waits for that by a known helper.
+pub(crate) fn quits(template: &PodTemplate) -> bool {
+    let spec = &template.spec;
+    let words = spec.containers.iter().flat_map(|c| c.command.iter().chain(&c.args));
+    let mut words = words.map(String::as_str);
+    words.any(|w| {
+        w.contains("quitquitquit")
+            || w.contains("pkill")
+            || w.contains("scuttle")
+            || w.contains("envoy-preflight")
+    })
+}

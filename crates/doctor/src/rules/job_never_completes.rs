@@ -101,7 +101,7 @@ impl Rule for JobNeverCompletes {
         let template = &workload.template;
         let job = matches!(workload.kind.as_str(), "Job" | "CronJob");
         let known = |s: &Subject| s.kind == work.subject.kind && s.name == work.subject.name;
-        if !job || out.faults.iter().any(|f| known(&f.subject)) || quits(template) {
+        if !job || out.faults.iter().any(|f| known(&f.subject)) || injected::quits(template) {
             return;
         }
         let Some(why) = injected::by_manifest(work) else { return };
@@ -152,17 +152,4 @@ fn explained(
         "sidecar.istio.io/inject: \"false\"   # label of the pod template".to_owned(),
     );
     fault.offer(native.into_iter().chain([quit, outside]))
-}
-
-/// Whether one of the commands tells the proxy to quit, or waits for that by a known helper.
-fn quits(template: &PodTemplate) -> bool {
-    let spec = &template.spec;
-    let words = spec.containers.iter().flat_map(|c| c.command.iter().chain(&c.args));
-    let mut words = words.map(String::as_str);
-    words.any(|w| {
-        w.contains("quitquitquit")
-            || w.contains("pkill")
-            || w.contains("scuttle")
-            || w.contains("envoy-preflight")
-    })
 }

@@ -21,6 +21,7 @@ const TRACE_LINES_MAX: usize = 100;
 
 /// A line without what runtimes and kubectl put in front.
 struct Split<'a> {
+    namespace: Option<&'a str>,
     container: Option<(&'a str, &'a str)>,
     at: Option<Timestamp>,
     text: &'a str,
@@ -61,7 +62,13 @@ fn one(
     out: &mut Out,
 ) -> usize {
     let raw = String::from_utf8_lossy(&block[at.clone()]);
-    let split = split(&raw);
+    let mut split = split(&raw);
+    if split.container.is_none()
+        && file.whose.container.is_none()
+        && let Some(((namespace, pod, container), rest)) = stern(&raw)
+    {
+        split = Split { namespace, container: Some((pod, container)), ..self::split(rest) };
+    }
     if let Some((stream, partial)) = split.cri {
         let (joined, end) = join_cri(block, &at, &split, stream, partial);
         let (own, text) = app(file, &joined);
@@ -97,7 +104,7 @@ fn finish(
     let mut container = borrowed(&file.whose);
     if let Some((pod, name)) = split.container {
         container = ContainerRef {
-            namespace: container.namespace,
+            namespace: split.namespace.map(Cow::Borrowed).or(container.namespace),
             pod: Some(pod.into()),
             container: Some(name.into()),
             previous: container.previous,
@@ -112,11 +119,11 @@ fn finish(
 fn split(raw: &str) -> Split<'_> {
     let (container, rest) = prefix(raw);
     let Some((at, behind)) = time::rfc3339(rest) else {
-        return Split { container, at: None, text: rest, cri: None };
+        return Split { namespace: None, container, at: None, text: rest, cri: None };
     };
     // Istio's own lines go on with a tab: their time is part of the text and stays there.
     let Some(text) = behind.strip_prefix(' ').or(behind.is_empty().then_some("")) else {
-        return Split { container, at: Some(at), text: rest, cri: None };
+        return Split { namespace: None, container, at: Some(at), text: rest, cri: None };
     };
     for stream in ["stdout", "stderr"] {
         let tag = text.strip_prefix(stream).and_then(|t| t.strip_prefix(' '));
@@ -124,10 +131,44 @@ fn split(raw: &str) -> Split<'_> {
         let mark = tag.split([' ', ':']).next().unwrap_or_default();
         if mark == "F" || mark == "P" {
             let text = tag.split_once(' ').map_or("", |(_, text)| text);
-            return Split { container, at: Some(at), text, cri: Some((stream, mark == "P")) };
+            let cri = Some((stream, mark == "P"));
+            return Split { namespace: None, container, at: Some(at), text, cri };
         }
     }
-    Split { container, at: Some(at), text, cri: None }
+    Split { namespace: None, container, at: Some(at), text, cri: None }
+}
+
+type Whose<'a> = (Option<&'a str>, &'a str, &'a str);
+
+/// Takes off `POD CONTAINER ` or `NAMESPACE POD CONTAINER `, as stern writes it before each line. A
+/// pod is known by the end that Kubernetes gives the names of those that it makes.
+fn stern(raw: &str) -> Option<(Whose<'_>, &str)> {
+    let label = |t: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+        t.len() < 254 && t.starts_with(|c: char| c.is_ascii_alphanumeric()) && t.chars().all(plain)
+    };
+    let (first, rest) = raw.split_once(' ').filter(|(first, _)| label(first))?;
+    let (second, rest) = rest.split_once(' ').filter(|(second, _)| label(second))?;
+    if is_made(first) {
+        return Some(((None, first, second), rest));
+    }
+    let (third, rest) = rest.split_once(' ').filter(|(third, _)| label(third))?;
+    is_made(second).then_some(((Some(first), second, third), rest))
+}
+
+/// Whether a pod's name ends as those of ReplicaSets, Jobs and DaemonSets do.
+///
+/// # Sources
+/// k8s.io/apimachinery `pkg/util/rand/rand.go`: the letters and digits of generated names.
+fn is_made(name: &str) -> bool {
+    const LETTERS: &str = "bcdfghjklmnpqrstvwxz2456789";
+    let end = name.rsplit_once('-').map(|(_, end)| end);
+    // Words have vowels, which these names never have; a number is no name either.
+    end.is_some_and(|e| {
+        e.len() == 5
+            && e.chars().all(|c| LETTERS.contains(c))
+            && !e.chars().all(|c| c.is_ascii_digit())
+    })
 }
 
 fn prefix(raw: &str) -> (Option<(&str, &str)>, &str) {
@@ -259,4 +300,31 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stern;
+
+    #[test]
+    fn stern_names_pod_and_container_before_each_line() {
+        let whose = |raw| stern(raw).map(|((ns, pod, container), text)| (ns, pod, container, text));
+        assert_eq!(
+            whose("web-5b6f7c9d4-9xk2l istio-proxy 2026 info"),
+            Some((None, "web-5b6f7c9d4-9xk2l", "istio-proxy", "2026 info"))
+        );
+        assert_eq!(
+            whose("shop nightly-28811-hq7wz app dial tcp"),
+            Some((Some("shop"), "nightly-28811-hq7wz", "app", "dial tcp"))
+        );
+        for other in [
+            "worker-thread connected to redis",
+            "order-12345 was refused by db",
+            "connection refused by peer",
+            "web-5b6f7c9d4-9xk2l",
+            "2026-10-02T07:14:05Z error dial tcp",
+        ] {
+            assert_eq!(whose(other), None, "{other}");
+        }
+    }
 }

@@ -57,8 +57,8 @@ impl Rule for InitCapabilitiesForbidden {
     }
 }
 
-/// Capabilities that istio-init asks for.
-const CAPABILITIES: [&str; 2] = ["net_admin", "net_raw"];
+/// Capabilities that istio-init asks for; some policies name none of them.
+const CAPABILITIES: [&str; 3] = ["net_admin", "net_raw", "disallowed capabilit"];
 
 fn is_it(said: &Said<'_>) -> bool {
     let refused = said.has_any(&[

@@ -1,4 +1,5 @@
-//! `kubectl describe pod`: name, namespace and events, the states of containers.
+//! `kubectl describe pod`: name, namespace and events, the states of containers; of what makes pods,
+//! its events.
 
 use std::collections::BTreeMap;
 
@@ -73,6 +74,7 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
 fn one(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
     let mut pod = Pod::default();
     let mut is_pod = false;
+    let (mut kind, mut makes_pods) = ("", false);
     let mut section = "";
     let mut in_section: BTreeMap<&str, Vec<&Line<'_>>> = BTreeMap::new();
     for line in lines {
@@ -82,6 +84,9 @@ fn one(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
             section = key;
             top(&mut pod, key, value);
             is_pod |= matches!(key, "Containers" | "Init Containers");
+            kind = of_kind(key).unwrap_or(kind);
+            makes_pods |=
+                matches!(key, "Pods Status" | "Pods Statuses" | "Pod Template" | "Replicas");
             if matches!(key, "Labels" | "Annotations") {
                 pair(map_of(&mut pod, key), value, if key == "Labels" { '=' } else { ':' });
             }
@@ -99,7 +104,16 @@ fn one(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
         containers(&mut pod, in_section.get(key).unwrap_or(&empty), init);
     }
     for line in in_section.get("Events").unwrap_or(&empty) {
-        if let Some(event) = event(&pod, is_pod, line) {
+        if let Some(mut event) = event(&pod, is_pod, line) {
+            // What is said of a ReplicaSet or a Job concerns whoever made it.
+            let owner = pod.metadata.owner_references.first();
+            match owner.filter(|_| makes_pods) {
+                Some(owner) => {
+                    (event.kind, event.name) = (owner.kind.clone(), Some(owner.name.clone()));
+                }
+                None if makes_pods => kind.clone_into(&mut event.kind),
+                None => {}
+            }
             out.event(Event { place: Some(Place::new(&file.label, line.number)), ..event });
         }
     }
@@ -108,6 +122,18 @@ fn one(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
         pod.metadata.uid = Some(String::new());
         let number = lines.first().map_or(1, |line| line.number);
         file.object(Object::Pod(Box::new(pod)), number, 0, None, false, out);
+    }
+}
+
+/// What is described, by a field that only its kind has.
+fn of_kind(key: &str) -> Option<&'static str> {
+    match key {
+        "StrategyType" => Some("Deployment"),
+        "Update Strategy" => Some("StatefulSet"),
+        "Desired Number of Nodes Scheduled" => Some("DaemonSet"),
+        "Completions" => Some("Job"),
+        "Successful Job History Limit" => Some("CronJob"),
+        _ => None,
     }
 }
 

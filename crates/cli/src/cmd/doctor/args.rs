@@ -29,7 +29,7 @@ Examples:
   sunup doctor --redact --format html dump/ > report.html    to be shared
 
 What is read is recognised by its content, never by its name: Cloud Logging exports (JSON array
-or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, CRI log files,
+or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, stern, CRI log files,
 istioctl bug-report and must-gather archives, manifests, and directories or .tar/.gz/.zst of them.
 
 Exit codes:

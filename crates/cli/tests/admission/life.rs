@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, Hook, PATIENCE, names, with_cluster};
 use super::server::{Server, pod, start_in};
 
-const ISTIO_REV: &str = "istio.io/rev";
+pub(crate) const ISTIO_REV: &str = "istio.io/rev";
 
 /// What `sunup webhook manifests` prints for a server outside of the cluster.
-fn manifests(url: &str, name: &str, revision: &str) -> Vec<Value> {
+pub(crate) fn manifests(url: &str, name: &str, revision: &str) -> Vec<Value> {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_sunup"))
         .args(["webhook", "manifests", "--url", url, "--name", name, "--revision", revision])
         .output()
@@ -26,7 +26,7 @@ fn manifests(url: &str, name: &str, revision: &str) -> Vec<Value> {
     stream.documents.into_iter().map(|d| d.value).filter(|v| !v.is_null()).collect()
 }
 
-fn injected(pod: &Value) -> bool {
+pub(crate) fn injected(pod: &Value) -> bool {
     let lists = ["containers", "initContainers"];
     lists.iter().any(|list| names(pod, list).iter().any(|n| n == "istio-proxy"))
 }
@@ -48,7 +48,7 @@ async fn installed(cluster: &Cluster, more: &[&str]) -> (Server, Vec<Value>, Str
     (server, configurations, home, space)
 }
 
-async fn deploy(cluster: &Cluster, space: &str, name: &str, replicas: u32) {
+pub(crate) async fn deploy(cluster: &Cluster, space: &str, name: &str, replicas: u32) {
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": name},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}},
@@ -60,7 +60,7 @@ async fn deploy(cluster: &Cluster, space: &str, name: &str, replicas: u32) {
 }
 
 /// Waits for that many pods of a namespace, and returns them.
-async fn pods(cluster: &Cluster, space: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn pods(cluster: &Cluster, space: &str, count: usize) -> Vec<Value> {
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {
         let found = cluster.pods(space).list(&ListParams::default()).await.unwrap().items;

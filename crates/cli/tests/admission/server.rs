@@ -122,6 +122,16 @@ impl Server {
     }
 }
 
+/// Whether the server whose probes are answered on this port is there and ready.
+pub(crate) async fn ready_at(health: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", health)).await else { return false };
+    let request = "GET /healthz/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut answer = Vec::new();
+    stream.write_all(request.as_bytes()).await.is_ok()
+        && stream.read_to_end(&mut answer).await.is_ok()
+        && parsed(&answer).0 == 200
+}
+
 fn parsed(answer: &[u8]) -> (u16, String) {
     let text = String::from_utf8_lossy(answer);
     let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);

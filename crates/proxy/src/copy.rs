@@ -14,11 +14,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::destination::{Peer, notice_vanishing};
 
 /// The most that is read at once, and so the most a direction ever buffers. 64 KiB gained no
 /// throughput over it on loopback.
 pub(crate) const CHUNK: usize = 16 * 1024;
+
+/// How long a connection has to live until its destination is watched for having vanished.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// Chunks a direction may move before it gives way to other connections.
 const TURN: usize = 16;
@@ -85,6 +92,8 @@ struct Half {
     unflushed: bool,
     ended: bool,
     passed_on: bool,
+    /// What was written last may wait for more.
+    ahead: bool,
     bytes: u64,
 }
 
@@ -94,12 +103,14 @@ enum Side {
 }
 
 impl Half {
-    /// Moves what can be moved now; ready when this direction has ended for good.
-    fn poll<F: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
+    /// Moves what can be moved now; ready when this direction has ended for good. `last`: the other
+    /// one has, so that the connection will be closed, which says this one's end too.
+    fn poll<F: Peer, T: Peer>(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut F,
         to: &mut T,
+        last: bool,
         count: &AtomicU64,
         mut see: impl FnMut(&[u8]),
     ) -> Poll<Result<(), Side>> {
@@ -123,27 +134,42 @@ impl Half {
                 self.written = 0;
             }
             if self.ended {
-                ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Side::To)?;
+                if !last || T::SAYS_ITS_END {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Side::To)?;
+                }
                 self.passed_on = true;
                 continue;
             }
             let moved = SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer)).map_err(Side::From)?;
+                let read = Pin::new(&mut *from).poll_read(cx, &mut buffer);
+                if read.is_pending() && std::mem::take(&mut self.ahead) {
+                    to.push();
+                }
+                ready!(read).map_err(Side::From)?;
+                let then = end_behind(&mut buffer, from, cx);
                 let read = buffer.filled();
                 count.fetch_add(read.len() as u64, Ordering::Relaxed);
                 self.bytes += read.len() as u64;
-                self.ended = read.is_empty();
-                if !self.ended {
+                self.ended = read.is_empty() || matches!(then, Ok(true));
+                if !read.is_empty() {
                     see(read);
-                    let n = match Pin::new(&mut *to).poll_write(cx, read) {
+                    self.ahead = read.len() == CHUNK || self.ended;
+                    let to = Pin::new(&mut *to);
+                    let written = match self.ahead {
+                        true => to.poll_write_ahead(cx, read),
+                        false => to.poll_write(cx, read),
+                    };
+                    let n = match written {
                         Poll::Ready(n) => n.map_err(Side::To)?,
                         Poll::Pending => 0,
                     };
                     self.unflushed = true;
+                    // The rest is written later, and pushes what is before it.
+                    self.ahead &= n == read.len();
                     self.left.extend_from_slice(&read[n..]);
                 }
-                Poll::Ready(Ok(()))
+                Poll::Ready(then.map(drop).map_err(Side::From))
             });
             ready!(moved)?;
         }
@@ -152,37 +178,54 @@ impl Half {
     }
 }
 
+/// Reads on where the end is known to be near, so that it goes out with the last bytes and not as
+/// a packet of its own; whether it was found. An error here has bytes before it.
+fn end_behind<F: Peer>(
+    buffer: &mut ReadBuf<'_>,
+    from: &mut F,
+    cx: &mut Context<'_>,
+) -> io::Result<bool> {
+    let mut before = 0;
+    while buffer.filled().len() > before && buffer.remaining() > 0 && from.has_ended(cx) {
+        before = buffer.filled().len();
+        match Pin::new(&mut *from).poll_read(cx, buffer) {
+            Poll::Ready(read) => read?,
+            Poll::Pending => return Ok(false),
+        }
+    }
+    Ok(buffer.filled().len() == before)
+}
+
 /// Copies both ways. `first` are bytes already taken from the client, sent ahead.
-pub(crate) async fn both_ways<C, D>(
+pub(crate) async fn both_ways<C: Peer>(
     client: &mut C,
-    destination: &mut D,
+    destination: &mut TcpStream,
     first: Vec<u8>,
     idle: Duration,
     counters: Counters<'_>,
     watch: &mut impl Watch,
-) -> (Ended, Moved)
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    D: AsyncRead + AsyncWrite + Unpin,
-{
+) -> (Ended, Moved) {
     let mut up = Half { bytes: first.len() as u64, left: first, ..Half::default() };
     counters.received.fetch_add(up.bytes, Ordering::Relaxed);
     if !up.left.is_empty() {
         watch.request(&up.left);
     }
     let mut down = Half::default();
-    let mut timer = std::pin::pin!(tokio::time::sleep(idle));
+    let begun = Instant::now();
+    let mut timer = std::pin::pin!(tokio::time::sleep(idle.min(YOUNG)));
+    let mut young = true;
     let mut at_last_look = 0;
     let ended = poll_fn(|cx| {
-        let requests =
-            up.poll(cx, client, destination, counters.received, |bytes| watch.request(bytes));
+        let (last, count) = (down.passed_on, counters.received);
+        let requests = up.poll(cx, client, destination, last, count, |bytes| watch.request(bytes));
         match requests {
             Poll::Ready(Err(Side::From(e))) => return Poll::Ready(Ended::Client(e)),
             Poll::Ready(Err(Side::To(e))) => return Poll::Ready(Ended::Destination(e)),
             _ => {}
         }
+        let (last, count) = (up.passed_on, counters.sent);
         let responses =
-            down.poll(cx, destination, client, counters.sent, |bytes| watch.response(bytes));
+            down.poll(cx, destination, client, last, count, |bytes| watch.response(bytes));
         match responses {
             Poll::Ready(Err(Side::From(e))) => return Poll::Ready(Ended::Destination(e)),
             Poll::Ready(Err(Side::To(e))) => return Poll::Ready(Ended::Client(e)),
@@ -193,13 +236,19 @@ where
         }
         // The timer is looked at when it fires, not moved at every byte.
         while timer.as_mut().poll(cx).is_ready() {
+            if std::mem::take(&mut young) {
+                notice_vanishing(destination);
+                if idle > YOUNG {
+                    timer.as_mut().reset(begun + idle);
+                    continue;
+                }
+            }
             let now = up.bytes + down.bytes;
             if now == at_last_look {
                 return Poll::Ready(Ended::Idle);
             }
             at_last_look = now;
-            let next = tokio::time::Instant::now() + idle;
-            timer.as_mut().reset(next);
+            timer.as_mut().reset(Instant::now() + idle);
         }
         Poll::Pending
     })

@@ -5,10 +5,13 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::SendFlags;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::config::{Config, Mode, Policy};
@@ -145,7 +148,7 @@ pub(crate) async fn connect(
         Ok(connected) => connected?,
         Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut)),
     };
-    tune(&stream);
+    let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
@@ -172,12 +175,17 @@ fn keep_source(socket: &TcpSocket, client: SocketAddr) -> io::Result<()> {
 
 /// Small writes go out at once, and a peer that vanished is noticed.
 pub(crate) fn tune<S: AsFd>(socket: &S) {
-    let socket = SockRef::from(socket);
-    let _ = socket.set_tcp_nodelay(true);
+    let _ = SockRef::from(socket).set_tcp_nodelay(true);
+    notice_vanishing(socket);
+}
+
+/// A peer that vanished is noticed. Connections to destinations get it once they have lived for a
+/// while: three calls each would be a good part of what a short one costs.
+pub(crate) fn notice_vanishing<S: AsFd>(socket: &S) {
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(300))
         .with_interval(Duration::from_secs(75));
-    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
 }
 
 /// A peer's side of a connection: plain, or within TLS that ends here.
@@ -187,6 +195,24 @@ pub(crate) trait Peer: AsyncRead + AsyncWrite + Unpin + Send {
 
     /// The socket underneath.
     fn tcp(&self) -> &TcpStream;
+
+    /// Whether it is known already that no more will come than what waits to be read.
+    fn has_ended(&self, _: &mut Context<'_>) -> bool {
+        false
+    }
+
+    /// Writes bytes behind which more bytes or the end come at once: they may travel together.
+    /// Where neither comes, [`Peer::push`] has to follow.
+    fn poll_write_ahead(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, bytes)
+    }
+
+    /// Sends what was written ahead and waits still.
+    fn push(&self) {}
 }
 
 impl Peer for TcpStream {
@@ -194,6 +220,35 @@ impl Peer for TcpStream {
 
     fn tcp(&self) -> &TcpStream {
         self
+    }
+
+    fn has_ended(&self, cx: &mut Context<'_>) -> bool {
+        // Asked for both, it hardly ever has to wait.
+        let ready = pin!(self.ready(Interest::READABLE | Interest::WRITABLE)).poll(cx);
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+
+    fn poll_write_ahead(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let send = || {
+            let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+            rustix::net::send(&*self, bytes, flags).map_err(io::Error::from)
+        };
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            match self.try_io(Interest::WRITABLE, send) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    fn push(&self) {
+        // Setting it anew sends what waits (tcp(7)).
+        let _ = self.set_nodelay(true);
     }
 }
 

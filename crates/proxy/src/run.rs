@@ -28,6 +28,10 @@ use crate::{agent, dns, flow, http, state};
 /// How often the configuration's file is looked at, and a port that is taken tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// A worker wakes up this often at least. A timer that would be the next to fire interrupts the
+/// wait for sockets, which costs two calls; behind this one, those of connections are never next.
+const BEAT: Duration = Duration::from_secs(5);
+
 /// What a proxy is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
@@ -452,7 +456,12 @@ impl Workers {
             handles.push(runtime.handle().clone());
             let thread = std::thread::Builder::new().name(format!("worker-{n}"));
             thread.stack_size(512 * 1024).spawn(move || {
-                runtime.block_on(std::future::pending::<()>());
+                runtime.block_on(async {
+                    let mut beat = tokio::time::interval(BEAT);
+                    loop {
+                        beat.tick().await;
+                    }
+                });
             })?;
         }
         Ok(Self { shared: Arc::clone(shared), handles, taken: std::sync::Mutex::default() })

@@ -13,7 +13,7 @@ use super::transfer::{Bodies, Fault, Outgoing, Transfer, pass_body};
 use super::{Next, Prepared, Session};
 use crate::access::{self, Record};
 use crate::copy::{Blind, Counters, Ended, Moved, both_ways};
-use crate::destination::{Peer, errno, reset};
+use crate::destination::{Peer, errno, notice_vanishing, reset};
 use crate::flow;
 use crate::gateway::file::Target;
 use crate::http::HEAD_MAX;
@@ -139,6 +139,7 @@ impl<C: Peer> Session<'_, C> {
         let dial = Box::pin(flow::connect_any(&addresses, Direction::Gateway, from, &config));
         match dial.await {
             (Ok(stream), address) => {
+                notice_vanishing(&stream);
                 let http = shared.metrics.http(Direction::Gateway, address);
                 Ok(Upstream { stream, address, http, reused: false })
             }
@@ -301,6 +302,7 @@ async fn answer<C: Peer>(
         if !plain {
             transfer.to_client.room().extend_from_slice(&rest[..n]);
         }
+        transfer.to_client.last = !keep && body.is_done();
         transfer.count_reply();
         return Ok(Answer { status, body, plain, reusable: reusable && n == rest.len(), keep });
     }

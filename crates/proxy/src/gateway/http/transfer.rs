@@ -37,6 +37,8 @@ pub(super) struct Outgoing {
     bytes: Vec<u8>,
     written: usize,
     unflushed: bool,
+    /// Nothing comes behind it, and then the connection is closed.
+    pub(super) last: bool,
 }
 
 impl Outgoing {
@@ -47,14 +49,18 @@ impl Outgoing {
     }
 
     /// Writes until nothing waits.
-    pub(super) fn poll<W: AsyncWrite + Unpin>(
+    pub(super) fn poll<W: Peer>(
         &mut self,
         cx: &mut Context<'_>,
         to: &mut W,
     ) -> Poll<io::Result<()>> {
         while self.written < self.bytes.len() {
             let rest = &self.bytes[self.written..];
-            let n = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
+            let to = Pin::new(&mut *to);
+            let n = match self.last {
+                true => ready!(to.poll_write_ahead(cx, rest))?,
+                false => ready!(to.poll_write(cx, rest))?,
+            };
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

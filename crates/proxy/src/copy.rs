@@ -92,8 +92,6 @@ struct Half {
     unflushed: bool,
     ended: bool,
     passed_on: bool,
-    /// What was written last may wait for more.
-    ahead: bool,
     bytes: u64,
 }
 
@@ -142,11 +140,7 @@ impl Half {
             }
             let moved = SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
-                let read = Pin::new(&mut *from).poll_read(cx, &mut buffer);
-                if read.is_pending() && std::mem::take(&mut self.ahead) {
-                    to.push();
-                }
-                ready!(read).map_err(Side::From)?;
+                ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer)).map_err(Side::From)?;
                 let then = end_behind(&mut buffer, from, cx);
                 let read = buffer.filled();
                 count.fetch_add(read.len() as u64, Ordering::Relaxed);
@@ -154,10 +148,9 @@ impl Half {
                 self.ended = read.is_empty() || matches!(then, Ok(true));
                 if !read.is_empty() {
                     see(read);
-                    self.ahead = read.len() == CHUNK || self.ended;
                     let to = Pin::new(&mut *to);
-                    let written = match self.ahead {
-                        true => to.poll_write_ahead(cx, read),
+                    let written = match self.ended {
+                        true => to.poll_write_last(cx, read),
                         false => to.poll_write(cx, read),
                     };
                     let n = match written {
@@ -165,8 +158,6 @@ impl Half {
                         Poll::Pending => 0,
                     };
                     self.unflushed = true;
-                    // The rest is written later, and pushes what is before it.
-                    self.ahead &= n == read.len();
                     self.left.extend_from_slice(&read[n..]);
                 }
                 Poll::Ready(then.map(drop).map_err(Side::From))

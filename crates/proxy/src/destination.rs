@@ -201,18 +201,15 @@ pub(crate) trait Peer: AsyncRead + AsyncWrite + Unpin + Send {
         false
     }
 
-    /// Writes bytes behind which more bytes or the end come at once: they may travel together.
-    /// Where neither comes, [`Peer::push`] has to follow.
-    fn poll_write_ahead(
+    /// Writes bytes behind which the end is told at once: they may travel together. Not for full
+    /// reads of long streams: behind capture, where segments are small, they cost twice as much.
+    fn poll_write_last(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_write(cx, bytes)
     }
-
-    /// Sends what was written ahead and waits still.
-    fn push(&self) {}
 }
 
 impl Peer for TcpStream {
@@ -228,7 +225,7 @@ impl Peer for TcpStream {
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
-    fn poll_write_ahead(
+    fn poll_write_last(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
@@ -244,11 +241,6 @@ impl Peer for TcpStream {
                 sent => return Poll::Ready(sent),
             }
         }
-    }
-
-    fn push(&self) {
-        // Setting it anew sends what waits (tcp(7)).
-        let _ = self.set_nodelay(true);
     }
 }
 

@@ -58,7 +58,7 @@ impl Outgoing {
             let rest = &self.bytes[self.written..];
             let to = Pin::new(&mut *to);
             let n = match self.last {
-                true => ready!(to.poll_write_ahead(cx, rest))?,
+                true => ready!(to.poll_write_last(cx, rest))?,
                 false => ready!(to.poll_write(cx, rest))?,
             };
             if n == 0 {

@@ -190,22 +190,28 @@ pub fn sarif(report: &Report) -> String {
     text
 }
 
-/// What is said of each rule that found something.
+/// Every rule that was asked (3.19.23), so that readers know what a clean run has looked for; the
+/// pages, which are long, of those that found something.
 fn rules(report: &Report) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
+    let found = |id: &str| report.findings.iter().any(|finding| finding.rule == id);
+    let mut rules: Vec<Rule> = crate::rules()
+        .map(|meta| Rule {
+            id: meta.id.to_owned(),
+            short_description: Message { text: meta.title.to_owned() },
+            help: found(meta.id).then(|| help(meta)),
+            default_configuration: json!({"level": level(meta.severity)}),
+        })
+        .collect();
     for finding in &report.findings {
-        if rules.iter().any(|rule| rule.id == finding.rule) {
-            continue;
-        }
         // A report of another version may have rules that this one doesn't know.
-        let about = crate::rules().find(|meta| meta.id == finding.rule);
-        let title = about.map_or_else(|| finding.rule.replace('-', " "), |a| a.title.to_owned());
-        rules.push(Rule {
-            id: finding.rule.clone(),
-            short_description: Message { text: title },
-            help: about.map(help),
-            default_configuration: json!({"level": level(finding.severity)}),
-        });
+        if rules.iter().all(|rule| rule.id != finding.rule) {
+            rules.push(Rule {
+                id: finding.rule.clone(),
+                short_description: Message { text: finding.rule.replace('-', " ") },
+                help: None,
+                default_configuration: json!({"level": level(finding.severity)}),
+            });
+        }
     }
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     rules

@@ -193,6 +193,13 @@ fn compare_findings(expected: &Value, report: &Value, out: &mut String) {
         if let Some(wanted) = want.get("pods").filter(|wanted| *wanted != pods) {
             let _ = writeln!(problems, "  pods: expected {wanted}, got {pods}");
         }
+        for (key, wanted) in [("evidence_includes", true), ("evidence_excludes", false)] {
+            let Some(source) = want.get(key).and_then(Value::as_str) else { continue };
+            let from = |e: &Value| e["source"].as_str().is_some_and(|s| s.contains(source));
+            if list(got, "evidence").iter().any(from) != wanted {
+                let _ = writeln!(problems, "  {key}: {source}");
+            }
+        }
         compare_fixes(want, got, &mut problems);
         compare_timeline(want, got, &mut problems);
         if !problems.is_empty() {

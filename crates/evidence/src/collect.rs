@@ -164,6 +164,7 @@ impl Collector {
             Object::Namespace(meta) => s.namespaces.push(*meta),
             Object::ConfigMap(meta, data) => s.config_maps.push((*meta, data)),
             Object::Gateway(gateway) => s.gateways.push((gateway, manifest)),
+            Object::Policy(policy) => s.policies.push((policy, manifest)),
             Object::Webhooks(webhooks) => s.webhooks.push(*webhooks),
             Object::IstioOperator(meta, spec) => s.operators.push((*meta, spec, manifest)),
             Object::Event(event) => self.event(*event),

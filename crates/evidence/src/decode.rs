@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::object::{
-    Condition, Endpoints, Gateway, Map, Meta, NodeInfo, Object, PodTemplate, Service,
-    WebhookConfiguration, Workload, nullable,
+    Condition, Endpoints, Gateway, Map, Meta, NetworkPolicy, NodeInfo, Object, PodTemplate,
+    Service, WebhookConfiguration, Workload, nullable,
 };
 use crate::record::Event;
 
@@ -117,6 +117,7 @@ impl Object {
             Object::Workload(workload) => &workload.metadata,
             Object::Service(service) => &service.metadata,
             Object::Gateway(gateway) => &gateway.metadata,
+            Object::Policy(policy) => &policy.metadata,
             Object::Webhooks(webhooks) => &webhooks.metadata,
             Object::Node(meta, _)
             | Object::Namespace(meta)
@@ -257,6 +258,7 @@ fn object<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
             Object::Event(Box::new(source.get::<RawEvent>()?.into_event()))
         }
         ("networking.istio.io", "Gateway") => gateway(source)?,
+        ("networking.k8s.io", "NetworkPolicy") => policy(source)?,
         ("sunup.dev", "Collection") => Object::Collection(source.get()?),
         (_, "MutatingWebhookConfiguration") => webhooks(source)?,
         (_, "IstioOperator") => istio_operator(source)?,
@@ -522,6 +524,67 @@ fn gateway<S: Source>(source: &S) -> Found<Object> {
         metadata: read.metadata,
         selector: read.spec.selector,
         ports: read.spec.servers.into_iter().filter_map(|s| s.port.number).collect(),
+    })))
+}
+
+fn policy<S: Source>(source: &S) -> Found<Object> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Raw {
+        #[serde(deserialize_with = "nullable")]
+        metadata: Meta,
+        #[serde(deserialize_with = "nullable")]
+        spec: Spec,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Spec {
+        #[serde(deserialize_with = "nullable")]
+        pod_selector: Selector,
+        policy_types: Option<Vec<String>>,
+        egress: Option<Vec<Rule>>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Selector {
+        #[serde(deserialize_with = "crate::object::text_map")]
+        match_labels: Map,
+        #[serde(deserialize_with = "nullable")]
+        match_expressions: Vec<Value>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Rule {
+        #[serde(deserialize_with = "nullable")]
+        ports: Vec<Port>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Port {
+        port: Option<Value>,
+        end_port: Option<u32>,
+    }
+    // A name may stand for any number.
+    let range = |port: Port| match port.port.as_ref().and_then(Value::as_u64) {
+        Some(from) => {
+            let from = u32::try_from(from).unwrap_or(u32::MAX);
+            (from, port.end_port.unwrap_or(from))
+        }
+        None => (0, u32::MAX),
+    };
+    let read: Raw = source.get()?;
+    let spec = read.spec;
+    let goes_out = match &spec.policy_types {
+        Some(types) => types.iter().any(|t| t == "Egress"),
+        None => spec.egress.is_some(),
+    };
+    let rules = spec.egress.unwrap_or_default().into_iter();
+    let egress = rules.map(|rule| rule.ports.into_iter().map(range).collect()).collect();
+    let plain = spec.pod_selector.match_expressions.is_empty();
+    Ok(Object::Policy(Box::new(NetworkPolicy {
+        metadata: read.metadata,
+        selector: plain.then_some(spec.pod_selector.match_labels),
+        egress: goes_out.then_some(egress),
     })))
 }
 

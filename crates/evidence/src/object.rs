@@ -592,6 +592,36 @@ pub struct Gateway {
     pub ports: Vec<u32>,
 }
 
+/// A NetworkPolicy, by what it lets out of pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// Metadata.
+    pub metadata: Meta,
+    /// Labels of its pods, none for all; `None` where it selects by more than equal labels.
+    pub selector: Option<Map>,
+    /// For each rule the ports (from, to) that it lets out, empty for all; `None` where the policy
+    /// says nothing of what goes out.
+    pub egress: Option<Vec<Vec<(u32, u32)>>>,
+}
+
+impl NetworkPolicy {
+    /// Whether it selects pods with these labels, as far as that can be told.
+    #[must_use]
+    pub fn selects(&self, labels: &Map) -> bool {
+        let all = self.selector.as_ref();
+        all.is_some_and(|all| all.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    }
+
+    /// Whether no rule of it may let this port out, to whomever.
+    #[must_use]
+    pub fn keeps_in(&self, port: u32) -> bool {
+        let lets = |rule: &Vec<(u32, u32)>| {
+            rule.is_empty() || rule.iter().any(|(from, to)| (*from..=*to).contains(&port))
+        };
+        self.egress.as_ref().is_some_and(|rules| !rules.iter().any(lets))
+    }
+}
+
 /// A mutating webhook configuration, by what decides order and effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookConfiguration {
@@ -622,6 +652,8 @@ pub enum Object {
     ConfigMap(Box<Meta>, Map),
     /// An Istio Gateway.
     Gateway(Box<Gateway>),
+    /// A NetworkPolicy.
+    Policy(Box<NetworkPolicy>),
     /// A mutating webhook configuration.
     Webhooks(Box<WebhookConfiguration>),
     /// An IstioOperator: its spec as it stands.

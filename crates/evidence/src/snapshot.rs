@@ -10,7 +10,8 @@ use sunup_api::report::Unreadable;
 use crate::gap::Gap;
 use crate::log::ContainerLog;
 use crate::object::{
-    Endpoints, Gateway, Manifest, Map, Meta, NodeInfo, Pod, Service, WebhookConfiguration, Workload,
+    Endpoints, Gateway, Manifest, Map, Meta, NetworkPolicy, NodeInfo, Pod, Service,
+    WebhookConfiguration, Workload,
 };
 use crate::record::{Event, Place};
 use crate::scope::Scope;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub config_maps: Vec<(Meta, Map)>,
     /// Istio Gateways.
     pub gateways: Vec<(Box<Gateway>, Manifest)>,
+    /// NetworkPolicies.
+    pub policies: Vec<(Box<NetworkPolicy>, Manifest)>,
     /// Mutating webhook configurations.
     pub webhooks: Vec<WebhookConfiguration>,
     /// IstioOperators: their spec as it stands.
@@ -234,6 +237,7 @@ impl Snapshot {
             self.by_name.1.entry(workload.metadata.name.clone()).or_default().push(i);
         }
         self.services.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
+        self.policies.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
         self.gateways.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
         self.operators.sort_by(|(.., a), (.., b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
         self.nodes.sort_by(|a, b| a.0.cmp(&b.0));

@@ -199,6 +199,9 @@ pub(super) fn of(snapshot: &Snapshot, more: &[String], addresses: Addresses) -> 
     for (gateway, _) in &snapshot.gateways {
         words.meta(Class::Object, &gateway.metadata);
     }
+    for (policy, _) in &snapshot.policies {
+        words.meta(Class::Object, &policy.metadata);
+    }
     for (name, _) in &snapshot.nodes {
         words.add(Class::Node, name);
     }

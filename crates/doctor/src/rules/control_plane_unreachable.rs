@@ -7,7 +7,7 @@
 //! istio/istio issues 13939, 22302, 23283, 25205, 31717, 38871, 43841; RULES.md D1.
 
 use sunup_api::container;
-use sunup_api::report::{Severity, Verdict};
+use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_evidence::control_plane::{Trouble, target};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
@@ -85,6 +85,10 @@ fn told(
     fault = fault.because(said).because(why);
     if let Some(pods) = control_plane_pods(case) {
         fault = fault.because(pods);
+    }
+    for (why, item) in kept_in(case, cause) {
+        fault = fault.because(why);
+        fault.evidence.push(item);
     }
     if cause == Trouble::Dns
         && let Some(policy) = odd_dns(case)
@@ -174,6 +178,41 @@ fn control_plane_pods(case: &Case<'_>) -> Option<String> {
         [] => "istiod's own pods are ready by their status: it is the way to them.".to_owned(),
         down => format!("Of istiod's own pods {} is not ready.", down.join(", ")),
     })
+}
+
+/// istiod's port for configuration and certificates.
+const XDS: u32 = 15012;
+/// The port of the cluster's DNS.
+const DNS: u32 = 53;
+
+/// NetworkPolicies of the pod's namespace that keep in what the trouble is about. Several add up to
+/// what each of them lets out, so they count only where none lets it.
+fn kept_in(case: &Case<'_>, cause: Trouble) -> Vec<(String, EvidenceItem)> {
+    let port = match cause {
+        Trouble::Timeout | Trouble::NoRoute => XDS,
+        Trouble::Dns => DNS,
+        _ => return Vec::new(),
+    };
+    let Some(pod) = case.pod() else { return Vec::new() };
+    let of_pod = case.snapshot.policies.iter().filter(|(policy, _)| {
+        policy.metadata.namespace.as_deref() == case.subject.namespace.as_deref()
+            && policy.egress.is_some()
+            && policy.selects(&pod.metadata.labels)
+    });
+    let all: Vec<_> = of_pod.collect();
+    if !all.iter().all(|(policy, _)| policy.keeps_in(port)) {
+        return Vec::new();
+    }
+    let told = all.into_iter().map(|(policy, manifest)| {
+        let name = &policy.metadata.name;
+        let why = format!(
+            "NetworkPolicy {name} selects the pod and lets port {port} out to nobody: that is what \
+             stands in the way, as far as the inputs show."
+        );
+        let text = format!("NetworkPolicy {name}: no egress rule for port {port}");
+        (why, EvidenceItem { source: manifest.place.to_string(), at: None, text })
+    });
+    told.collect()
 }
 
 /// A DNS policy by which cluster names do not resolve.

@@ -2,10 +2,10 @@
 //! that the doctor looks for, ripgrep for the one phrase, and jq that reads every entry for them.
 //!
 //! `cargo bench -p sunup-cli`. `SUNUP_BENCH_BYTES` sets the size of the big export (default 1 GB),
-//! `SUNUP_BENCH_DIR` where it is written, `SUNUP_BENCH_ROUNDS` how often each is timed. Files are
-//! read once before timing, so all contenders find them in memory. First 20,000 manifests are linted,
-//! with `istioctl analyze` on one file beside it where it is installed;
-//! `SUNUP_BENCH_MANIFESTS_ALONE=1` leaves it at that.
+//! `SUNUP_BENCH_PODS` whose it is (5,000), `SUNUP_BENCH_DIR` where it is written,
+//! `SUNUP_BENCH_ROUNDS` how often each is timed. Files are read once before timing, so all contenders
+//! find them in memory. First 20,000 manifests are linted, with `istioctl analyze` on one file beside
+//! it where it is installed; `SUNUP_BENCH_MANIFESTS_ALONE=1` leaves it at that.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -34,9 +34,11 @@ fn main() {
     if std::env::var_os("SUNUP_BENCH_MANIFESTS_ALONE").is_some() {
         return;
     }
-    for (what, bytes, pods) in
-        [("5,000 pods, their events, logs", bytes, 5_000), ("a hand-over of 5 MB", 4_500_000, 50)]
-    {
+    let pods = number("SUNUP_BENCH_PODS", 5_000) as usize;
+    for (what, bytes, pods) in [
+        (format!("{pods} pods, their events, logs"), bytes, pods),
+        ("a hand-over of 5 MB".to_owned(), 4_500_000, 50),
+    ] {
         let input = Input::write(&folder.path().join(pods.to_string()), bytes, pods);
         println!("{what}: {:.0} MB in all", input.size() as f64 / 1e6);
         let doctor = |what: &Path| {

@@ -1,7 +1,7 @@
 //! Runs every rule over every workload, merges what they say of one workload's pods, and writes
 //! the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown};
 use sunup_evidence::gap::Gap;
@@ -241,14 +241,12 @@ fn not_to_be_had(gap: &Gap) -> Unknown {
 /// What is open, but for workloads on which the rule has spoken already.
 fn unknown(all: Vec<Open>, found: &[(String, Subject)]) -> Vec<Unknown> {
     let mut merged: BTreeMap<(&str, Subject), Unknown> = BTreeMap::new();
+    let of = |rule, subject: &Subject| {
+        (rule, subject.kind.clone(), subject.name.clone(), subject.namespace.clone())
+    };
+    let spoken: BTreeSet<_> = found.iter().map(|(rule, on)| of(rule.as_str(), on)).collect();
     for one in all {
-        let spoken = found.iter().any(|(rule, subject)| {
-            rule == one.rule
-                && subject.kind == one.subject.kind
-                && subject.name == one.subject.name
-                && subject.namespace == one.subject.namespace
-        });
-        if spoken {
+        if spoken.contains(&of(one.rule, &one.subject)) {
             continue;
         }
         let key = (one.rule, workload(&one.subject));

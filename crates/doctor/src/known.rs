@@ -61,18 +61,28 @@ const ALL: &[(&str, &[&str])] = &[
     ("inject.istio.io/", &["templates"]),
 ];
 
-/// Every known name in full, so that it can be handed out.
-static NAMES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
-    let full = |(prefix, names): &(&str, &[&str])| {
-        names.iter().map(|n| format!("{prefix}{n}")).collect::<Vec<_>>()
+/// Every known name in full, so that it can be handed out, and its letters.
+static NAMES: std::sync::LazyLock<Vec<(String, Vec<u8>)>> = std::sync::LazyLock::new(|| {
+    let full = |(prefix, names): &(&'static str, &'static [&'static str])| {
+        let prefix = *prefix;
+        names.iter().map(move |n| format!("{prefix}{n}"))
     };
-    ALL.iter().flat_map(full).collect()
+    ALL.iter().flat_map(full).map(|name| (name.clone(), plain(&name))).collect()
 });
+
+/// A misspelling changes a few letters of a long name; `native-side` lacks three.
+const FAR: usize = 3;
+
+/// The letters of a name, of one case.
+fn plain(name: &str) -> Vec<u8> {
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+    letters.map(|b| b.to_ascii_lowercase()).collect()
+}
 
 /// Whether an annotation is one that injectors read on pods.
 pub(crate) fn is_for_pods(key: &str) -> bool {
     let vault = key.strip_prefix("vault.hashicorp.com/");
-    vault.is_some_and(|name| name.starts_with("agent-")) || NAMES.iter().any(|n| n == key)
+    vault.is_some_and(|name| name.starts_with("agent-")) || NAMES.iter().any(|(n, _)| n == key)
 }
 
 /// Whether an annotation lies under a prefix of the mesh and no release knows it.
@@ -83,15 +93,12 @@ pub(crate) fn is_unknown(key: &str) -> bool {
 
 /// The known name that is spelt nearly like this one; `None` where none is near enough.
 pub(crate) fn nearest(key: &str) -> Option<&'static str> {
-    let plain = |name: &str| -> Vec<u8> {
-        let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
-        letters.map(|b| b.to_ascii_lowercase()).collect()
-    };
     let wanted = plain(key);
-    let scored = NAMES.iter().map(|n| (distance(&wanted, &plain(n)), n.as_str()));
+    // So many letters more or fewer are that many changes at least.
+    let near = NAMES.iter().filter(|(_, letters)| letters.len().abs_diff(wanted.len()) <= FAR);
+    let scored = near.map(|(name, letters)| (distance(&wanted, letters), name.as_str()));
     let (far, name) = scored.min()?;
-    // A misspelling changes a few letters of a long name; `native-side` lacks three.
-    (far <= 3).then_some(name)
+    (far <= FAR).then_some(name)
 }
 
 /// Letters to change, add or take away (Levenshtein).

@@ -32,6 +32,8 @@ pub struct Manifest {
     /// The whole file's text, shared by its documents, for [`Origin::Plain`],
     /// [`Origin::Template`] and [`Origin::Kustomize`] files: a fix is shown as a diff of it.
     pub text: Option<Arc<str>>,
+    /// Whether every document of that text could be read.
+    pub sound: bool,
 }
 
 /// What kind of source an object was read from.

@@ -224,12 +224,12 @@ impl Snapshot {
 
     /// Puts everything in an order that does not depend on the order of the input.
     pub(crate) fn settle(&mut self) {
-        let key = |p: &PodFacts| (p.name.is_none(), p.namespace.clone(), p.name.clone());
-        self.pods.sort_by_key(key);
+        let pod = |p: &PodFacts| (p.name.is_none(), p.namespace.clone(), p.name.clone());
+        self.pods.sort_by_cached_key(pod);
         self.workloads.sort_by(|(a, ma), (b, mb)| {
-            let key = |w: &Workload| {
-                (w.metadata.namespace.clone(), w.kind.clone(), w.metadata.name.clone())
-            };
+            fn key(w: &Workload) -> impl Ord + use<'_> {
+                (&w.metadata.namespace, &w.kind, &w.metadata.name)
+            }
             (key(a), &ma.place, ma.item).cmp(&(key(b), &mb.place, mb.item))
         });
         self.by_name = (self.workloads.len(), HashMap::new());

@@ -26,6 +26,8 @@ pub(crate) struct File<'r> {
     pub(crate) template: Option<u64>,
     /// The whole text, where a fix could be shown as a diff of it.
     pub(crate) text: Option<Arc<str>>,
+    /// Whether every document of that text could be read.
+    pub(crate) sound: bool,
     /// The same, copied only when an object asks for it: what a cluster printed is long, and is
     /// never edited.
     pub(crate) uncopied: Option<Uncopied<'r>>,
@@ -108,12 +110,51 @@ impl File<'_> {
         };
         let editable = matches!(origin, Origin::Plain | Origin::Template(_) | Origin::Kustomize(_));
         let text = if editable { self.whole() } else { None };
-        let manifest = Manifest { place, path: self.path.clone(), document, item, origin, text };
+        let manifest = Manifest {
+            place,
+            path: self.path.clone(),
+            document,
+            item,
+            origin,
+            text,
+            sound: self.sound,
+        };
         out.items.push(Item::Object(Box::new((object, manifest))));
     }
 }
 
 impl<'r> File<'r> {
+    /// A file of which nothing has been read yet.
+    pub(crate) fn new(
+        origin: &crate::run::Origin,
+        label: Arc<str>,
+        whose: ContainerKey,
+        scope: &'r Scope,
+        filter: &'r Filter,
+    ) -> File<'r> {
+        File {
+            label,
+            path: origin.path.clone(),
+            whose,
+            kustomization: origin.kustomization.clone(),
+            template: None,
+            text: None,
+            sound: false,
+            uncopied: None,
+            is_log: false,
+            scope,
+            filter,
+            proxies: HashSet::new(),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Keeps the whole text of YAML on disk: a fix may edit it.
+    pub(crate) fn keep_text(&mut self, whole: &str) {
+        self.template = sunup_yaml::is_template(whole);
+        self.text = Some(whole.into());
+    }
+
     /// The same file, for a part of it that is the log of one container.
     pub(crate) fn of(&self, whose: ContainerKey) -> File<'r> {
         File {
@@ -123,6 +164,7 @@ impl<'r> File<'r> {
             kustomization: self.kustomization.clone(),
             template: self.template,
             text: self.text.clone(),
+            sound: self.sound,
             uncopied: None,
             is_log: self.is_log,
             scope: self.scope,

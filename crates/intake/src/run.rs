@@ -1,6 +1,7 @@
 //! Reads one input after the other: opens, unpacks, recognises, and hands what was found to the
 //! collector in order.
 
+mod ahead;
 mod held;
 
 use std::collections::HashSet;
@@ -73,16 +74,16 @@ impl<R: Read> Blocks<ElementChunk> for Elements<R> {}
 
 /// Where a stream comes from.
 #[derive(Debug, Clone)]
-struct Origin {
+pub(crate) struct Origin {
     label: String,
     /// What can be opened again.
     found: Option<walk::Found>,
-    path: Option<PathBuf>,
+    pub(crate) path: Option<PathBuf>,
     /// The path that may say whose log it is, and how many of its parts count for certain.
     whose: String,
     below: usize,
     explicit: bool,
-    kustomization: Option<Arc<str>>,
+    pub(crate) kustomization: Option<Arc<str>>,
     rotated: bool,
 }
 
@@ -154,9 +155,7 @@ impl<'o> Run<'o> {
         for (label, why) in refused {
             self.unreadable(&label.as_str().into(), None, why);
         }
-        for file in found {
-            self.disk(file);
-        }
+        self.disks(found);
         for input in inputs {
             match input {
                 Input::Path(_) => {}
@@ -191,18 +190,7 @@ impl<'o> Run<'o> {
             Ok(opened) => opened,
             Err(error) => return self.unreadable(&label, None, walk::reason(&error)),
         };
-        // A pipe gives its bytes once.
-        let found = Some(file.clone()).filter(|found| found.regular);
-        let origin = Origin {
-            found,
-            label: file.label,
-            whose: file.path.to_string_lossy().into_owned(),
-            path: Some(file.path),
-            below: if file.explicit { 0 } else { file.below },
-            explicit: file.explicit,
-            kustomization: file.kustomization,
-            rotated: file.rotated,
-        };
+        let origin = ahead::origin(file);
         let count = move |bytes| {
             if let Some(progress) = &progress {
                 progress.advance(bytes);
@@ -274,20 +262,8 @@ impl<'o> Run<'o> {
         self.summary.files += 1;
         let scope = self.options.scope.clone();
         let filter = self.filter.clone();
-        let mut file = File {
-            label: Arc::clone(label),
-            path: origin.path.clone(),
-            whose,
-            kustomization: origin.kustomization.clone(),
-            template: None,
-            text: None,
-            uncopied: None,
-            is_log: matches!(format, Format::Json(Layout::Lines) | Format::Log | Format::Prose),
-            scope: &scope,
-            filter: &filter,
-            proxies: HashSet::new(),
-            seen: HashSet::new(),
-        };
+        let mut file = File::new(origin, Arc::clone(label), whose, &scope, &filter);
+        file.is_log = matches!(format, Format::Json(Layout::Lines) | Format::Log | Format::Prose);
         self.found = false;
         match format {
             Format::Empty if attributed => self.log_seen(&file),

@@ -26,6 +26,11 @@ fn packing(head: &[u8]) -> Option<Packing> {
     }
 }
 
+/// Whether a stream that begins so is compressed.
+pub(crate) fn is_packed(head: &[u8]) -> bool {
+    packing(head).is_some()
+}
+
 /// A stream with the bytes in front of it that were read to see what it is.
 pub(crate) type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 

@@ -30,8 +30,9 @@ pub(crate) struct Piece {
 }
 
 /// Reads every document.
-pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) -> Held {
+pub(crate) fn read(file: &mut File<'_>, text: &str, out: &mut Out) -> Held {
     let stream = read_values(text, &Limits::default());
+    file.sound = stream.errors.is_empty();
     let mut held = Held::default();
     let before = out.items.len();
     let starts = starts(text);

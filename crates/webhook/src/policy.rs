@@ -144,6 +144,7 @@ fn diagnosed(pod: &Value, subject: &Value) -> Judgement {
         item: None,
         origin: Origin::NotAFile,
         text: None,
+        sound: false,
     };
     let mut collector = Collector::new(Scope::default());
     collector.object(object, manifest);

@@ -46,6 +46,7 @@
 //! YAML 1.2.2 (<https://yaml.org/spec/1.2.2/>); the scalar rules of `sigs.k8s.io/yaml`'s
 //! `goyaml.v2/resolve.go`, which Kubernetes reads manifests with.
 
+mod alone;
 mod edit;
 mod embedded;
 mod error;
@@ -60,6 +61,7 @@ mod tree;
 mod verify;
 mod write;
 
+pub use alone::edit_sound;
 pub use edit::edit;
 pub use embedded::{append_comma_list, set_embedded};
 pub use error::{EditError, SyntaxError};

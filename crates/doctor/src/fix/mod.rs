@@ -184,7 +184,9 @@ fn into_file(fix: &mut Fix, remedy: &Remedy, target: &Target<'_>, finding: usize
         return Vec::new();
     }
     let (Some(before), Some(path)) = (&manifest.text, &manifest.path) else { return Vec::new() };
-    match sunup_yaml::edit(before, &target.edits, &Limits::default()) {
+    // Of a file of many documents only the one that is edited is read again.
+    let edit = if manifest.sound { sunup_yaml::edit_sound } else { sunup_yaml::edit };
+    match edit(before, &target.edits, &Limits::default()) {
         Ok(after) => {
             fix.target = Some(label.clone());
             let already_there = after == **before;

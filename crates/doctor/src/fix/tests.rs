@@ -38,6 +38,7 @@ fn snapshot(text: &str, path: &Path) -> Snapshot {
                 item,
                 origin: Origin::Plain,
                 text: Some(Arc::clone(&shared)),
+                sound: true,
             };
             collector.object(object, manifest);
         }

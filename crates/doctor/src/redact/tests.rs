@@ -31,6 +31,7 @@ fn snapshot() -> Snapshot {
         item: None,
         origin: Origin::Export,
         text: None,
+        sound: false,
     };
     collector.object(Object::Pod(Box::new(pod)), manifest);
     collector.finish()

@@ -22,6 +22,7 @@ fn drawn(pod: serde_json::Value, events: Vec<Event>) -> Vec<Story> {
         item: None,
         origin: Origin::Export,
         text: None,
+        sound: false,
     };
     collector.object(Object::Pod(Box::new(pod)), manifest);
     events.into_iter().for_each(|event| collector.event(event));

@@ -70,6 +70,7 @@ fn give(collector: &mut Collector, file: &Arc<str>, line: u64, piece: &Piece) {
                 item: None,
                 origin: Origin::Export,
                 text: None,
+                sound: false,
             },
         ),
     }

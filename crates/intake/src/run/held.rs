@@ -45,8 +45,7 @@ impl Run<'_> {
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         };
         if file.path.is_some() && format == Format::Yaml {
-            file.template = sunup_yaml::is_template(&whole);
-            file.text = Some(whole.as_str().into());
+            file.keep_text(&whole);
         }
         let whole = whole.strip_prefix('\u{feff}').unwrap_or(&whole);
         let mut out = Out::default();

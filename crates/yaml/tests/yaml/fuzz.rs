@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sunup_yaml::{DocEdit, EditError, Limits, edit, is_template, read, read_values, set_embedded};
+use sunup_yaml::{
+    DocEdit, EditError, Limits, edit, edit_sound, is_template, read, read_values, set_embedded,
+};
 
 use crate::variants::Seed;
 use crate::{append, remove, set};
@@ -127,7 +129,11 @@ fn no_bytes_break_reading_or_editing() {
         let _ = set_embedded(&text, &["a"], json!(1));
         let op = ops[seed.below(ops.len())].clone();
         let edits = [DocEdit { document: seed.below(2), op }];
-        match edit(&text, &edits, &limits) {
+        let edited = edit(&text, &edits, &limits);
+        if stream.errors.is_empty() {
+            assert_eq!(edited, edit_sound(&text, &edits, &limits), "{i}: {text:?}");
+        }
+        match edited {
             Ok(after) => written += usize::from(after != text),
             Err(EditError::Verification(why)) => {
                 unsure += 1;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sunup_testkit::{goldens, require};
-use sunup_yaml::{DocEdit, Limits, Op, Segment, edit, set_embedded};
+use sunup_yaml::{DocEdit, Limits, Op, Segment, edit, edit_sound, set_embedded};
 
 use crate::variants::{self, Seed};
 
@@ -110,6 +110,8 @@ fn sweep(dir: &Path, seed: &mut Seed, done: &mut Done) {
                         .unwrap_or_else(|e| panic!("{place}: {e}\n{edits:?}\n{variant}"));
                     let again = edit(&after, &edits, &limits).unwrap();
                     assert_eq!(after, again, "{place}: a second run changes nothing");
+                    let alone = edit_sound(&variant, &edits, &limits).unwrap();
+                    assert_eq!(after, alone, "{place}: its document read alone");
                     done.applied += 1;
                 }
             }

@@ -157,6 +157,16 @@ fn where_there_are_no_pods_that_is_said_and_no_file_asked_for() {
     assert_eq!(run.code, 2, "{}{}", run.out, run.err);
     assert!(run.err.contains("there is no pod and no workload"), "{}", run.err);
     assert!(!run.out.contains("To add it"), "{}", run.out);
+    // One that asks for no pods is a workload all the same.
+    let empty = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "idle"},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "idle"}},
+            "template": {"metadata": {"labels": {"app": "idle"}},
+                "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]}}}});
+    cluster.create("deployments", &empty);
+    for narrow in [&["doctor", "--live"][..], &["doctor", "--live", "-w", "deploy/idle"]] {
+        let run = cluster.run(narrow);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    }
 }
 
 #[test]

@@ -25,8 +25,7 @@ pub(super) fn seen(
             (summary.events, "event"),
             (summary.logs, "container log"),
         ],
-        // A cluster always has objects of some kind.
-        empty: summary.is_empty() || args.live.live && snapshot.pods.is_empty(),
+        empty: summary.is_empty() || args.live.live && deserted(args, snapshot),
         gaps: gaps(args, summary, snapshot),
         arguments: args.again(),
         editable: diagnosis
@@ -36,6 +35,13 @@ pub(super) fn seen(
             .map(|edit| (edit.finding, edit.fix_id.clone()))
             .collect(),
     }
+}
+
+/// Whether a cluster, which always has objects of some kind, has none that was asked about. A
+/// workload whose pods can't be made has none of them, and is one to judge.
+fn deserted(args: &Args, snapshot: &Snapshot) -> bool {
+    let narrowed = args.live.selector.is_some();
+    snapshot.pods.is_empty() && (narrowed || snapshot.workloads.is_empty())
 }
 
 /// Kinds of evidence without which some fault could not have been seen.

@@ -69,9 +69,10 @@ fn code(id: &str, module: &str) -> String {
 
 use sunup_api::report::{{Severity, Verdict}};
 
-use crate::case::Case;
-use crate::fault::{{Fault, Judgements}};
-use crate::rule::{{Meta, Need, Rule, Stage, Status, page}};
+use crate::judging::fault::{{Fault, Judgements}};
+use crate::judging::meta::{{Meta, Need, Stage, Status, page}};
+use crate::judging::pod::Case;
+use crate::judging::rule::Rule;
 
 /// The rule.
 pub(crate) struct {name};

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use sunup_api::report::Severity;
 
-use crate::rule::{Meta, Need, Stage, Status};
+use crate::judging::meta::{Meta, Need, Stage, Status};
 use crate::rules::rules;
 
 /// Headings that every page has, in this order.

@@ -1,51 +1,13 @@
 //! The kinds of change, each as edits of a document and as a patch.
 
-use std::borrow::Cow;
-
 use serde_json::{Map as JsonMap, Value, json};
 use sunup_evidence::object::{Map, Workload};
 use sunup_evidence::snapshot::Snapshot;
 use sunup_yaml::{DocEdit, Op, Segment, append_comma_list, set_embedded};
 
-use super::Target;
+use crate::judging::remedy::{AnnotationValue, Change};
 
-/// One change of a pod template, a Service or an IstioOperator.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Change {
-    /// An annotation of the pod template.
-    Annotation { key: Cow<'static, str>, value: AnnotationValue },
-    /// A label of the pod template.
-    Label { key: &'static str, value: &'static str },
-    /// An annotation of the object itself, not of its pods.
-    ObjectAnnotation { key: String, value: AnnotationValue },
-    /// An entry of the pod-level `securityContext.sysctls`: one entry a name, values are strings.
-    PodSysctl { name: &'static str, value: &'static str },
-    /// A number of the pod-level `securityContext`: `fsGroup` …
-    PodSecurity { field: &'static str, value: i64 },
-    /// A readiness probe that waits until the port of one container takes connections.
-    ReadinessProbe { container: String, port: u16 },
-    /// An environment variable of one container, gone.
-    EnvRemoved { container: String, name: String },
-    /// uid and gid of one init container.
-    InitRunAs { container: String, id: u32 },
-    /// `targetPort` of a Service's ports: (index in `spec.ports`, new port).
-    ServiceTargetPorts { service: usize, ports: Vec<(usize, u32)> },
-    /// A range more in an IstioOperator's `spec.values.global.proxy.excludeIPRanges`.
-    OperatorRange { operator: usize, range: String },
-}
-
-/// What becomes of an annotation.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum AnnotationValue {
-    /// This text.
-    Text(String),
-    /// A field of the YAML or JSON inside it.
-    Field(&'static str, Value),
-    /// An item more in its comma list.
-    Item(String),
-    /// Gone.
-    Removed,
-}
+use super::target::{Target, item_prefix};
 
 impl AnnotationValue {
     /// The new text beside what stands there; `None` removes it.
@@ -292,10 +254,4 @@ pub(crate) fn object_target<'a>(changes: &[Change], snapshot: &'a Snapshot) -> O
     let manifest = target?;
     let edits = ops.into_iter().map(|op| DocEdit { document: manifest.document, op }).collect();
     Some(Target { manifest, edits })
-}
-
-/// Where an object stands in its document: at its root, or among a list's items.
-pub(crate) fn item_prefix(manifest: &sunup_evidence::object::Manifest) -> Vec<Segment> {
-    let item = manifest.item.map(|i| [Segment::from("items"), Segment::from(i)]);
-    item.into_iter().flatten().collect()
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sunup_api::report::{PatchType, Subject};
 
-use crate::fault::namespace_flag;
+use crate::judging::subject::namespace_flag;
 
 /// `deployment/web`, as kubectl takes it.
 pub(crate) fn short(subject: &Subject) -> String {

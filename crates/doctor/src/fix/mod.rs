@@ -5,63 +5,21 @@
 //! patch instead.
 
 mod change;
-mod command;
+pub(crate) mod command;
+pub(crate) mod remedies;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
 use sunup_api::report::{Fix, Safety, Subject};
-use sunup_evidence::object::{Manifest, Map, Origin, Workload};
+use sunup_evidence::object::Origin;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_yaml::{DocEdit, Limits};
 
-pub(crate) use change::{AnnotationValue, Change};
-pub(crate) use command::short;
-
-use crate::case::describes;
-
-/// What would remove a fault, not yet tied to a file.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Remedy {
-    pub(crate) id: &'static str,
-    pub(crate) title: String,
-    pub(crate) safety: Safety,
-    /// What changes; empty for advice.
-    pub(crate) changes: Vec<Change>,
-    /// What to type, for advice.
-    pub(crate) advice: Option<String>,
-    /// The pods' annotations as they run, where no manifest says what stands there already.
-    pub(crate) live_annotations: Map,
-}
-
-impl Remedy {
-    pub(crate) fn new(id: &'static str, title: impl Into<String>, changes: Vec<Change>) -> Self {
-        Remedy {
-            id,
-            title: title.into(),
-            safety: Safety::Safe,
-            changes,
-            advice: None,
-            live_annotations: Map::new(),
-        }
-    }
-
-    pub(crate) fn advice(id: &'static str, title: impl Into<String>, what: String) -> Self {
-        Remedy { safety: Safety::Unsafe, advice: Some(what), ..Remedy::new(id, title, Vec::new()) }
-    }
-
-    pub(crate) fn unsafe_because(mut self, why: &str) -> Self {
-        self.safety = Safety::Unsafe;
-        self.title = format!("{} ({why})", self.title);
-        self
-    }
-
-    pub(crate) fn with_live(mut self, annotations: Option<&Map>) -> Self {
-        self.live_annotations = annotations.cloned().unwrap_or_default();
-        self
-    }
-}
+use self::target::{Target, item_prefix, workload_of};
+use crate::judging::remedy::Remedy;
 
 /// Edits of one file that carry out one fix.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,12 +40,6 @@ pub struct FileEdit {
     pub edits: Vec<DocEdit>,
     /// Whether the file has it already: nothing is left to write.
     pub already_there: bool,
-}
-
-/// An object in a file, as something to edit.
-struct Target<'a> {
-    manifest: &'a Manifest,
-    edits: Vec<DocEdit>,
 }
 
 /// Ties a remedy to the manifest of its subject, or else to a command for the cluster.
@@ -136,7 +88,7 @@ pub(crate) fn realise(
         }
         return (fix, Vec::new());
     };
-    let object = change::item_prefix(manifest);
+    let object = item_prefix(manifest);
     let edits = change::edits(&remedy.changes, manifest.document, &object, workload);
     let target = Target { manifest, edits };
     let edits = into_file(&mut fix, remedy, &target, finding);
@@ -144,20 +96,6 @@ pub(crate) fn realise(
         fix.command = Some(command::apply(subject, &manifest.place.file));
     }
     (fix, edits)
-}
-
-/// The manifest of a subject, the one that may be edited before others.
-pub(crate) fn workload_of<'a>(
-    subject: &Subject,
-    snapshot: &'a Snapshot,
-) -> Option<(&'a Workload, &'a Manifest)> {
-    let all = snapshot.workloads_named(&subject.name).filter(|(w, _)| describes(w, subject));
-    let rank = |m: &Manifest| match (m.is_editable(), &m.origin) {
-        (true, _) => 0,
-        (_, Origin::Kustomize(_) | Origin::Template(_) | Origin::HelmRendered) => 1,
-        _ => 2,
-    };
-    all.min_by_key(|(_, m)| rank(m)).map(|(w, m)| (&**w, m))
 }
 
 /// Fills in diff and target, or says why the file is left alone.

@@ -13,7 +13,8 @@ use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::subject;
 use sunup_yaml::Limits;
 
-use super::{AnnotationValue, Change, Remedy, realise};
+use super::realise;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use sunup_api::annotation;
 
 /// What a file holds, as the readers would hand it over.

@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 use regex::Regex;
 
-use super::Class;
+use crate::rules::rules;
+
+use super::class::Class;
 use super::known::{self, Known};
 
 /// A place, and what stands there.
@@ -213,7 +215,7 @@ fn stands_alone(text: &str, range: &Range<usize>, class: Class) -> bool {
 /// Ids of rules and names that everybody knows, which may have somebody's name in them.
 fn own_ids(text: &str) -> Vec<Range<usize>> {
     let mut all = Vec::new();
-    for id in crate::rules().map(|meta| meta.id).chain(known::public_phrases()) {
+    for id in rules().map(|meta| meta.id).chain(known::public_phrases()) {
         let places = text.match_indices(id).map(|(at, id)| at..at + id.len());
         all.extend(places.filter(|range| stands_alone(text, range, Class::Object)));
     }

@@ -10,7 +10,7 @@ use sunup_evidence::shape::is_mesh_container;
 use sunup_evidence::snapshot::{PodFacts, Snapshot};
 use sunup_evidence::subject;
 
-use super::{Addresses, Class};
+use super::class::{Addresses, Class};
 
 /// A text to replace.
 #[derive(Debug, Clone, PartialEq, Eq)]

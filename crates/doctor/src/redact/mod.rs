@@ -6,6 +6,7 @@
 //! known of an input comes from its [`Snapshot`], what is not is recognised by its form.
 
 mod address;
+mod class;
 mod find;
 mod known;
 mod report;
@@ -19,61 +20,12 @@ use std::net::IpAddr;
 use aho_corasick::AhoCorasick;
 use sunup_evidence::snapshot::Snapshot;
 
+use class::Class;
 use find::Span;
 use known::Known;
 
+pub use class::Addresses;
 pub use known::secret_values;
-
-/// What a stand-in stands for; it is part of its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Class {
-    Namespace,
-    Workload,
-    Pod,
-    Container,
-    Service,
-    Node,
-    Object,
-    Host,
-    Ip,
-    Email,
-    Env,
-    Token,
-}
-
-impl Class {
-    fn stem(self) -> &'static str {
-        match self {
-            Class::Namespace => "ns",
-            Class::Workload => "workload",
-            Class::Pod => "pod",
-            Class::Container => "container",
-            Class::Service => "svc",
-            Class::Node => "node",
-            Class::Object => "object",
-            Class::Host => "host",
-            Class::Ip => "ip",
-            Class::Email => "email",
-            Class::Env => "env",
-            Class::Token => "token",
-        }
-    }
-
-    /// Whether it is replaced in the middle of a word, too.
-    fn is_secret(self) -> bool {
-        matches!(self, Class::Env | Class::Token | Class::Email)
-    }
-}
-
-/// What becomes of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Addresses {
-    /// `ip-1`: for reading.
-    Named,
-    /// Other addresses, of which those of one network are in one network again: what is read back
-    /// is judged as before.
-    Mapped,
-}
 
 /// Replaces, and remembers what by what.
 #[derive(Clone)]

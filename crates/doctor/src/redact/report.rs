@@ -3,9 +3,10 @@
 use serde_json::Value;
 use sunup_api::report::{Report, Subject};
 
-use super::{Class, Redactor};
+use super::Redactor;
+use super::class::Class;
 use crate::report::Seen;
-use crate::story::{End, Story};
+use crate::report::lanes::{End, Story};
 
 /// Fields of the contract that hold our own words, times and kinds.
 const OURS: [&str; 14] = [

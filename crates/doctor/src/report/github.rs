@@ -11,7 +11,7 @@ use sunup_api::report::{Report, Severity};
 
 use super::paint::clean;
 use super::place;
-use super::{first_fix, subject, verdict};
+use super::terms::{first_fix, subject, verdict};
 
 /// One line for each finding and each unreadable piece.
 #[must_use]
@@ -66,7 +66,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::report;
+    use crate::report::sample::report;
 
     #[test]
     fn each_finding_is_one_line_at_its_place() {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use sunup_api::report::{Finding, Fix, Report, Safety, TimelineEntry};
 
 use super::paint::clean;
-use super::{first_fix, severity, subject, verdict};
+use super::terms::{first_fix, severity, subject, verdict};
 
 /// Evidence shown of one finding.
 const EVIDENCE_MAX: usize = 5;
@@ -228,7 +228,7 @@ fn longest(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{golden, report};
+    use crate::report::sample::{golden, report};
 
     #[test]
     fn a_ticket_has_the_fault_its_reason_and_its_fix() {

@@ -3,7 +3,7 @@
 
 use sunup_api::report::{Finding, Fix};
 
-use super::first_fix;
+use super::terms::first_fix;
 
 /// A line of a file, both counted from 1; a file alone has line 1.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,9 +11,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sunup_api::report::{Finding, Report, Severity, Unreadable};
 
+use crate::judging::meta::Meta;
+
 use super::paint::clean;
 use super::place::{self, Place};
-use super::{severity, subject, verdict};
+use super::terms::{severity, subject, verdict};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 /// Name of the fingerprint; a new way to make it gets a new number (3.27.17).
@@ -194,7 +196,7 @@ pub fn sarif(report: &Report) -> String {
 /// pages, which are long, of those that found something.
 fn rules(report: &Report) -> Vec<Rule> {
     let found = |id: &str| report.findings.iter().any(|finding| finding.rule == id);
-    let mut rules: Vec<Rule> = crate::rules()
+    let mut rules: Vec<Rule> = crate::rules::rules()
         .map(|meta| Rule {
             id: meta.id.to_owned(),
             short_description: Message { text: meta.title.to_owned() },
@@ -218,7 +220,7 @@ fn rules(report: &Report) -> Vec<Rule> {
 }
 
 /// The rule's page without its example, which would be long.
-fn help(meta: &crate::Meta) -> Value {
+fn help(meta: &Meta) -> Value {
     json!({"text": meta.doc.trim(), "markdown": meta.doc.trim()})
 }
 
@@ -371,7 +373,7 @@ fn uri(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::report;
+    use crate::report::sample::report;
 
     fn results(report: &Report) -> Value {
         let log: Value = serde_json::from_str(&sarif(report)).expect("JSON");

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sunup_api::report::{EvidenceItem, Finding};
 
-use super::Look;
+use super::look::Look;
 use super::paint::{BOLD, DIM, FRAME, RED, Signs, char_width, clean, paint, signs, width};
 
 /// Words that say what went wrong, the most telling first. Where several are in a line, the first

@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use sunup_api::report::{Finding, Fix, Report, Safety, Severity, Subject, Verdict};
 
+use super::look::{Look, Seen};
 use super::paint::{
     BOLD, CYAN, DIM, ERROR, FRAME, GREEN, INFO, PLAIN, RED, Signs, WARNING, YELLOW, clean, counted,
     paint, signs, wrap,
 };
 use super::snippet::{more, sameness, snippet};
+use super::terms::{first_fix, severity, subject, verdict};
 use super::timeline::timeline;
-use super::{Look, Seen, first_fix, severity, subject, verdict};
 
 /// Findings told in full when not everything is asked for; the others have their headline.
 const FULL_MAX: usize = 10;

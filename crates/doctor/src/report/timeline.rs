@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sunup_api::report::{Finding, Precision, TimelineEntry};
 
-use super::Look;
+use super::look::Look;
 use super::paint::{DIM, GREEN, PLAIN, RED, Signs, YELLOW, clean, fit, paint, signs, width, wrap};
 use super::scale::{STEPS, offset_text};
 

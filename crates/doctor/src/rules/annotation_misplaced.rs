@@ -6,11 +6,12 @@
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_evidence::object::Workload;
 
-use crate::fault::{Fault, Judgements};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::known;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::workload::Work;
+use crate::knowledge::annotations;
 
 /// The rule.
 pub(crate) struct AnnotationMisplaced;
@@ -73,7 +74,7 @@ fn misplaced(workload: &Workload) -> Vec<(String, String)> {
     let template = &workload.template.metadata.annotations;
     let on_object = workload.metadata.annotations.iter();
     on_object
-        .filter(|(k, _)| known::is_for_pods(k) && !template.contains_key(*k))
+        .filter(|(k, _)| annotations::is_for_pods(k) && !template.contains_key(*k))
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect()
 }

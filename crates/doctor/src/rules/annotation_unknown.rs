@@ -6,11 +6,12 @@
 
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 
-use crate::fault::{Fault, Judgements};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::known;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::workload::Work;
+use crate::knowledge::annotations;
 
 /// The rule.
 pub(crate) struct AnnotationUnknown;
@@ -39,8 +40,8 @@ impl Rule for AnnotationUnknown {
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         let Some((workload, manifest)) = work.manifest else { return };
         let annotations = &workload.template.metadata.annotations;
-        for (key, value) in annotations.iter().filter(|(k, _)| known::is_unknown(k)) {
-            let near = known::nearest(key);
+        for (key, value) in annotations.iter().filter(|(k, _)| annotations::is_unknown(k)) {
+            let near = annotations::nearest(key);
             let guess = near.map(|n| format!(", but there is {n}")).unwrap_or_default();
             let summary = format!("no release of the mesh reads the annotation {key}{guess}");
             let mut fault = Fault::new(&META, Verdict::Possible, work.subject.clone(), summary);

@@ -16,12 +16,14 @@ use sunup_evidence::time::show;
 use sunup_evidence::timeline::{self, Point};
 use sunup_evidence::window::Place;
 
-use super::super::case::{Case, Route};
-use super::super::fault::{Fault, Judgements, Open, at, item, namespace_flag};
-use super::super::refusals::{self, Explained, Sorted};
-use crate::fixes;
-use crate::look_alikes;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::fix::remedies;
+use crate::judging::fault::{Fault, Judgements, Open, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::{Case, Route};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::knowledge::look_alikes;
+use crate::knowledge::refusals::{self, Explained, Sorted};
 
 const ID: &str = "app-before-proxy";
 
@@ -279,7 +281,7 @@ fn fault(
         explanation: explanation(case, first, &telling, instance, log),
         points,
         evidence,
-        remedies: fixes::app_before_proxy(case, restarted),
+        remedies: remedies::app_before_proxy(case, restarted),
         consequences: Vec::new(),
     }
 }
@@ -397,7 +399,7 @@ fn explanation(
     if let Some(assumed) = case.capture.assumed {
         why.push(format!("Assumed: {assumed}."));
     }
-    why.extend(fixes::remarks(case, instance > 0));
+    why.extend(remedies::remarks(case, instance > 0));
     if log.refusals.iter().any(|b| b.first().at.is_none()) {
         why.push("Some lines have no time and were not counted.".to_owned());
     }

@@ -12,12 +12,15 @@ use sunup_evidence::line::Sign;
 use sunup_evidence::object::{Meta as ObjectMeta, PodSpec};
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
-use crate::work::{Work, namespace};
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::judging::texts::Said;
+use crate::judging::workload::{Work, namespace};
+use crate::knowledge::annotations;
 
 /// The rule.
 pub(crate) struct AppRunsAsProxyUid;
@@ -111,7 +114,7 @@ fn is_meshed(work: &Work<'_>, meta: &ObjectMeta) -> bool {
     by_namespace
         || says(meta.labels.get(label::INJECT), "true")
         || meta.labels.contains_key(label::REVISION)
-        || meta.annotations.keys().any(|k| crate::known::is_for_pods(k) && k.contains("istio.io/"))
+        || meta.annotations.keys().any(|k| annotations::is_for_pods(k) && k.contains("istio.io/"))
 }
 
 fn fault(subject: Subject, name: &str, whole_pod: bool, source: &str, verdict: Verdict) -> Fault {

@@ -9,11 +9,13 @@ use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::judging::texts::{Said, has};
 
 /// The rule.
 pub(crate) struct CaptureNotPermitted;
@@ -74,7 +76,7 @@ enum Cause {
 /// Why iptables refused, by the text of its several releases. Permission is said beside the table
 /// that it is about, so it is looked for first.
 fn cause(text: &str) -> Option<Cause> {
-    let said = |part: &str| crate::said::has(text, part);
+    let said = |part: &str| has(text, part);
     let about = ["table", "rule set", "iptables"].into_iter().any(said);
     if about && (said("permission denied") || said("you must be root")) {
         return Some(Cause::Permission);

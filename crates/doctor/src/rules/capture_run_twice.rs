@@ -7,11 +7,13 @@ use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at, namespace_flag};
-use crate::fix::Remedy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::judging::texts::Said;
 
 /// The rule.
 pub(crate) struct CaptureRunTwice;

@@ -17,11 +17,13 @@ use sunup_evidence::rejected::{self, Reason, Rejection};
 use sunup_evidence::snapshot::PodFacts;
 use sunup_evidence::subject;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, Open, at, item};
-use crate::fix::Remedy;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Fault, Judgements, Open, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct ConfigurationRejected;

@@ -13,11 +13,13 @@ use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 use sunup_evidence::readiness::NotReady;
 
-use crate::case::Case;
-use crate::fault::{Judgements, Open, at};
-use crate::fix::Remedy;
-use crate::proxy::{self, Unready};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Judgements, Open, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::knowledge::proxy::{self, Unready};
 
 /// The rule.
 pub(crate) struct ControlPlaneUnreachable;
@@ -80,7 +82,7 @@ fn told(
     let what = "control plane not reached";
     let mut fault = proxy::fault(&META, case, verdict, summary, lines.iter().copied(), what);
     fault.cause = Some(id);
-    fault.evidence.extend(unready.waits.last().map(|(_, s)| crate::fault::item(s)));
+    fault.evidence.extend(unready.waits.last().map(|(_, s)| item(s)));
     let said = format!("The proxy's log says so {}.", proxy::since(lines));
     fault = fault.because(said).because(why);
     if let Some(pods) = control_plane_pods(case) {

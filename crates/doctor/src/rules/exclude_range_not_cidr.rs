@@ -6,11 +6,12 @@
 
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 
-use crate::fault::{Fault, Judgements};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::ranges;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::workload::Work;
+use crate::knowledge::ranges;
 
 /// The rule.
 pub(crate) struct ExcludeRangeNotCidr;

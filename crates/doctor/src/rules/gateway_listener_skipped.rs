@@ -15,14 +15,15 @@ use sunup_evidence::shape::is_gateway;
 use sunup_evidence::snapshot::PodFacts;
 use sunup_evidence::subject;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::{Change, Remedy};
-use crate::mesh::Mesh;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::rules::gateway_privileged_port::low_port_numbers;
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::mesh::{Mesh, Version};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, describes};
+use crate::judging::workload::Work;
+use crate::knowledge::{low_ports, proxy};
 
 /// The rule.
 pub(crate) struct GatewayListenerSkipped;
@@ -81,7 +82,7 @@ impl Rule for GatewayListenerSkipped {
         if !says || !is_gateway(template) || out.faults.iter().any(known) {
             return;
         }
-        let low = low_port_numbers(work.snapshot, workload);
+        let low = low_ports::numbers(work.snapshot, workload);
         if low.is_empty() {
             return;
         }
@@ -138,8 +139,7 @@ fn observed(case: &Case<'_>, subject: Subject, lines: &[(u16, &Sample)]) -> Faul
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let summary =
         format!("the gateway does not listen on port {listed}: the control plane leaves it out");
-    let workload =
-        case.snapshot.workloads.iter().find(|(w, _)| crate::case::describes(w, &subject));
+    let workload = case.snapshot.workloads.iter().find(|(w, _)| describes(w, &subject));
     let mut fault = Fault::new(&META, Verdict::Confirmed, subject, summary).because(WHY);
     for port in ports {
         let of_port = lines.iter().filter(|(p, _)| *p == port).map(|(_, s)| *s);
@@ -156,7 +156,7 @@ fn remedies(
 ) -> Vec<Remedy> {
     let mut found = Vec::new();
     let host_network = template.is_some_and(|t| t.spec.host_network);
-    let old = mesh.kubelet.is_some_and(|v| v < crate::mesh::Version(1, 22));
+    let old = mesh.kubelet.is_some_and(|v| v < Version(1, 22));
     let own = template.is_some_and(|t| {
         let proxy = t.spec.containers.iter().find(|c| c.name == container::PROXY);
         proxy.and_then(|c| c.env(UNPRIVILEGED)).is_some()

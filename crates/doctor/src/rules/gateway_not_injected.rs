@@ -8,12 +8,15 @@ use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::{annotation, container, label};
 use sunup_evidence::object::PodTemplate;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at, namespace_flag};
-use crate::fix::{Change, Remedy, short};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
-use crate::work::namespace;
+use crate::fix::command::short;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::judging::texts::Said;
+use crate::judging::workload::namespace;
 
 /// The rule.
 pub(crate) struct GatewayNotInjected;

@@ -11,10 +11,12 @@ use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_evidence::object::{Gateway, IntOrString, Manifest, Map, PodTemplate, Service};
 use sunup_evidence::shape::is_gateway;
 
-use crate::fault::{Fault, Judgements, at, namespace_flag};
-use crate::fix::Remedy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements, Open};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::judging::workload::Work;
 
 /// The rule.
 pub(crate) struct GatewayPortMismatch;
@@ -147,9 +149,9 @@ fn fault(
         )])
 }
 
-fn service_missing(work: &Work<'_>) -> crate::fault::Open {
+fn service_missing(work: &Work<'_>) -> Open {
     let ns = namespace_flag(&work.subject);
-    crate::fault::Open {
+    Open {
         rule: META.id,
         subject: at(&work.subject, container::PROXY),
         missing: vec!["the Service in front of the gateway".to_owned()],

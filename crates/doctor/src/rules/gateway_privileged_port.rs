@@ -12,19 +12,22 @@
 use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
 use sunup_api::{annotation, container, port};
 use sunup_evidence::log::{BindDenied, ContainerLog, Sample};
-use sunup_evidence::object::{IntOrString, Manifest, NodeInfo, PodTemplate, Service, Workload};
+use sunup_evidence::object::{Manifest, NodeInfo, PodTemplate, Workload};
 use sunup_evidence::shape::is_gateway;
 use sunup_evidence::snapshot::{PodFacts, Snapshot};
 use sunup_evidence::subject;
 use sunup_evidence::time::Known;
 use sunup_evidence::timeline::{self, Point};
 
-use crate::case::{Case, describes};
-use crate::fault::{Fault, Judgements, Open, item, namespace_flag};
-use crate::fix::{Change, Remedy};
-use crate::mesh::{Mesh, Version};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements, Open, item};
+use crate::judging::mesh::{Mesh, Version};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{describes, namespace_flag};
+use crate::judging::workload::Work;
+use crate::knowledge::low_ports::{self, LowPort};
 
 const ID: &str = "gateway-privileged-port";
 const SYSCTL: &str = "net.ipv4.ip_unprivileged_port_start";
@@ -72,16 +75,6 @@ impl Rule for GatewayPrivilegedPort {
             judge_manifest(work, workload, manifest, out);
         }
     }
-}
-
-/// A port below 1024 that a gateway must listen on, and what says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct LowPort {
-    port: u32,
-    why: String,
-    source: String,
-    /// (Service, index in `spec.ports`) that leads there.
-    service: Option<(usize, usize)>,
 }
 
 /// Judges one pod by its log.
@@ -157,7 +150,7 @@ fn observed(
     let template =
         case.pod().map(|p| PodTemplate { metadata: p.metadata.clone(), spec: p.spec.clone() });
     let template = template.or_else(|| workload.map(|(w, _)| w.template.clone()));
-    let low = workload.map(|(w, _)| low_ports(case.snapshot, w).0).unwrap_or_default();
+    let low = workload.map(|(w, _)| low_ports::of(case.snapshot, w).0).unwrap_or_default();
     let mut points = timeline::of(case.facts, &case.shape, &case.windows);
     let mut evidence = Vec::new();
     for d in log.bind_denied.iter().filter(|d| d.port < 1024) {
@@ -220,7 +213,7 @@ fn judge_manifest(work: &Work<'_>, workload: &Workload, manifest: &Manifest, out
     if may_bind_low(template) {
         return;
     }
-    let (low, unresolved) = low_ports(snapshot, workload);
+    let (low, unresolved) = low_ports::of(snapshot, workload);
     if low.is_empty() {
         if !unresolved.is_empty() {
             let ns = namespace_flag(&subject);
@@ -293,102 +286,6 @@ fn may_bind_low(template: &PodTemplate) -> bool {
         proxy.and_then(|c| c.security_context.run_as_user).or(spec.security_context.run_as_user);
     let annotated = template.metadata.annotations.get(annotation::CAP_NET_BIND_SERVICE);
     uid == Some(0) || annotated.is_some_and(|v| v == "true") || has_sysctl(template)
-}
-
-/// Ports below 1024 that a gateway must listen on, as far as Services and Gateways say it.
-pub(crate) fn low_port_numbers(snapshot: &Snapshot, workload: &Workload) -> Vec<u32> {
-    low_ports(snapshot, workload).0.iter().map(|l| l.port).collect()
-}
-
-/// Ports below 1024 that the gateway must listen on; and what could not be resolved for want of a
-/// Service.
-fn low_ports(snapshot: &Snapshot, workload: &Workload) -> (Vec<LowPort>, Vec<String>) {
-    let labels = &workload.template.metadata.labels;
-    let namespace = workload.metadata.namespace.as_deref();
-    let selects = |selector: &sunup_evidence::object::Map| {
-        !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
-    };
-    let near = |ns: Option<&str>| ns.is_none() || namespace.is_none() || ns == namespace;
-    let mut found: Vec<LowPort> = Vec::new();
-    let mut add = |low: LowPort| {
-        if low.port < u32::from(port::UNPRIVILEGED_START)
-            && !found.iter().any(|f| f.port == low.port)
-        {
-            found.push(low);
-        }
-    };
-    let mut services: Vec<&Service> = Vec::new();
-    for (index, (service, manifest)) in snapshot.services.iter().enumerate() {
-        if !near(service.metadata.namespace.as_deref()) || !selects(&service.spec.selector) {
-            continue;
-        }
-        services.push(service);
-        for (i, p) in service.spec.ports.iter().enumerate() {
-            if p.protocol.as_deref().is_some_and(|p| p != "TCP") {
-                continue;
-            }
-            let Some(target) = target_port(workload, p) else { continue };
-            add(LowPort {
-                port: target,
-                why: format!(
-                    "Service {} sends its port {} to port {target} of the gateway",
-                    service.metadata.name, p.port
-                ),
-                source: manifest.place.to_string(),
-                service: Some((index, i)),
-            });
-        }
-    }
-    let mut unresolved = Vec::new();
-    for (gateway, manifest) in &snapshot.gateways {
-        if !selects(&gateway.selector) {
-            continue;
-        }
-        for number in gateway.ports.iter().filter(|p| **p < 1024) {
-            if services.is_empty() {
-                unresolved.push(format!("port {number} of Gateway {}", gateway.metadata.name));
-                continue;
-            }
-            let target = services.iter().flat_map(|s| &s.spec.ports).find(|p| p.port == *number);
-            // A port that no Service has is bound as it stands.
-            let bound = target.map_or(Some(*number), |p| target_port(workload, p));
-            if let Some(bound) = bound {
-                add(LowPort {
-                    port: bound,
-                    why: format!(
-                        "Gateway {} has a server on port {number}, which is port {bound} of the pod",
-                        gateway.metadata.name
-                    ),
-                    source: manifest.place.to_string(),
-                    service: None,
-                });
-            }
-        }
-    }
-    if services.is_empty() {
-        let proxies =
-            workload.template.spec.containers.iter().filter(|c| c.name == container::PROXY);
-        for p in proxies.flat_map(|c| &c.ports) {
-            add(LowPort {
-                port: p.container_port,
-                why: format!("istio-proxy declares the container port {}", p.container_port),
-                source: workload.metadata.name.clone(),
-                service: None,
-            });
-        }
-    }
-    (found, unresolved)
-}
-
-fn target_port(workload: &Workload, p: &sunup_evidence::object::ServicePort) -> Option<u32> {
-    match &p.target_port {
-        None => Some(p.port),
-        Some(IntOrString::Int(number)) => Some(*number),
-        Some(IntOrString::Name(name)) => name.parse().ok().or_else(|| {
-            let ports = workload.template.spec.containers.iter().flat_map(|c| &c.ports);
-            ports.into_iter().find(|c| c.name.as_deref() == Some(name)).map(|c| c.container_port)
-        }),
-    }
 }
 
 /// Why the gateway binds the port all the same, where something shows that it does.

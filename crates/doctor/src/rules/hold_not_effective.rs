@@ -11,15 +11,17 @@ use sunup_evidence::object::PodSpec;
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
 use sunup_evidence::timeline;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::fixes;
-use crate::injected;
-use crate::proxy;
-use crate::refusals::{self, Explained};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::fix::remedies;
+use crate::judging::fault::{Fault, Judgements, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::judging::workload::Work;
+use crate::knowledge::injection;
+use crate::knowledge::proxy;
+use crate::knowledge::refusals::{self, Explained};
 
 /// The rule.
 pub(crate) struct HoldNotEffective;
@@ -89,7 +91,7 @@ impl Rule for HoldNotEffective {
             return;
         }
         let Some(template) = case.template() else { return };
-        let asked = injected::asks_to_hold(&template, case.mesh);
+        let asked = injection::asks_to_hold(&template, case.mesh);
         let Some(cause) = cause(&pod.spec, asked.is_some()) else { return };
         let harmed = harmed(case);
         let verdict = if harmed.is_some() { Verdict::Confirmed } else { Verdict::Likely };
@@ -117,8 +119,8 @@ impl Rule for HoldNotEffective {
         let known =
             |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
         let template = &workload.template;
-        let asked = injected::asks_to_hold(template, work.mesh);
-        if out.faults.iter().any(known) || injected::native(template, work) == Some(true) {
+        let asked = injection::asks_to_hold(template, work.mesh);
+        if out.faults.iter().any(known) || injection::native(template, work) == Some(true) {
             return;
         }
         // A manifest's own istio-proxy is merged into the injected one, its lifecycle among it.
@@ -141,7 +143,7 @@ impl Rule for HoldNotEffective {
 fn cause(spec: &PodSpec, asked: bool) -> Option<Cause> {
     let place = spec.containers.iter().position(|c| c.name == container::PROXY)?;
     let proxy = &spec.containers[place];
-    if injected::waits(proxy) {
+    if injection::waits(proxy) {
         let before = spec.containers[..place].iter().any(|c| !is_mesh_container(&c.name));
         return before.then_some(Cause::Order);
     }
@@ -180,7 +182,7 @@ fn harmed<'a>(case: &Case<'a>) -> Option<(&'a str, EvidenceItem)> {
         let log = case.facts.log(name)?;
         let sorted = refusals::sort(case, name, log);
         let early = sorted.iter().find(|s| matches!(s.explained, Explained::Window(0)))?;
-        Some((name, crate::fault::item(early.burst.first())))
+        Some((name, item(early.burst.first())))
     })
 }
 
@@ -197,7 +199,7 @@ fn lifecycle() -> Remedy {
 fn remedies(case: &Case<'_>, cause: Cause) -> Vec<Remedy> {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let native = fixes::native(case.mesh, template.as_ref()).map(|r| r.with_live(live));
+    let native = remedies::native(case.mesh, template.as_ref()).map(|r| r.with_live(live));
     let own = match cause {
         Cause::CustomLifecycle => lifecycle(),
         Cause::Order => Remedy::advice(

@@ -8,12 +8,13 @@ use sunup_api::report::{Safety, Severity, Verdict};
 use sunup_evidence::time::{Known, show};
 use sunup_evidence::timeline::Point;
 
-use crate::case::Case;
-use crate::fault::Judgements;
-use crate::fix::Remedy;
-use crate::fixes;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::fix::remedies;
+use crate::judging::fault::Judgements;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct HoldTimedOut;
@@ -98,7 +99,7 @@ fn patience(case: &Case<'_>) -> u64 {
 fn remedies(case: &Case<'_>, slow: bool) -> Vec<Remedy> {
     let mut found = Vec::new();
     let template = case.template();
-    if let Some(native) = fixes::native(case.mesh, template.as_ref()) {
+    if let Some(native) = remedies::native(case.mesh, template.as_ref()) {
         // A native sidecar is waited for ten minutes: that helps a slow proxy, and no other.
         let sure = native.safety == Safety::Safe && slow;
         let live = case.pod().map(|p| &p.metadata.annotations);

@@ -7,12 +7,14 @@
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::{annotation, container};
 
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::fixes;
-use crate::injected;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::fix::remedies;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::judging::workload::Work;
+use crate::knowledge::injection;
 
 /// The rule.
 pub(crate) struct HoldWithJob;
@@ -41,13 +43,13 @@ impl Rule for HoldWithJob {
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         let Some((workload, manifest)) = work.manifest else { return };
         let template = &workload.template;
-        let job = matches!(workload.kind.as_str(), "Job" | "CronJob") || injected::ends(template);
-        let Some(asked) = injected::asks_to_hold(template, work.mesh).filter(|_| job) else {
+        let job = matches!(workload.kind.as_str(), "Job" | "CronJob") || injection::ends(template);
+        let Some(asked) = injection::asks_to_hold(template, work.mesh).filter(|_| job) else {
             return;
         };
         let own = template.metadata.annotations.contains_key(annotation::PROXY_CONFIG);
-        if !own && injected::by_manifest(work).is_none()
-            || injected::native(template, work) == Some(true)
+        if !own && injection::by_manifest(work).is_none()
+            || injection::native(template, work) == Some(true)
         {
             return;
         }
@@ -62,7 +64,7 @@ impl Rule for HoldWithJob {
             at: None,
             text: format!("{} {}: held by {asked}", workload.kind, workload.metadata.name),
         });
-        let native = fixes::native(work.mesh, Some(template));
+        let native = remedies::native(work.mesh, Some(template));
         out.faults.push(
             fault
                 .because(

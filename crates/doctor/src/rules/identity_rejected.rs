@@ -9,11 +9,12 @@ use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::control_plane::{Trouble, target};
 use sunup_evidence::line::Sign;
 
-use crate::case::Case;
-use crate::fault::Judgements;
-use crate::fix::{Change, Remedy};
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Judgements, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct IdentityRejected;
@@ -60,7 +61,7 @@ impl Rule for IdentityRejected {
         let point = "identity refused";
         let mut fault = proxy::fault(&META, case, verdict, summary, lines.iter().copied(), point);
         fault.cause = Some(id);
-        fault.evidence.extend(unready.waits.last().map(|(_, s)| crate::fault::item(s)));
+        fault.evidence.extend(unready.waits.last().map(|(_, s)| item(s)));
         let said = format!("The proxy's log says so {}.", proxy::since(&lines));
         let fault = fault.because(said).because(why).because(
             "The proxy gets neither certificate nor configuration and does not become ready.",

@@ -9,11 +9,14 @@ use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::shape::is_mesh_container;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, Open, at, namespace_flag};
-use crate::fixes;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
+use crate::fix::remedies;
+use crate::judging::fault::{Fault, Judgements, Open};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::judging::texts::Said;
+use crate::knowledge::init_order;
 
 /// The rule.
 pub(crate) struct InitBeforeDnsProxy;
@@ -45,7 +48,7 @@ impl Rule for InitBeforeDnsProxy {
         }
         for name in case.shape.init_order.iter().filter(|n| !is_mesh_container(n)) {
             let proxy = case.uid(name) == Some(container::PROXY_UID);
-            if !proxy && fixes::cell(&case.shape, name).is_some() && case.init_fails(name) {
+            if !proxy && init_order::cause(&case.shape, name).is_some() && case.init_fails(name) {
                 judge(case, name, out);
             }
         }
@@ -82,7 +85,7 @@ fn judge(case: &Case<'_>, name: &str, out: &mut Judgements) {
 }
 
 fn explained(case: &Case<'_>, name: &str, mut fault: Fault) -> Fault {
-    let Some(cause) = fixes::cell(&case.shape, name) else { return fault };
+    let Some(cause) = init_order::cause(&case.shape, name) else { return fault };
     fault.cause = Some(cause.id());
     fault
         .because(format!(
@@ -94,5 +97,5 @@ fn explained(case: &Case<'_>, name: &str, mut fault: Fault) -> Fault {
             "Excluding an address does not help, as the name never resolves; holding the application \
              does nothing for init containers.",
         )
-        .offer(fixes::init_before_proxy(case, cause, name, &[]))
+        .offer(remedies::init_before_proxy(case, cause, name, &[]))
 }

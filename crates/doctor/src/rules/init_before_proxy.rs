@@ -16,11 +16,14 @@ use sunup_evidence::refused::Host;
 use sunup_evidence::shape::{CaptureBy, Sidecar, is_mesh_container};
 use sunup_evidence::timeline::{self, Point};
 
-use crate::case::{Case, Route};
-use crate::fault::{Fault, Judgements, Open, at, item, namespace_flag};
-use crate::fixes::{self, Needed};
-use crate::refusals;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::fix::remedies::{self, Needed};
+use crate::judging::fault::{Fault, Judgements, Open, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::{Case, Route};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::knowledge::init_order::{self, Cause};
+use crate::knowledge::refusals;
 
 const ID: &str = "init-before-proxy";
 
@@ -57,27 +60,6 @@ impl Rule for InitBeforeProxy {
 
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         judge(case, out);
-    }
-}
-
-/// Which way an init container came to stand where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// A webhook that ran after Istio's appended it behind `istio-init`.
-    WebhookOrder,
-    /// CNI sets up the redirect before any container.
-    Cni,
-    /// An "init first" trick puts it before the native sidecar that would have served it.
-    LeftOverWorkaround,
-}
-
-impl Cause {
-    pub(crate) fn id(self) -> &'static str {
-        match self {
-            Cause::WebhookOrder => "webhook-order",
-            Cause::Cni => "cni",
-            Cause::LeftOverWorkaround => "left-over-workaround",
-        }
     }
 }
 
@@ -143,7 +125,7 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
         );
         return clear("network-policy-blocks", why);
     }
-    let cell = fixes::cell(&case.shape, name);
+    let cell = init_order::cause(&case.shape, name);
     let Some(cause) = cell else {
         return not_behind_the_redirect(case, name, burst.copied(), out);
     };
@@ -330,7 +312,7 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
     if let Some(assumed) = case.capture.assumed {
         explanation.push(format!("Assumed: {assumed}."));
     }
-    explanation.extend(fixes::init_remarks(case, cause, name, &needed));
+    explanation.extend(remedies::init_remarks(case, cause, name, &needed));
     Fault {
         rule: ID,
         cause: Some(cause.id()),
@@ -341,7 +323,7 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
         explanation,
         points,
         evidence,
-        remedies: fixes::init_before_proxy(case, cause, name, &needed),
+        remedies: remedies::init_before_proxy(case, cause, name, &needed),
         consequences: Vec::new(),
     }
 }

@@ -9,13 +9,14 @@
 
 use sunup_api::report::{Severity, Verdict};
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements};
-use crate::fix::Remedy;
-use crate::heard::Heard;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::recognised::Heard;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::texts::Said;
+use crate::judging::workload::Work;
 
 /// The rule.
 pub(crate) struct InitCapabilitiesForbidden;

@@ -9,12 +9,14 @@ use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::shape::{CaptureBy, Sidecar, is_mesh_container};
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, Open, at, namespace_flag};
-use crate::fix::Remedy;
-use crate::fixes;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
+use crate::fix::remedies;
+use crate::judging::fault::{Fault, Judgements, Open};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::judging::texts::Said;
 
 /// The rule.
 pub(crate) struct InitOutsideMesh;
@@ -85,7 +87,7 @@ fn judge(case: &Case<'_>, name: &str, out: &mut Judgements) {
 fn explained(case: &Case<'_>, name: &str, fault: Fault) -> Fault {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let native = fixes::native(case.mesh, template.as_ref()).map(|r| r.with_live(live));
+    let native = remedies::native(case.mesh, template.as_ref()).map(|r| r.with_live(live));
     fault
         .because(format!(
             "The init containers run in the order {}: {name} talks before istio-init has set up the \

@@ -8,11 +8,12 @@ use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
 use sunup_api::{annotation, container, label};
 use sunup_evidence::object::PodTemplate;
 
-use crate::fault::{Fault, Judgements};
-use crate::fix::{Change, Remedy};
-use crate::injected::namespace_injects;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::{Work, namespace};
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::{Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::workload::{Work, namespace};
+use crate::knowledge::injection::namespace_injects;
 
 /// The rule.
 pub(crate) struct InjectedTwice;

@@ -7,12 +7,13 @@
 use sunup_api::report::Severity;
 use sunup_evidence::line::Sign;
 
-use crate::call::{self, Call, Failure, Told};
-use crate::case::Case;
-use crate::fault::Judgements;
-use crate::fix::Remedy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::Judgements;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::workload::Work;
+use crate::knowledge::webhook_call::{self, Call, Failure, Told};
 
 /// The rule.
 pub(crate) struct InjectionWebhookNoEndpoints;
@@ -25,7 +26,7 @@ static META: Meta = Meta {
     status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::WorkloadEvents, Need::PodEvents, Need::Workload, Need::AppLog]],
     helps: &[],
-    hears: &[call::FAILED],
+    hears: &[webhook_call::FAILED],
     signs: &[Sign::WebhookCall],
     explains: &[],
     doc: page!("injection_webhook_no_endpoints", "doc.md"),
@@ -41,16 +42,16 @@ impl Rule for InjectionWebhookNoEndpoints {
     }
 
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
-        call::judge_pod(&META, case, MINE, tell, out);
+        webhook_call::judge_pod(&META, case, MINE, tell, out);
     }
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
-        call::judge_work(&META, work, MINE, tell, out);
+        webhook_call::judge_work(&META, work, MINE, tell, out);
     }
 }
 
 fn tell(calls: &[Call<'_>]) -> Told {
-    let (service, namespace) = call::control_plane(calls);
+    let (service, namespace) = webhook_call::control_plane(calls);
     let webhook = calls[0].webhook;
     Told {
         summary: format!("nobody is behind Service {namespace}/{service}, which {webhook} calls"),

@@ -10,15 +10,17 @@ use sunup_evidence::shape::{Sidecar, is_mesh_container};
 use sunup_evidence::time::{Known, parse};
 use sunup_evidence::timeline::Point;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::fixes;
-use crate::injected;
-use crate::mesh::Mesh;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::fix::remedies;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::mesh::Mesh;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::judging::workload::Work;
+use crate::knowledge::injection;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct JobNeverCompletes;
@@ -55,7 +57,7 @@ impl Rule for JobNeverCompletes {
         let Some(pod) = case.pod() else { return };
         let Some(template) = case.template() else { return };
         let classic = case.shape.sidecar == Sidecar::Classic && !case.shape.gateway;
-        if !classic || !injected::ends(&template) || pod.metadata.deletion_timestamp.is_some() {
+        if !classic || !injection::ends(&template) || pod.metadata.deletion_timestamp.is_some() {
             return;
         }
         let running = proxy::status(case).is_some_and(|s| s.state.running.is_some());
@@ -101,11 +103,11 @@ impl Rule for JobNeverCompletes {
         let template = &workload.template;
         let job = matches!(workload.kind.as_str(), "Job" | "CronJob");
         let known = |s: &Subject| s.kind == work.subject.kind && s.name == work.subject.name;
-        if !job || out.faults.iter().any(|f| known(&f.subject)) || injected::quits(template) {
+        if !job || out.faults.iter().any(|f| known(&f.subject)) || injection::quits(template) {
             return;
         }
-        let Some(why) = injected::by_manifest(work) else { return };
-        let native = injected::native(template, work);
+        let Some(why) = injection::by_manifest(work) else { return };
+        let native = injection::native(template, work);
         if native == Some(true) {
             return;
         }
@@ -139,7 +141,7 @@ fn explained(
         "A pod is done when all its containers have ended. A sidecar beside the application does not \
          end by itself; the Job stays active, a CronJob piles up or skips its runs.",
     );
-    let native = fixes::native(mesh, Some(template)).map(|r| r.with_live(live));
+    let native = remedies::native(mesh, Some(template)).map(|r| r.with_live(live));
     let quit = Remedy::advice(
         "quit-proxy",
         "tell the proxy to quit when the work is done, with the work's own exit code",

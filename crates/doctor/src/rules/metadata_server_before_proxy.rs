@@ -16,13 +16,15 @@ use sunup_evidence::refused::Host;
 use sunup_evidence::shape::is_mesh_container;
 use sunup_evidence::window::Place;
 
-use crate::case::{Case, Route};
-use crate::fault::{Judgements, at};
-use crate::fix::Remedy;
-use crate::fixes::{self, Needed};
-use crate::proxy;
-use crate::refusals::{self, Explained, Sorted};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::fix::remedies::{self, Needed};
+use crate::judging::fault::{Fault, Judgements, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::{Case, Route};
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::knowledge::proxy;
+use crate::knowledge::refusals::{self, Explained, Sorted};
 
 /// The rule.
 pub(crate) struct MetadataServerBeforeProxy;
@@ -120,7 +122,7 @@ fn without_credentials(case: &Case<'_>, log: &ContainerLog) -> Vec<Sample> {
     said.filter(inside).cloned().collect()
 }
 
-fn fault(case: &Case<'_>, name: &str, lines: &[Sample], refused: bool) -> crate::fault::Fault {
+fn fault(case: &Case<'_>, name: &str, lines: &[Sample], refused: bool) -> Fault {
     let verdict = if refused { Verdict::Confirmed } else { Verdict::Likely };
     let summary =
         format!("{name} asked the metadata server for its identity before istio-proxy was ready");
@@ -137,18 +139,16 @@ fn fault(case: &Case<'_>, name: &str, lines: &[Sample], refused: bool) -> crate:
         );
     }
     fault.subject = at(&case.subject, name);
-    fault
-        .evidence
-        .extend(proxy::log(case).and_then(|l| l.ready.iter().next()).map(crate::fault::item));
-    fault.explanation.extend(fixes::remarks(case, false));
+    fault.evidence.extend(proxy::log(case).and_then(|l| l.ready.iter().next()).map(item));
+    fault.explanation.extend(remedies::remarks(case, false));
     fault.offer(remedies(case))
 }
 
 fn remedies(case: &Case<'_>) -> Vec<Remedy> {
     let needed = Needed { ip: SERVER, source: "the cloud's metadata server".to_owned() };
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let mut found = fixes::app_before_proxy(case, false);
-    let exclude = fixes::exclude_range(case, &[needed]).map(|r| r.with_live(live));
+    let mut found = remedies::app_before_proxy(case, false);
+    let exclude = remedies::exclude_range(case, &[needed]).map(|r| r.with_live(live));
     let place = found.iter().position(|r| r.changes.is_empty()).unwrap_or(found.len());
     if let Some(exclude) = exclude {
         found.insert(place, exclude);

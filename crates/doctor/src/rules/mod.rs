@@ -18,13 +18,13 @@ mod exclude_range_not_cidr;
 mod gateway_listener_skipped;
 mod gateway_not_injected;
 mod gateway_port_mismatch;
-pub(crate) mod gateway_privileged_port;
+mod gateway_privileged_port;
 mod hold_not_effective;
 mod hold_timed_out;
 mod hold_with_job;
 mod identity_rejected;
 mod init_before_dns_proxy;
-pub(crate) mod init_before_proxy;
+mod init_before_proxy;
 mod init_capabilities_forbidden;
 mod init_outside_mesh;
 mod injected_twice;
@@ -60,7 +60,8 @@ mod ztunnel_not_connected;
 
 pub(crate) use unused_ignore::unused;
 
-use crate::rule::{Meta, Rule};
+use crate::judging::meta::Meta;
+use crate::judging::rule::Rule;
 
 /// Every rule, sorted by id.
 pub(crate) static RULES: &[&dyn Rule] = &[

@@ -10,12 +10,14 @@ use sunup_evidence::object::{ContainerStatus, Pod};
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
 use sunup_evidence::time::{parse, show};
 
-use crate::case::Case;
-use crate::fault::{Judgements, Open, namespace_flag};
-use crate::fix::Remedy;
-use crate::mesh::Version;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Judgements, Open};
+use crate::judging::mesh::Version;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::namespace_flag;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct NativeSidecarNotTerminating;

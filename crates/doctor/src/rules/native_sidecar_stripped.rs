@@ -7,13 +7,15 @@
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::{annotation, container};
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::mesh::{Mesh, Version};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::mesh::{Mesh, Version};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::judging::texts::Said;
+use crate::judging::workload::Work;
 
 /// The rule.
 pub(crate) struct NativeSidecarStripped;

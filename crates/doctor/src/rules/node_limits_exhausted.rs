@@ -8,11 +8,12 @@ use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 
-use crate::case::Case;
-use crate::fault::Judgements;
-use crate::fix::Remedy;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::Judgements;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct NodeLimitsExhausted;

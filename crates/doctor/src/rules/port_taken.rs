@@ -11,13 +11,15 @@ use sunup_evidence::log::{ContainerLog, Sample};
 use sunup_evidence::object::PodTemplate;
 use sunup_evidence::shape::{Shape, Sidecar, is_mesh_container};
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::injected;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::judging::workload::Work;
+use crate::knowledge::injection;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct PortTaken;
@@ -77,7 +79,7 @@ impl Rule for PortTaken {
         let Some((workload, manifest)) = work.manifest else { return };
         let known =
             |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
-        if out.faults.iter().any(known) || injected::by_manifest(work).is_none() {
+        if out.faults.iter().any(known) || injection::by_manifest(work).is_none() {
             return;
         }
         let template = &workload.template;
@@ -172,7 +174,7 @@ fn explained(mut fault: Fault, case: &Case<'_>, ports: &BTreeSet<u16>) -> Fault 
                 "kubectl get pods -A -o wide --field-selector spec.nodeName=NODE".to_owned(),
             )]);
     }
-    let ns = crate::fault::namespace_flag(&case.subject);
+    let ns = namespace_flag(&case.subject);
     let pod = case.facts.name.as_deref().unwrap_or("POD");
     fault
         .because(

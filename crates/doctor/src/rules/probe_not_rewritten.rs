@@ -11,11 +11,13 @@ use sunup_evidence::object::{Container, IntOrString, Probe};
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
 use sunup_evidence::snapshot::EventRun;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, Open, at, namespace_flag};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Fault, Judgements, Open};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct ProbeNotRewritten;

@@ -12,12 +12,14 @@ use sunup_evidence::object::{ContainerStatus, Terminated};
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
 use sunup_evidence::time::parse;
 
-use crate::case::Case;
-use crate::fault::{Judgements, item, namespace_flag};
-use crate::fix::Remedy;
-use crate::fixes;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::fix::remedies;
+use crate::judging::fault::{Judgements, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::namespace_flag;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct ProxyExitedForGood;
@@ -120,7 +122,7 @@ fn left_alone<'a>(case: &Case<'a>) -> Option<(&'a Terminated, &'a str)> {
 fn remedies(case: &Case<'_>) -> Vec<Remedy> {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let mut found: Vec<Remedy> = fixes::native(case.mesh, template.as_ref())
+    let mut found: Vec<Remedy> = remedies::native(case.mesh, template.as_ref())
         .map(|native| native.with_live(live))
         .into_iter()
         .collect();

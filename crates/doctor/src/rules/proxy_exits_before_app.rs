@@ -11,14 +11,16 @@ use sunup_evidence::log::Sample;
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
 use sunup_evidence::time::show;
 
-use crate::case::{Case, Route};
-use crate::fault::{Judgements, at, item};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::fixes;
-use crate::mesh::inner_yaml;
-use crate::proxy;
-use crate::refusals::{self, Explained};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::fix::remedies;
+use crate::judging::fault::{Fault, Judgements, item};
+use crate::judging::mesh::inner_yaml;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::{Case, Route};
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::knowledge::proxy;
+use crate::knowledge::refusals::{self, Explained};
 
 /// The rule.
 pub(crate) struct ProxyExitsBeforeApp;
@@ -71,7 +73,7 @@ impl Rule for ProxyExitsBeforeApp {
     }
 }
 
-fn fault(case: &Case<'_>, name: &str, lines: &[&Sample]) -> crate::fault::Fault {
+fn fault(case: &Case<'_>, name: &str, lines: &[&Sample]) -> Fault {
     let gone = proxy::last_end(case);
     let summary =
         format!("{name} was refused while the pod was ended: istio-proxy had gone before it");
@@ -99,7 +101,7 @@ fn fault(case: &Case<'_>, name: &str, lines: &[&Sample]) -> crate::fault::Fault 
 fn remedies(case: &Case<'_>) -> Vec<Remedy> {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let native = fixes::native(case.mesh, template.as_ref());
+    let native = remedies::native(case.mesh, template.as_ref());
     let grace =
         template.as_ref().and_then(|t| t.spec.termination_grace_period_seconds).unwrap_or(30);
     let drain = format!("{}s", (grace - 5).max(10));

@@ -12,11 +12,13 @@ use sunup_evidence::shape::is_mesh_container;
 use sunup_evidence::time::parse;
 use sunup_evidence::timeline;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct ProxyImageUnavailable;
@@ -248,7 +250,7 @@ fn in_words(cause: &str) -> &'static str {
 }
 
 fn remedies(case: &Case<'_>, cause: &str) -> Vec<Remedy> {
-    let ns = crate::fault::namespace_flag(&case.subject);
+    let ns = namespace_flag(&case.subject);
     let mut found = Vec::new();
     let template = case.template();
     let own = template.as_ref().and_then(|t| t.metadata.annotations.get(PROXY_IMAGE));

@@ -10,11 +10,12 @@ use sunup_api::{annotation, container};
 use sunup_evidence::line::Sign;
 use sunup_evidence::object::Terminated;
 
-use crate::case::Case;
-use crate::fault::{Judgements, item};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Judgements, item};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct ProxyOutOfMemory;

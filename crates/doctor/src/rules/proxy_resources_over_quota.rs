@@ -13,14 +13,15 @@ use std::collections::BTreeMap;
 use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::object::{Map, PodTemplate};
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::heard::Heard;
-use crate::quantity;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::said::Said;
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::recognised::Heard;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::texts::Said;
+use crate::judging::workload::Work;
+use crate::knowledge::quantity;
 
 /// The rule.
 pub(crate) struct ProxyResourcesOverQuota;

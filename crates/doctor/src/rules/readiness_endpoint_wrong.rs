@@ -10,11 +10,13 @@ use sunup_api::{annotation, port};
 use sunup_evidence::object::{Container, IntOrString, PodTemplate, Probe};
 use sunup_evidence::shape::is_mesh_container;
 
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::injected;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::judging::workload::Work;
+use crate::knowledge::injection;
 
 /// The rule.
 pub(crate) struct ReadinessEndpointWrong;
@@ -49,7 +51,7 @@ impl Rule for ReadinessEndpointWrong {
         if of_another_mesh(template) {
             return;
         }
-        let istio = injected::by_manifest(work).is_some() || asks_istio(template);
+        let istio = injection::by_manifest(work).is_some() || asks_istio(template);
         let spec = &template.spec;
         for container in spec.init_containers.iter().chain(&spec.containers) {
             if is_mesh_container(&container.name) {

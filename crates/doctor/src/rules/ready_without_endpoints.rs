@@ -15,11 +15,13 @@ use sunup_evidence::log::Sample;
 use sunup_evidence::shape::is_mesh_container;
 use sunup_evidence::time::show;
 
-use crate::case::Case;
-use crate::fault::{Judgements, at};
-use crate::fix::Remedy;
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Judgements, Open};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct ReadyWithoutEndpoints;
@@ -116,7 +118,7 @@ fn ready_unknown(case: &Case<'_>, name: &str, out: &mut Judgements) {
     if !case.windows.instances.is_empty() && proxy::log(case).is_some() || !case.shape.proxy_seen {
         return;
     }
-    out.unknown.push(crate::fault::Open {
+    out.unknown.push(Open {
         rule: META.id,
         subject: at(&case.subject, name),
         missing: vec!["when istio-proxy became ready: its log".to_owned()],

@@ -17,11 +17,13 @@ use sunup_evidence::shape::is_mesh_container;
 use sunup_evidence::time::show;
 use sunup_evidence::window::earliest_start;
 
-use crate::case::Case;
-use crate::fault::{Judgements, Open, at, namespace_flag};
-use crate::fix::{Change, Remedy};
-use crate::proxy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Judgements, Open};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::{at, namespace_flag};
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct RequestBeforeApp;

@@ -14,12 +14,14 @@ use sunup_evidence::log::Sample;
 use sunup_evidence::shape::is_mesh_container;
 use sunup_evidence::window::earliest_start;
 
-use crate::case::{Case, Route};
-use crate::fault::{Judgements, at};
-use crate::fix::Remedy;
-use crate::proxy;
-use crate::refusals::{self, Explained};
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::{Case, Route};
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
+use crate::judging::subject::at;
+use crate::knowledge::proxy;
+use crate::knowledge::refusals::{self, Explained};
 
 /// The rule.
 pub(crate) struct StartGateExpired;
@@ -103,7 +105,7 @@ fn fault(
     lines: &[&Sample],
     (start, first): (Timestamp, Timestamp),
     deadline: SignedDuration,
-) -> crate::fault::Fault {
+) -> Fault {
     let seconds = deadline.as_secs();
     let summary = format!(
         "{name} was refused after the start gate's {seconds} s: no proxy listened until then"

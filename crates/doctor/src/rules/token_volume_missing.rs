@@ -6,10 +6,11 @@
 
 use sunup_api::report::{Severity, Verdict};
 
-use crate::case::Case;
-use crate::fault::Judgements;
-use crate::fix::Remedy;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::Judgements;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::rule::Rule;
 
 /// The rule.
 pub(crate) struct TokenVolumeMissing;

@@ -5,10 +5,11 @@
 use sunup_api::annotation;
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 
-use crate::fault::Fault;
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::ignore::Ignore;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
+use crate::judging::fault::Fault;
+use crate::judging::ignore::Ignore;
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
 
 /// The rule.
 pub(crate) struct UnusedIgnore;
@@ -37,7 +38,8 @@ impl Rule for UnusedIgnore {
 
 /// The finding for an ignore that matched nothing.
 pub(crate) fn unused(ignore: &Ignore) -> Fault {
-    let why = ignore.mistake().unwrap_or_else(|| "no such fault is found here any more".to_owned());
+    let why =
+        ignore.mistake.clone().unwrap_or_else(|| "no such fault is found here any more".to_owned());
     let summary = format!("{} names {}, but {why}", annotation::IGNORE, ignore.rule);
     let fault = Fault::new(&META, Verdict::Possible, ignore.subject.clone(), summary);
     let mut fault = fault.because(

@@ -9,11 +9,13 @@ use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::{annotation, container};
 use sunup_evidence::object::{Map, WebhookConfiguration};
 
-use crate::fault::{Fault, Judgements, Open};
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::injected;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements, Open};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::same_workload;
+use crate::judging::workload::Work;
+use crate::knowledge::injection;
 
 /// The rule.
 pub(crate) struct WebhookOrderFragile;
@@ -43,7 +45,7 @@ impl Rule for WebhookOrderFragile {
         let Some((workload, _)) = work.manifest else { return };
         let annotations = &workload.template.metadata.annotations;
         if !wants_an_init_container(annotations)
-            || injected::by_manifest(work).is_none()
+            || injection::by_manifest(work).is_none()
             || uses_cni(work)
             || runs(work)
         {
@@ -93,7 +95,7 @@ fn runs(work: &Work<'_>) -> bool {
     let snapshot = work.snapshot;
     snapshot.pods.iter().filter(|p| p.pod.is_some()).any(|p| {
         let subject = sunup_evidence::subject::of(p, snapshot);
-        crate::chain::same_workload(&subject, &work.subject)
+        same_workload(&subject, &work.subject)
     })
 }
 

@@ -11,12 +11,15 @@ use sunup_api::{annotation, label};
 use sunup_evidence::object::Pod;
 use sunup_evidence::shape::Sidecar;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, namespace_flag};
-use crate::fix::{Change, Remedy, short};
-use crate::injected::namespace_injects;
-use crate::rule::{Meta, Need, Rule, Stage, Status, page};
-use crate::work::namespace;
+use crate::fix::command::short;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::{Meta, Need, Stage, Status, page};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{Change, Remedy};
+use crate::judging::rule::Rule;
+use crate::judging::subject::namespace_flag;
+use crate::judging::workload::namespace;
+use crate::knowledge::injection::namespace_injects;
 
 /// The rule.
 pub(crate) struct WorkloadNotInjected;

@@ -2,20 +2,22 @@
 //! and on a phone. Styles and script lie beside this file and are put into the page.
 
 mod chart;
+mod drawn;
 mod parts;
+mod view;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sunup_api::report::{Report, Severity, Subject};
+use sunup_api::report::{Report, Severity};
 
+use self::drawn::Drawn;
+use super::look::Seen;
 use super::paint::{clean, thousands};
-use super::{Seen, severity, subject, verdict};
-use crate::story::Story;
+use super::terms::{severity, subject, verdict};
+use crate::report::lanes::{Story, TickKind};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -62,49 +64,6 @@ pub fn html(report: &Report, stories: &[Story], seen: &Seen) -> String {
         }
     };
     page.into_string()
-}
-
-/// Stories by pod, and which finding shows which.
-pub(super) struct Drawn<'a> {
-    stories: &'a [Story],
-    by_pod: BTreeMap<(Option<&'a str>, &'a str), usize>,
-    /// The story that is drawn in a finding's own part: the first of its pods that has one.
-    of_finding: Vec<Option<usize>>,
-    /// By story: the finding in which it is drawn.
-    shown_in: BTreeMap<usize, usize>,
-}
-
-impl<'a> Drawn<'a> {
-    fn new(report: &Report, stories: &'a [Story]) -> Self {
-        let mut by_pod = BTreeMap::new();
-        for (i, story) in stories.iter().enumerate() {
-            if let Some(pod) = story.subject.pods.first() {
-                by_pod.insert((story.subject.namespace.as_deref(), pod.as_str()), i);
-            }
-        }
-        let mut drawn =
-            Drawn { stories, by_pod, of_finding: Vec::new(), shown_in: BTreeMap::new() };
-        for (i, finding) in report.findings.iter().enumerate() {
-            let story = drawn.of(&finding.subject, report);
-            drawn.of_finding.push(story);
-            if let Some(story) = story {
-                drawn.shown_in.entry(story).or_insert(i);
-            }
-        }
-        drawn
-    }
-
-    fn of(&self, subject: &Subject, report: &Report) -> Option<usize> {
-        let namespace = subject.namespace.as_deref();
-        let known = |pod: &String| self.by_pod.get(&(namespace, pod.as_str())).copied();
-        if let Some(found) = subject.pods.iter().find_map(known) {
-            return Some(found);
-        }
-        // A log that names no pod: where there is one story and one finding, they belong together.
-        let nameless = subject.pods.is_empty() && self.stories.len() == 1;
-        let at_all = self.stories.first().filter(|s| s.subject.pods.is_empty());
-        (nameless && report.findings.len() == 1 && at_all.is_some()).then_some(0)
-    }
 }
 
 fn title(report: &Report) -> String {
@@ -293,7 +252,7 @@ fn pod_name(story: &Story) -> String {
 
 fn errors_of(story: &Story) -> Markup {
     let ticks = story.lanes.iter().flat_map(|lane| &lane.ticks);
-    let errors = ticks.filter(|tick| tick.kind == crate::story::TickKind::Error).count();
+    let errors = ticks.filter(|tick| tick.kind == TickKind::Error).count();
     html! {
         @if errors > 0 { " " span.errors { (words::counted(errors, "error")) } }
     }

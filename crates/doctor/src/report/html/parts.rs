@@ -3,10 +3,12 @@
 use maud::{Markup, html};
 use sunup_api::report::{EvidenceItem, Finding, Fix, Report, Safety};
 
-use super::{Drawn, chart};
+use super::chart;
+use super::drawn::Drawn;
+use crate::report::look::Seen;
 use crate::report::paint::clean;
 use crate::report::snippet::telling;
-use crate::report::{Seen, first_fix, severity, subject, verdict};
+use crate::report::terms::{first_fix, severity, subject, verdict};
 
 /// Pods of a finding that are named in its headline.
 const PODS_MAX: usize = 4;

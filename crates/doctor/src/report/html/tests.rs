@@ -5,11 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use sunup_api::report::Report;
 use sunup_evidence::time::Known;
 
-use super::chart::View;
 use super::html;
-use crate::report::Seen;
-use crate::report::tests::{report, seen};
-use crate::story::{End, Lane, Role, Span, State, Story, Tick, TickKind};
+use super::view::View;
+use crate::report::lanes::{End, Lane, Role, Span, State, Story, Tick, TickKind};
+use crate::report::look::Seen;
+use crate::report::sample::{report, seen};
 
 fn at(second: i64) -> Timestamp {
     let zero: Timestamp = "2020-03-31T10:41:15Z".parse().expect("a time");

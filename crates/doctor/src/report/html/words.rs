@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use sunup_api::report::{Precision, Subject};
-use sunup_evidence::time::show;
+use sunup_evidence::time::{Known, show};
 
-use super::chart::{View, known_text};
+use super::view::View;
+use crate::report::lanes::{End, Lane, Role, Span, State, Story, Tick, TickKind};
 use crate::report::paint::clean;
 use crate::report::scale::offset_text;
-use crate::story::{End, Lane, Role, Span, State, Story, Tick, TickKind};
 
 /// Characters of a log line in a tip.
 const TIP_MAX: usize = 240;
@@ -109,6 +109,22 @@ pub(super) fn tick_tip(tick: &Tick, view: &View) -> String {
         when = format!("{when}, {} times", tick.count);
     }
     format!("{}\n{when}\n{}", short(&tick.text), clean(&tick.at.source))
+}
+
+/// Where a time lies, for a title: `+0.55 s`, `between +1 s and +3 s`.
+fn known_text(known: &Known, view: &View) -> String {
+    let show = |at: Timestamp| {
+        let fine = known.precision == Precision::Exact;
+        format!("{} ({})", offset_text(view.offset(at), fine), clock(at))
+    };
+    match (known.lo, known.hi) {
+        (Some(lo), Some(_)) if known.precision == Precision::Second => show(lo),
+        (Some(lo), Some(hi)) if lo == hi => show(lo),
+        (Some(lo), Some(hi)) => format!("between {} and {}", show(lo), show(hi)),
+        (Some(lo), None) => format!("not before {}", show(lo)),
+        (None, Some(hi)) => format!("not after {}", show(hi)),
+        (None, None) => "at an unknown time".to_owned(),
+    }
 }
 
 /// A row of the list beside a chart.

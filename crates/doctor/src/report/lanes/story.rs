@@ -1,13 +1,7 @@
-//! What is known of each pod's start, as lanes: who ran when, what failed when, and how well each
-//! instant is known. Data for a drawing; knows no format and no rule.
-
-mod build;
-#[cfg(test)]
-mod tests;
+//! A pod's start as data: lanes, what was so from when to when, and what happened when.
 
 use jiff::Timestamp;
 use sunup_api::report::{Subject, TimelineEntry};
-use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::time::Known;
 
 /// One pod's start.
@@ -114,12 +108,6 @@ pub enum TickKind {
     Unready,
     /// An event of type Warning.
     Warning,
-}
-
-/// The story of every pod in scope of which any instant is known, in the snapshot's order.
-#[must_use]
-pub fn stories(snapshot: &Snapshot) -> Vec<Story> {
-    snapshot.pods.iter().filter_map(|facts| build::story(facts, snapshot)).collect()
 }
 
 impl Story {

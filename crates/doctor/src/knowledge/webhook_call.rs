@@ -7,12 +7,13 @@
 
 use sunup_api::report::Subject;
 
-use crate::case::Case;
-use crate::fault::{Fault, Judgements, at};
-use crate::fix::Remedy;
-use crate::rule::Meta;
-use crate::said::{Said, has};
-use crate::work::Work;
+use crate::judging::fault::{Fault, Judgements};
+use crate::judging::meta::Meta;
+use crate::judging::pod::Case;
+use crate::judging::remedy::Remedy;
+use crate::judging::subject::at;
+use crate::judging::texts::{Said, has};
+use crate::judging::workload::Work;
 
 /// What every such text has.
 pub(crate) const FAILED: &str = "failed calling webhook";

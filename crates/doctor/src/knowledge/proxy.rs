@@ -17,9 +17,10 @@ use sunup_evidence::time::show;
 use sunup_evidence::timeline::{self, Point};
 use sunup_evidence::window::Place;
 
-use crate::case::Case;
-use crate::fault::{Fault, at, item, namespace_flag};
-use crate::rule::Meta;
+use crate::judging::fault::{Fault, item};
+use crate::judging::meta::Meta;
+use crate::judging::pod::Case;
+use crate::judging::subject::{at, namespace_flag};
 
 /// A proxy that waits for longer than this does not wait for a control plane that is just slow.
 const LASTING: SignedDuration = SignedDuration::from_secs(30);

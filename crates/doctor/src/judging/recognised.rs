@@ -5,11 +5,12 @@ use sunup_evidence::object::PodTemplate;
 use sunup_evidence::snapshot::PodFacts;
 use sunup_evidence::timeline::{self, Point};
 
-use crate::case::Case;
-use crate::fault::{Fault, at, namespace_flag};
-use crate::rule::Meta;
-use crate::said::Said;
-use crate::work::Work;
+use crate::judging::fault::Fault;
+use crate::judging::meta::Meta;
+use crate::judging::pod::Case;
+use crate::judging::subject::{at, namespace_flag};
+use crate::judging::texts::Said;
+use crate::judging::workload::Work;
 
 /// What a rule heard of one pod or workload; never nothing.
 pub(crate) struct Heard<'s, 'a> {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use sunup_api::report::{Subject, Verdict};
+use sunup_api::report::Verdict;
 
-use crate::fault::Fault;
+use crate::judging::fault::Fault;
+use crate::judging::subject::same_workload;
 use crate::rules::RULES;
 
 /// Folds every fault that another one explains under the first cause.
@@ -60,13 +61,4 @@ fn cause_of(of: usize, near: &[usize], faults: &[Fault]) -> Option<usize> {
 fn explains(rule: &str) -> &'static [&'static str] {
     let found = RULES.iter().map(|r| r.meta()).find(|m| m.id == rule);
     found.map_or(&[], |m| m.explains)
-}
-
-/// Whether two subjects are one workload; a namespace that is not known differs from none.
-pub(crate) fn same_workload(a: &Subject, b: &Subject) -> bool {
-    let near = match (&a.namespace, &b.namespace) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    };
-    near && a.kind == b.kind && a.name == b.name
 }

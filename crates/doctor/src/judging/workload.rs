@@ -11,10 +11,10 @@ use sunup_evidence::snapshot::{EventRun, Snapshot};
 use sunup_evidence::subject;
 use sunup_evidence::time::parse;
 
-use crate::case::Case;
-use crate::mesh::Mesh;
-use crate::rule::Meta;
-use crate::said::{self, From, Said};
+use crate::judging::mesh::Mesh;
+use crate::judging::meta::Meta;
+use crate::judging::pod::Case;
+use crate::judging::texts::{From, Listener, Said};
 
 /// What the pods of a workload show, as far as they were handed over.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,6 +44,7 @@ pub(crate) struct Work<'a> {
     pub(crate) manifest: Option<(&'a Workload, &'a Manifest)>,
     /// Its pods.
     pub(crate) pods: Seen,
+    listener: &'a Listener,
     said: Vec<Said<'a>>,
 }
 
@@ -55,7 +56,7 @@ impl<'a> Work<'a> {
         let healed = move |s: &Said<'_>| {
             s.from == From::Event && s.last.is_some_and(|last| newest.is_some_and(|n| n >= last))
         };
-        said::of(&self.said, meta).filter(move |s| !healed(s))
+        self.listener.wanted_by(meta, &self.said).filter(move |s| !healed(s))
     }
 }
 
@@ -67,11 +68,15 @@ pub(crate) fn namespace<'a>(snapshot: &'a Snapshot, name: Option<&str>) -> Optio
 type Key<'a> = (&'a str, &'a str);
 
 /// Everything that makes pods, in the order of the snapshot; last what only events name.
-pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
+pub(crate) fn all<'a>(
+    snapshot: &'a Snapshot,
+    mesh: &'a Mesh,
+    listener: &'a Listener,
+) -> Vec<Work<'a>> {
     let scope = &snapshot.scope;
     let mut events: BTreeMap<Subject, Vec<Said<'a>>> = BTreeMap::new();
     for run in &snapshot.events {
-        if let (Some(said), Some(name)) = (said::event(run), run.event.name.as_deref()) {
+        if let (Some(said), Some(name)) = (listener.event(run), run.event.name.as_deref()) {
             events.entry(owner(run, name, snapshot)).or_default().push(said);
         }
     }
@@ -83,7 +88,7 @@ pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
         let subject = subject::of_workload(workload);
         if owned {
             let of = |said| (topmost(workload, &subject, snapshot), said);
-            let said = conditions(workload, manifest).map(of);
+            let said = conditions(workload, manifest, listener).map(of);
             said.for_each(|(owner, said)| events.entry(owner).or_default().push(said));
             continue;
         }
@@ -91,13 +96,14 @@ pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
             continue;
         }
         by_name.entry((&workload.kind, &workload.metadata.name)).or_default().push(works.len());
-        let said = conditions(workload, manifest).collect();
+        let said = conditions(workload, manifest, listener).collect();
         works.push(Work {
             snapshot,
             mesh,
             subject,
             manifest: Some((workload, manifest)),
             pods: Seen::default(),
+            listener,
             said,
         });
     }
@@ -120,6 +126,7 @@ pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
                     subject,
                     manifest: None,
                     pods: Seen::default(),
+                    listener,
                     said,
                 });
             }
@@ -132,9 +139,10 @@ pub(crate) fn all<'a>(snapshot: &'a Snapshot, mesh: &'a Mesh) -> Vec<Work<'a>> {
 fn conditions<'a>(
     workload: &'a Workload,
     manifest: &'a Manifest,
+    listener: &'a Listener,
 ) -> impl Iterator<Item = Said<'a>> {
-    let of = |c: &'a Condition| {
-        said::status(c.message.as_deref(), c.reason.as_deref(), None, &manifest.place)
+    let of = move |c: &'a Condition| {
+        listener.status(c.message.as_deref(), c.reason.as_deref(), None, &manifest.place)
     };
     workload.conditions.iter().filter_map(of)
 }

@@ -5,9 +5,9 @@ use sunup_evidence::log::Sample;
 use sunup_evidence::time::show;
 use sunup_evidence::timeline::Point;
 
-use crate::fix::Remedy;
-use crate::rule::Meta;
-use crate::said::Said;
+use crate::judging::meta::Meta;
+use crate::judging::remedy::Remedy;
+use crate::judging::texts::Said;
 
 /// A fault that a rule found.
 #[derive(Debug, Clone)]
@@ -131,15 +131,4 @@ pub(crate) fn item(sample: &Sample) -> EvidenceItem {
         at: sample.at.map(show),
         text: sample.text.to_string(),
     }
-}
-
-/// The subject with its container named.
-pub(crate) fn at(subject: &Subject, container: &str) -> Subject {
-    let container = (!container.is_empty()).then(|| container.to_owned());
-    Subject { container, ..subject.clone() }
-}
-
-/// `-n NAMESPACE ` where a namespace is known.
-pub(crate) fn namespace_flag(subject: &Subject) -> String {
-    subject.namespace.as_ref().map(|n| format!("-n {n} ")).unwrap_or_default()
 }

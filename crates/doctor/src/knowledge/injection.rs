@@ -7,8 +7,8 @@
 use sunup_api::{annotation, container, label};
 use sunup_evidence::object::{Container, Meta as ObjectMeta, PodTemplate};
 
-use crate::mesh::{Mesh, Version, inner_yaml};
-use crate::work::Work;
+use crate::judging::mesh::{Mesh, Version, inner_yaml};
+use crate::judging::workload::Work;
 
 /// What says that the workload's pods get a sidecar; `None` where nothing does.
 pub(crate) fn by_manifest(work: &Work<'_>) -> Option<String> {

@@ -6,8 +6,8 @@ use sunup_evidence::log::{Burst, ContainerLog, Sample};
 use sunup_evidence::refused::{Destination, FalseFriend, Host, Refused, Strength};
 use sunup_evidence::window::Place;
 
-use crate::case::{Case, Route};
-use crate::proxy;
+use crate::judging::pod::{Case, Route};
+use crate::knowledge::proxy;
 
 /// What explains a row of refusals.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,13 +7,14 @@ use serde_json::json;
 use sunup_api::report::Safety;
 use sunup_api::{annotation, container, port};
 use sunup_evidence::object::{Map, PodTemplate};
-use sunup_evidence::shape::{CaptureBy, Shape, Sidecar};
+use sunup_evidence::shape::Sidecar;
 
-use crate::case::Case;
-use crate::fix::{AnnotationValue, Change, Remedy};
-use crate::injected;
-use crate::mesh::{Mesh, Version, inner_yaml};
-use crate::rules::init_before_proxy::Cause;
+use crate::fix::target::workload_of;
+use crate::judging::mesh::{Mesh, Version, inner_yaml};
+use crate::judging::pod::Case;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::knowledge::init_order::Cause;
+use crate::knowledge::injection;
 
 /// The release that knows the annotation that holds the application (RULES.md 1.4).
 const HOLD_SINCE: Version = Version(1, 8);
@@ -142,7 +143,7 @@ fn hold_beside(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remedy
 
 /// Whether the work of a pod comes to an end and its sidecar, if it is a classic one, does not.
 fn outlived(template: &PodTemplate) -> bool {
-    injected::ends(template) && !injected::quits(template)
+    injection::ends(template) && !injection::quits(template)
 }
 
 /// What a reader would expect among the remedies, and why it is not there.
@@ -329,7 +330,7 @@ fn as_proxy_uid(case: &Case<'_>, init: &str, vault: bool) -> Option<Remedy> {
         // mesh; it talks to Vault only.
         return Some(Remedy::new("init-as-proxy-uid", title, changes));
     }
-    let mut in_manifest = crate::fix::workload_of(&case.subject, case.snapshot)
+    let mut in_manifest = workload_of(&case.subject, case.snapshot)
         .map(|(w, _)| &w.template.spec)
         .or_else(|| case.pod().map(|p| &p.spec))?
         .init_containers
@@ -354,23 +355,4 @@ fn operator_range(case: &Case<'_>, needed: &[Needed]) -> Option<Remedy> {
     );
     let change = Change::OperatorRange { operator, range: cidr(needed.ip) };
     Some(Remedy::new("exclude-range-operator", title, vec![change]))
-}
-
-/// Whether a shape says that an init container comes behind the redirect and before any proxy.
-pub(crate) fn cell(shape: &Shape, init: &str) -> Option<Cause> {
-    let position = shape.position(init)?;
-    let before_proxy = shape.position(container::PROXY).is_none_or(|proxy| position < proxy);
-    match (shape.capture, shape.sidecar) {
-        (CaptureBy::Init, Sidecar::Classic | Sidecar::Unknown) => {
-            (position > shape.position(container::INIT)?).then_some(Cause::WebhookOrder)
-        }
-        (CaptureBy::Init, Sidecar::Native) => {
-            let behind = shape.position(container::INIT).is_some_and(|i| position > i);
-            (behind && before_proxy).then_some(Cause::WebhookOrder)
-        }
-        (CaptureBy::Cni, Sidecar::Classic) => Some(Cause::Cni),
-        (CaptureBy::Cni, Sidecar::Native) => before_proxy.then_some(Cause::LeftOverWorkaround),
-        (CaptureBy::Cni, Sidecar::Unknown) => Some(Cause::Cni),
-        _ => None,
-    }
 }

@@ -14,9 +14,10 @@ use sunup_evidence::snapshot::{PodFacts, Snapshot};
 use sunup_evidence::subject;
 use sunup_evidence::window::Windows;
 
-use crate::mesh::Mesh;
-use crate::rule::Meta;
-use crate::said::{self, Said};
+use crate::judging::mesh::{Mesh, inner_yaml};
+use crate::judging::meta::Meta;
+use crate::judging::subject::describes;
+use crate::judging::texts::{Listener, Said};
 
 /// One pod, with what follows from its facts.
 pub(crate) struct Case<'a> {
@@ -29,6 +30,7 @@ pub(crate) struct Case<'a> {
     /// The template that the workload's manifest has, where one was handed over.
     pub(crate) manifest: Option<&'a PodTemplate>,
     pub(crate) capture: Capture,
+    listener: &'a Listener,
     said: Vec<Said<'a>>,
 }
 
@@ -53,7 +55,12 @@ pub(crate) enum Route {
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, mesh: &'a Mesh, facts: &'a PodFacts) -> Self {
+    pub(crate) fn new(
+        snapshot: &'a Snapshot,
+        mesh: &'a Mesh,
+        listener: &'a Listener,
+        facts: &'a PodFacts,
+    ) -> Self {
         let mut shape = Shape::of(facts);
         let subject = subject::of(facts, snapshot);
         let manifest = template_of(snapshot, &subject);
@@ -66,13 +73,13 @@ impl<'a> Case<'a> {
         }
         let windows = Windows::of(facts);
         let capture = Capture::of(facts, mesh, manifest);
-        let said = said::of_pod(facts);
-        Case { snapshot, mesh, facts, shape, windows, subject, manifest, capture, said }
+        let said = listener.of_pod(facts);
+        Case { snapshot, mesh, facts, shape, windows, subject, manifest, capture, listener, said }
     }
 
     /// What was said of the pod and this rule wants: events, status, log lines.
     pub(crate) fn said(&self, meta: &'static Meta) -> impl Iterator<Item = &Said<'a>> {
-        said::of(&self.said, meta)
+        self.listener.wanted_by(meta, &self.said)
     }
 
     pub(crate) fn pod(&self) -> Option<&'a Pod> {
@@ -208,14 +215,6 @@ fn template_of<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<&'a PodT
     Some(&workload.template)
 }
 
-/// Whether a manifest is the one of a subject.
-pub(crate) fn describes(workload: &sunup_evidence::object::Workload, subject: &Subject) -> bool {
-    let ns = workload.metadata.namespace.as_deref();
-    workload.kind == subject.kind
-        && workload.metadata.name == subject.name
-        && (ns.is_none() || subject.namespace.is_none() || ns == subject.namespace.as_deref())
-}
-
 impl Capture {
     /// From istio-init's own arguments where the pod was handed over; else from the annotations
     /// and the mesh's settings; else from Istio's defaults.
@@ -233,7 +232,7 @@ impl Capture {
         injection.values = mesh.values.clone();
         injection.mesh_config = mesh.mesh_config.clone();
         if let Some(own) = injection.annotations.get(annotation::PROXY_CONFIG) {
-            injection.proxy_config = crate::mesh::inner_yaml(own);
+            injection.proxy_config = inner_yaml(own);
         }
         let assumed = match (meta.is_some(), mesh.settings_seen) {
             (_, true) => None,

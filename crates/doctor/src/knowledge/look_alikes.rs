@@ -11,9 +11,10 @@ use sunup_evidence::log::{ContainerLog, Sample};
 use sunup_evidence::time::show;
 use sunup_evidence::window::Place;
 
-use crate::case::Case;
-use crate::fault::{Judgements, at};
-use crate::proxy;
+use crate::judging::fault::Judgements;
+use crate::judging::pod::Case;
+use crate::judging::subject::at;
+use crate::knowledge::proxy;
 
 /// Tells which look-alikes a container's log, that has no refusal, shows. `rule` is the fault that
 /// they are taken for.

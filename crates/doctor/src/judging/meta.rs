@@ -1,27 +1,9 @@
-//! What a rule is: its metadata, and the two things it may judge. The engine owns the loops.
+//! What a rule says of itself: its id, what it needs, what it wants to hear, its page.
 
 use std::fmt;
 
 use sunup_api::report::Severity;
 use sunup_evidence::line::Sign;
-
-use crate::case::Case;
-use crate::fault::Judgements;
-use crate::work::Work;
-
-/// A start-up fault that the doctor can recognise. One file per rule, which knows no other.
-///
-/// Pure: no file, no clock. A rule that lacks what it needs says so in `unknown`; it never guesses,
-/// and never calls healthy what it could not see.
-pub(crate) trait Rule: Sync {
-    /// What the rule is.
-    fn meta(&self) -> &'static Meta;
-    /// Judges one pod.
-    fn pod(&self, _case: &Case<'_>, _out: &mut Judgements) {}
-    /// Judges one object that makes pods: its manifest, and what was said of it while it could make
-    /// none. `out` holds what this rule said of pods before.
-    fn work(&self, _work: &Work<'_>, _out: &mut Judgements) {}
-}
 
 /// Where in a pod's life a fault shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,14 +13,22 @@ use sunup_evidence::time::{Known, parse};
 use sunup_evidence::timeline::{self, Point};
 use sunup_evidence::window::{Instance, Windows};
 
-use super::{End, Lane, Role, Span, State, Story, Tick, TickKind};
+use crate::judging::subject::in_scope;
+
+use super::story::{End, Lane, Role, Span, State, Story, Tick, TickKind};
 
 /// Ticks of one kind in one lane; more would paint over each other.
 const TICKS_MAX: usize = 48;
 
-pub(super) fn story(facts: &PodFacts, snapshot: &Snapshot) -> Option<Story> {
+/// The story of every pod in scope of which any instant is known, in the snapshot's order.
+#[must_use]
+pub fn stories(snapshot: &Snapshot) -> Vec<Story> {
+    snapshot.pods.iter().filter_map(|facts| story(facts, snapshot)).collect()
+}
+
+fn story(facts: &PodFacts, snapshot: &Snapshot) -> Option<Story> {
     let subject = sunup_evidence::subject::of(facts, snapshot);
-    if !crate::engine::wanted(&subject, snapshot) {
+    if !in_scope(&subject, snapshot) {
         return None;
     }
     let (shape, windows) = (Shape::of(facts), Windows::of(facts));

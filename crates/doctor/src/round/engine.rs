@@ -2,20 +2,22 @@
 //! the report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown};
 use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::timeline;
 
-use crate::case::Case;
-use crate::chain;
-use crate::fault::{Fault, Innocent, Judgements, Open};
 use crate::fix::{self, FileEdit};
-use crate::ignore;
-use crate::mesh::Mesh;
+use crate::judging::fault::{Fault, Innocent, Judgements, Open};
+use crate::judging::mesh::Mesh;
+use crate::judging::pod::Case;
+use crate::judging::subject::in_scope;
+use crate::judging::texts::Listener;
+use crate::judging::workload::{self, Seen};
+use crate::round::{consequences, ignored};
 use crate::rules::{self, RULES};
-use crate::work::{self, Seen};
 
 /// The report, and the edits that its fixes make to the user's files.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +31,10 @@ pub struct Diagnosis {
 /// Evidence that one finding shows; more says the same again.
 const EVIDENCE_MAX: usize = 12;
 
+/// What all rules listen for; made once.
+static LISTENER: LazyLock<Listener> =
+    LazyLock::new(|| Listener::new(&rules::rules().collect::<Vec<_>>()));
+
 /// Judges everything. The same evidence gives the same bytes, in whatever order it was read.
 #[must_use]
 pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
@@ -36,8 +42,8 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
     let mut by_rule: Vec<Judgements> = RULES.iter().map(|_| Judgements::default()).collect();
     let mut seen: BTreeMap<Subject, Seen> = BTreeMap::new();
     for facts in &snapshot.pods {
-        let case = Case::new(snapshot, &mesh, facts);
-        if !wanted(&case.subject, snapshot) {
+        let case = Case::new(snapshot, &mesh, &LISTENER, facts);
+        if !in_scope(&case.subject, snapshot) {
             continue;
         }
         if case.shape.from_object {
@@ -47,7 +53,7 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
             rule.pod(&case, out);
         }
     }
-    for mut work in work::all(snapshot, &mesh) {
+    for mut work in workload::all(snapshot, &mesh, &LISTENER) {
         work.pods = seen.get(&work.subject).copied().unwrap_or_default();
         for (rule, out) in RULES.iter().zip(&mut by_rule) {
             rule.work(&work, out);
@@ -55,18 +61,10 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
     }
     let mut judged = Judgements::default();
     by_rule.into_iter().for_each(|said| judged.absorb(said));
-    let unused = ignore::apply(snapshot, &mut judged);
+    let unused = ignored::take_out(snapshot, &mut judged);
     judged.faults.extend(unused.iter().map(rules::unused));
     say_what_is_missing(snapshot, &mut judged);
     write(snapshot, judged)
-}
-
-/// `-w KIND/NAME`, now that owners are known.
-pub(crate) fn wanted(subject: &Subject, snapshot: &Snapshot) -> bool {
-    let Some((kind, name)) = &snapshot.scope.workload else { return true };
-    subject.name == *name && subject.kind.eq_ignore_ascii_case(kind)
-        // The owner may not be certain though the name fits.
-        || subject.kind == "Pod" && subject.name.starts_with(name.as_str())
 }
 
 /// A workload that was asked for by name gets an answer even where no rule had anything to judge.
@@ -120,7 +118,7 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
 }
 
 fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
-    let mut faults = chain::fold(merge(judged.faults));
+    let mut faults = consequences::fold(merge(judged.faults));
     faults.sort_by(|a, b| {
         (b.severity, b.verdict, a.rule, &a.subject)
             .cmp(&(a.severity, a.verdict, b.rule, &b.subject))

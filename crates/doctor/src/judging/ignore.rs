@@ -1,0 +1,79 @@
+//! What workloads ask not to be told of: `sunup.dev/ignore`.
+//!
+//! The annotation stands on the workload or on its pod template: `RULE: REASON`, several on lines
+//! of their own or between semicolons.
+
+use sunup_api::annotation;
+use sunup_api::report::Subject;
+use sunup_evidence::object::Map;
+use sunup_evidence::record::Place;
+use sunup_evidence::snapshot::Snapshot;
+use sunup_evidence::subject;
+
+use crate::judging::subject::same_workload;
+
+/// One `RULE: REASON`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ignore {
+    pub(crate) subject: Subject,
+    pub(crate) rule: String,
+    pub(crate) reason: String,
+    pub(crate) place: Place,
+    /// Whether it stands on the pod template, rather than on the object itself.
+    pub(crate) on_template: bool,
+    /// The whole annotation.
+    pub(crate) whole: String,
+    /// What is wrong with it by itself.
+    pub(crate) mistake: Option<String>,
+}
+
+/// Every ignore in the manifests and on the pods, one of each; `is_rule` knows the ids.
+pub(crate) fn all(snapshot: &Snapshot, is_rule: impl Fn(&str) -> bool) -> Vec<Ignore> {
+    let mut found: Vec<Ignore> = Vec::new();
+    for (workload, manifest) in &snapshot.workloads {
+        let of = subject::of_workload(workload);
+        let place = &manifest.place;
+        let template = &workload.template.metadata.annotations;
+        read(template, &of, place, true, &mut found);
+        // Of a bare pod both are the same.
+        if !workload.template_path.is_empty() {
+            read(&workload.metadata.annotations, &of, place, false, &mut found);
+        }
+    }
+    for facts in &snapshot.pods {
+        if let Some((pod, manifest)) = &facts.pod
+            && pod.metadata.annotations.contains_key(annotation::IGNORE)
+        {
+            let of = Subject { pods: Vec::new(), ..subject::of(facts, snapshot) };
+            read(&pod.metadata.annotations, &of, &manifest.place, true, &mut found);
+        }
+    }
+    for ignore in &mut found {
+        ignore.mistake = if is_rule(&ignore.rule) {
+            ignore.reason.is_empty().then(|| "it gives no reason".to_owned())
+        } else {
+            Some(format!("there is no rule `{}`", ignore.rule))
+        };
+    }
+    found
+}
+
+fn read(
+    annotations: &Map,
+    subject: &Subject,
+    place: &Place,
+    on_template: bool,
+    found: &mut Vec<Ignore>,
+) {
+    let Some(text) = annotations.get(annotation::IGNORE) else { return };
+    for entry in text.split(['\n', ';']).map(str::trim).filter(|e| !e.is_empty()) {
+        let (rule, reason) = entry.split_once(':').unwrap_or((entry, ""));
+        let (rule, reason) = (rule.trim().to_owned(), reason.trim().to_owned());
+        let known = |i: &Ignore| same_workload(&i.subject, subject) && i.rule == rule;
+        if !found.iter().any(known) {
+            let (subject, place, whole) = (subject.clone(), place.clone(), text.clone());
+            let mistake = None;
+            found.push(Ignore { subject, rule, reason, place, on_template, whole, mistake });
+        }
+    }
+}

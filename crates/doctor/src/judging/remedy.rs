@@ -1,0 +1,87 @@
+//! What would remove a fault, as data: rules name it, nothing here carries it out.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+use sunup_api::report::Safety;
+use sunup_evidence::object::Map;
+
+/// What would remove a fault, not yet tied to a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Remedy {
+    pub(crate) id: &'static str,
+    pub(crate) title: String,
+    pub(crate) safety: Safety,
+    /// What changes; empty for advice.
+    pub(crate) changes: Vec<Change>,
+    /// What to type, for advice.
+    pub(crate) advice: Option<String>,
+    /// The pods' annotations as they run, where no manifest says what stands there already.
+    pub(crate) live_annotations: Map,
+}
+
+impl Remedy {
+    pub(crate) fn new(id: &'static str, title: impl Into<String>, changes: Vec<Change>) -> Self {
+        Remedy {
+            id,
+            title: title.into(),
+            safety: Safety::Safe,
+            changes,
+            advice: None,
+            live_annotations: Map::new(),
+        }
+    }
+
+    pub(crate) fn advice(id: &'static str, title: impl Into<String>, what: String) -> Self {
+        Remedy { safety: Safety::Unsafe, advice: Some(what), ..Remedy::new(id, title, Vec::new()) }
+    }
+
+    pub(crate) fn unsafe_because(mut self, why: &str) -> Self {
+        self.safety = Safety::Unsafe;
+        self.title = format!("{} ({why})", self.title);
+        self
+    }
+
+    pub(crate) fn with_live(mut self, annotations: Option<&Map>) -> Self {
+        self.live_annotations = annotations.cloned().unwrap_or_default();
+        self
+    }
+}
+
+/// One change of a pod template, a Service or an IstioOperator.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    /// An annotation of the pod template.
+    Annotation { key: Cow<'static, str>, value: AnnotationValue },
+    /// A label of the pod template.
+    Label { key: &'static str, value: &'static str },
+    /// An annotation of the object itself, not of its pods.
+    ObjectAnnotation { key: String, value: AnnotationValue },
+    /// An entry of the pod-level `securityContext.sysctls`: one entry a name, values are strings.
+    PodSysctl { name: &'static str, value: &'static str },
+    /// A number of the pod-level `securityContext`: `fsGroup` …
+    PodSecurity { field: &'static str, value: i64 },
+    /// A readiness probe that waits until the port of one container takes connections.
+    ReadinessProbe { container: String, port: u16 },
+    /// An environment variable of one container, gone.
+    EnvRemoved { container: String, name: String },
+    /// uid and gid of one init container.
+    InitRunAs { container: String, id: u32 },
+    /// `targetPort` of a Service's ports: (index in `spec.ports`, new port).
+    ServiceTargetPorts { service: usize, ports: Vec<(usize, u32)> },
+    /// A range more in an IstioOperator's `spec.values.global.proxy.excludeIPRanges`.
+    OperatorRange { operator: usize, range: String },
+}
+
+/// What becomes of an annotation.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum AnnotationValue {
+    /// This text.
+    Text(String),
+    /// A field of the YAML or JSON inside it.
+    Field(&'static str, Value),
+    /// An item more in its comma list.
+    Item(String),
+    /// Gone.
+    Removed,
+}

@@ -1,0 +1,6 @@
+//! One diagnosis: every rule over every pod and workload, then what was ignored and what follows
+//! from what. The list of rules is handed down from here: nothing below knows which there are.
+
+mod consequences;
+pub(crate) mod engine;
+mod ignored;

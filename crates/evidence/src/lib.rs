@@ -18,6 +18,7 @@ pub mod refused;
 pub mod rejected;
 pub mod scope;
 pub mod shape;
+mod sign;
 pub mod snapshot;
 pub mod subject;
 pub mod time;

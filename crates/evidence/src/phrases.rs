@@ -6,7 +6,7 @@
 //! `pilot/pkg/networking/core`, `pilot/cmd/pilot-agent/status`, releases 1.1 to 1.31; Envoy's
 //! `grpc_subscription_impl.cc`, `listen_socket_impl.cc` and access log flags; RULES.md D to X.
 
-use crate::line::Sign;
+use crate::sign::Sign;
 
 /// Every phrase (ASCII, any case, five bytes or more) that gives a sign away. None of them stands
 /// in the log of a healthy pod but for draining and the reconnections of half an hour.

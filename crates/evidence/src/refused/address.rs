@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 
-use super::Host;
+use super::reading::Host;
 use super::telling::tail;
 
 /// At most this many words of a line are looked at.

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
+use super::reading::{FalseFriend, Refused};
 use super::telling::{head, tail};
-use super::{FalseFriend, Host, Refused};
 
 /// Ports of the sidecar itself that start-up scripts and hooks poll (RULES.md 1.1).
 const SIDECAR_PORTS: &[u16] = &[15000, 15020, 15021];
@@ -426,20 +426,4 @@ pub(super) fn unix_socket(lower: &str, span: &Range<usize>) -> bool {
     file || ["dial unix", "unix:/", "unix domain socket", "unix socket", "on socket \"/"]
         .iter()
         .any(|w| near.contains(w))
-}
-
-/// Whether a host is this pod itself.
-pub(super) fn is_loopback(host: &Host) -> bool {
-    match host {
-        Host::Ip(ip) => ip.to_canonical().is_loopback() || ip.is_unspecified(),
-        Host::Name(name) => {
-            let name = name.as_str();
-            name == "localhost"
-                || name.ends_with(".localhost")
-                || name == "localhost.localdomain"
-                || name == "ip6-localhost"
-                || name == "localhost4"
-                || name == "localhost6"
-        }
-    }
 }

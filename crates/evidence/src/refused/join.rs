@@ -5,8 +5,10 @@
 use std::collections::VecDeque;
 
 use super::line::{self, Line, Piece};
+use super::message::read;
 use super::plain::{Plain, parts};
-use super::{Destination, FalseFriend, Host, Reading, Refused, Strength, friends, literals, peer};
+use super::reading::{Destination, FalseFriend, Host, Reading, Refused, Strength};
+use super::{friends, literals, peer};
 
 /// Lines further apart than this tell of different errors.
 const TOGETHER_NS: i64 = 1_000_000_000;
@@ -87,7 +89,7 @@ impl Joiner {
 
     /// A message of several lines is complete by itself.
     fn message(&mut self, tag: u64, at: Option<i64>, text: &str) {
-        let (refused, false_friend) = match super::read(text) {
+        let (refused, false_friend) = match read(text) {
             Reading::Refused(refused) => (refused, None),
             Reading::FalseFriend(friend, Some(refused)) => (refused, Some(friend)),
             Reading::FalseFriend(_, None) | Reading::Nothing => return,

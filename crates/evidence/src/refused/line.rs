@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use super::address::{self, Address, Side};
 use super::plain::Plain;
+use super::reading::{Destination, FalseFriend, Host, Reading, Refused, Strength};
 use super::telling::{self, Decoy, Telling};
-use super::{Destination, FalseFriend, Host, Reading, Refused, Strength, friends, peer};
+use super::{friends, peer};
 
 /// At most this many telling lines of one message are put together.
 const LINES_MAX: usize = 64;

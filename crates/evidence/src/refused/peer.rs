@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::address::{Address, Side};
+use super::reading::{Destination, Host, Strength};
 use super::telling::Telling;
-use super::{Destination, Host, Strength};
 
 /// At most this many destinations are kept for one error.
 pub(super) const DESTINATIONS_MAX: usize = 16;

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::Strength;
+use super::reading::Strength;
 
 /// At most this many places per line are looked at.
 const PLACES_MAX: usize = 32;

@@ -6,9 +6,9 @@
 
 use std::net::IpAddr;
 
+use crate::fixed::{DNS_PORT, TPROXY_OUTBOUND_MARK};
 use crate::plan::{DnsCapture, Identity, Plan, inbound_passthrough, interface_matches};
 use crate::settings::{Include, Mode, OwnerGroups, PortRange};
-use crate::{DNS_PORT, TPROXY_OUTBOUND_MARK};
 
 /// Where a packet is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,13 +11,14 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::{
+use super::data::{
     Base, Chain, Expr, Family, Hook, Ports, Proto, Routing, Rule, Ruleset, RulesetError, Set,
-    SetContent, Table, gate,
+    SetContent, Table,
 };
+use super::gate;
+use crate::fixed::{DNS_PORT, TPROXY_OUTBOUND_MARK};
 use crate::plan::{DnsCapture, Identity, Plan};
 use crate::settings::{Group, Include, Mode, OwnerGroups, PortRange};
-use crate::{DNS_PORT, TPROXY_OUTBOUND_MARK};
 
 const NAT: Base = Base { kind: "nat", hook: Hook::Output, priority: -100, classic: "nat" };
 const RAW: Base = Base { kind: "filter", hook: Hook::Output, priority: -300, classic: "raw" };
@@ -30,30 +31,32 @@ const OUT_RANGES_EXCLUDE: &str = "outbound_ranges_exclude";
 const IN_PORTS_INCLUDE: &str = "inbound_ports_include";
 const IN_PORTS_EXCLUDE: &str = "inbound_ports_exclude";
 
-pub(super) fn rule(id: &'static str, exprs: impl Into<Vec<Expr>>) -> Rule {
-    Rule { id, exprs: exprs.into() }
-}
-
 fn prerouting(base: Base) -> Base {
     Base { hook: Hook::Prerouting, ..base }
 }
 
-pub(super) fn ruleset(plan: &Plan) -> Result<Ruleset, RulesetError> {
-    if !plan.is_active() {
-        return Ok(Ruleset { tables: Vec::new(), routing: Routing::default() });
+impl Ruleset {
+    /// Builds the rules of a plan. A plan that captures nothing has no tables.
+    ///
+    /// # Errors
+    /// Names that only the host could resolve, and didn't.
+    pub fn new(plan: &Plan) -> Result<Self, RulesetError> {
+        if !plan.is_active() {
+            return Ok(Ruleset { tables: Vec::new(), routing: Routing::default() });
+        }
+        check_names(plan)?;
+        let s = plan.settings();
+        let mut tables = vec![Builder { plan, family: Family::Ip }.table()];
+        if s.enable_ipv6 {
+            tables.push(Builder { plan, family: Family::Ip6 }.table());
+        }
+        let tproxy = s.mode == Mode::Tproxy && !s.inbound_ports_include.is_empty();
+        let routing = Routing {
+            tproxy: tproxy.then_some((s.tproxy_mark, s.tproxy_route_table)),
+            ipv6: s.enable_ipv6,
+        };
+        Ok(Ruleset { tables, routing })
     }
-    check_names(plan)?;
-    let s = plan.settings();
-    let mut tables = vec![Builder { plan, family: Family::Ip }.table()];
-    if s.enable_ipv6 {
-        tables.push(Builder { plan, family: Family::Ip6 }.table());
-    }
-    let tproxy = s.mode == Mode::Tproxy && !s.inbound_ports_include.is_empty();
-    let routing = Routing {
-        tproxy: tproxy.then_some((s.tproxy_mark, s.tproxy_route_table)),
-        ipv6: s.enable_ipv6,
-    };
-    Ok(Ruleset { tables, routing })
 }
 
 fn check_names(plan: &Plan) -> Result<(), RulesetError> {
@@ -178,26 +181,26 @@ impl Builder<'_> {
         let s = self.plan.settings();
         let mut out = Vec::new();
         for name in &s.exclude_interfaces {
-            out.push(rule("interface-excluded", [Expr::Oif(name.clone()), Expr::Return]));
+            out.push(Rule::new("interface-excluded", [Expr::Oif(name.clone()), Expr::Return]));
         }
         if !s.outbound_ports_exclude.is_empty() {
             for proto in [Proto::Tcp, Proto::Udp] {
                 let port = Expr::Dport(proto, Ports::In(OUT_PORTS_EXCLUDE));
-                out.push(rule("outbound-port-excluded", [port, Expr::Return]));
+                out.push(Rule::new("outbound-port-excluded", [port, Expr::Return]));
             }
         }
-        out.push(rule("proxy-to-application", [lo_out(), self.passthrough(), Expr::Return]));
+        out.push(Rule::new("proxy-to-application", [lo_out(), self.passthrough(), Expr::Return]));
         self.identity_rules(&mut out);
         match &s.owner_groups {
             OwnerGroups::AllExcept(groups) => {
                 for gid in groups.iter().filter_map(|group| group.gid) {
-                    out.push(rule("owner-group-excluded", [Expr::Gid(gid), Expr::Return]));
+                    out.push(Rule::new("owner-group-excluded", [Expr::Gid(gid), Expr::Return]));
                 }
-                out.push(rule("outbound", [Expr::Goto("outbound")]));
+                out.push(Rule::new("outbound", [Expr::Goto("outbound")]));
             }
             OwnerGroups::Only(groups) => {
                 for gid in groups.iter().filter_map(|group| group.gid) {
-                    out.push(rule("owner-group", [Expr::Gid(gid), Expr::Goto("outbound")]));
+                    out.push(Rule::new("owner-group", [Expr::Gid(gid), Expr::Goto("outbound")]));
                 }
             }
         }
@@ -228,7 +231,7 @@ impl Builder<'_> {
                 let port = Expr::Dport(Proto::Tcp, Ports::IsNot(spared));
                 let to = Expr::Redirect(s.inbound_capture_port);
                 let exprs = [lo_out(), self.not_loopback(), port, own, to];
-                out.push(rule("proxy-to-self", exprs));
+                out.push(Rule::new("proxy-to-self", exprs));
             }
             if first && loopback_ends_it {
                 let mut exprs = vec![lo_out()];
@@ -236,10 +239,10 @@ impl Builder<'_> {
                     exprs.push(Expr::Dport(Proto::Tcp, Ports::IsNot(vec![53])));
                 }
                 exprs.push(Expr::Return);
-                out.push(rule("loopback", exprs));
+                out.push(Rule::new("loopback", exprs));
             }
             for own in self.marks_of(*identity) {
-                out.push(rule("proxy-itself", [own, Expr::Return]));
+                out.push(Rule::new("proxy-itself", [own, Expr::Return]));
             }
         }
     }
@@ -265,23 +268,24 @@ impl Builder<'_> {
                 let mut exprs = vec![Expr::Dport(proto, Ports::Is(53))];
                 exprs.extend(server.map(|net| Expr::Daddr { net, not: false }));
                 exprs.push(Expr::Redirect(DNS_PORT));
-                out.push(rule("dns", exprs));
+                out.push(Rule::new("dns", exprs));
             }
         }
         let mut captures = Vec::new();
         if !s.outbound_ports_include.is_empty() {
             let port = Expr::Dport(Proto::Tcp, Ports::In(OUT_PORTS_INCLUDE));
-            captures.push(rule("outbound-port-included", [port, Expr::Redirect(s.proxy_port)]));
+            captures
+                .push(Rule::new("outbound-port-included", [port, Expr::Redirect(s.proxy_port)]));
         }
         match self.ranges_include() {
             None => {
                 let exprs = [Expr::L4(Proto::Tcp), Expr::Redirect(s.proxy_port)];
-                captures.push(rule("outbound", exprs));
+                captures.push(Rule::new("outbound", exprs));
             }
             Some(ranges) if !ranges.is_empty() => {
                 let within = Expr::DaddrIn(OUT_RANGES_INCLUDE);
                 let exprs = [Expr::L4(Proto::Tcp), within, Expr::Redirect(s.proxy_port)];
-                captures.push(rule("outbound-range-included", exprs));
+                captures.push(Rule::new("outbound-range-included", exprs));
             }
             Some(_) => {}
         }
@@ -289,10 +293,10 @@ impl Builder<'_> {
             return out;
         }
         let own = Expr::Daddr { net: self.loopback(), not: false };
-        out.push(rule("loopback", [own, Expr::Return]));
+        out.push(Rule::new("loopback", [own, Expr::Return]));
         if !self.ranges_exclude().is_empty() {
             let excluded = [Expr::DaddrIn(OUT_RANGES_EXCLUDE), Expr::Return];
-            out.push(rule("outbound-range-excluded", excluded));
+            out.push(Rule::new("outbound-range-excluded", excluded));
         }
         out.extend(captures);
         out
@@ -309,28 +313,28 @@ impl Builder<'_> {
                 Some(_) => exprs.push(Expr::DaddrIn(OUT_RANGES_INCLUDE)),
             }
             exprs.push(Expr::Redirect(s.proxy_port));
-            out.push(rule("virtual-interface", exprs));
+            out.push(Rule::new("virtual-interface", exprs));
         }
         for name in &s.reroute_virtual_interfaces {
-            out.push(rule("virtual-interface", [Expr::Iif(name.clone()), Expr::Return]));
+            out.push(Rule::new("virtual-interface", [Expr::Iif(name.clone()), Expr::Return]));
         }
         for name in &s.exclude_interfaces {
-            out.push(rule("interface-excluded", [Expr::Iif(name.clone()), Expr::Return]));
+            out.push(Rule::new("interface-excluded", [Expr::Iif(name.clone()), Expr::Return]));
         }
         if s.mode != Mode::Redirect || s.inbound_ports_include.is_empty() {
             return out;
         }
         let to = Expr::Redirect(s.inbound_capture_port);
         let tunnel = Expr::Dport(Proto::Tcp, Ports::Is(s.inbound_tunnel_port));
-        out.push(rule("tunnel-port", [tunnel, Expr::Return]));
+        out.push(Rule::new("tunnel-port", [tunnel, Expr::Return]));
         match &s.inbound_ports_include {
             Include::All => {
                 self.inbound_excludes(&mut out);
-                out.push(rule("inbound", [Expr::L4(Proto::Tcp), to]));
+                out.push(Rule::new("inbound", [Expr::L4(Proto::Tcp), to]));
             }
             Include::Only(_) => {
                 let port = Expr::Dport(Proto::Tcp, Ports::In(IN_PORTS_INCLUDE));
-                out.push(rule("inbound-port-included", [port, to]));
+                out.push(Rule::new("inbound-port-included", [port, to]));
             }
         }
         out
@@ -339,7 +343,7 @@ impl Builder<'_> {
     fn inbound_excludes(&self, out: &mut Vec<Rule>) {
         if !self.plan.settings().inbound_ports_exclude.is_empty() {
             let port = Expr::Dport(Proto::Tcp, Ports::In(IN_PORTS_EXCLUDE));
-            out.push(rule("inbound-port-excluded", [port, Expr::Return]));
+            out.push(Rule::new("inbound-port-excluded", [port, Expr::Return]));
         }
     }
 
@@ -352,15 +356,15 @@ impl Builder<'_> {
         for identity in self.plan.identities() {
             let own = owner(*identity);
             let ask = [query(), own.clone(), Expr::Zone(1), Expr::Return];
-            out.push(rule("dns-zone-proxy", ask));
+            out.push(Rule::new("dns-zone-proxy", ask));
             let answer = Expr::Sport(Proto::Udp, Ports::Is(DNS_PORT));
-            out.push(rule("dns-zone-proxy", [answer, own, Expr::Zone(2), Expr::Return]));
+            out.push(Rule::new("dns-zone-proxy", [answer, own, Expr::Zone(2), Expr::Return]));
         }
         for server in self.dns_matches() {
             let mut exprs = vec![query()];
             exprs.extend(server.map(|net| Expr::Daddr { net, not: false }));
             exprs.extend([Expr::Zone(2), Expr::Return]);
-            out.push(rule("dns-zone-application", exprs));
+            out.push(Rule::new("dns-zone-application", exprs));
         }
         out
     }
@@ -372,7 +376,7 @@ impl Builder<'_> {
                 let mut exprs = vec![Expr::Sport(Proto::Udp, Ports::Is(53))];
                 exprs.extend(server.map(Expr::Saddr));
                 exprs.extend([Expr::Zone(1), Expr::Return]);
-                rule("dns-zone-server", exprs)
+                Rule::new("dns-zone-server", exprs)
             })
             .collect()
     }
@@ -385,9 +389,12 @@ impl Builder<'_> {
         let lo_in = || Expr::Iif("lo".into());
         let mark = |value, not| Expr::Mark { value, not };
         let mut out = vec![
-            rule("proxy-to-application", [mark(s.tproxy_mark, false), Expr::Return]),
-            rule("proxy-to-application", [lo_in(), self.passthrough(), Expr::Return]),
-            rule("loopback-inbound", [lo_in(), mark(TPROXY_OUTBOUND_MARK, true), Expr::Return]),
+            Rule::new("proxy-to-application", [mark(s.tproxy_mark, false), Expr::Return]),
+            Rule::new("proxy-to-application", [lo_in(), self.passthrough(), Expr::Return]),
+            Rule::new(
+                "loopback-inbound",
+                [lo_in(), mark(TPROXY_OUTBOUND_MARK, true), Expr::Return],
+            ),
         ];
         let ports = match &s.inbound_ports_include {
             Include::All => {
@@ -397,12 +404,12 @@ impl Builder<'_> {
             Include::Only(_) => Expr::Dport(Proto::Tcp, Ports::In(IN_PORTS_INCLUDE)),
         };
         let known = [ports.clone(), Expr::CtKnown, Expr::SetMark(s.tproxy_mark), Expr::Accept];
-        out.push(rule("tproxy-established", known));
+        out.push(Rule::new("tproxy-established", known));
         let tproxy = Expr::Tproxy { port: s.inbound_capture_port, mark: s.tproxy_mark };
         let new = [ports.clone(), self.not_loopback(), tproxy];
-        out.push(rule("inbound", new));
+        out.push(Rule::new("inbound", new));
         // Without a listener the packet would fall through to the application.
-        out.push(rule("tproxy-no-listener", [ports, self.not_loopback(), Expr::Drop]));
+        out.push(Rule::new("tproxy-no-listener", [ports, self.not_loopback(), Expr::Drop]));
         out
     }
 
@@ -411,17 +418,17 @@ impl Builder<'_> {
         let mut out = Vec::new();
         let tproxy = s.mode == Mode::Tproxy;
         for name in s.exclude_interfaces.iter().filter(|_| tproxy) {
-            out.push(rule("interface-excluded", [Expr::Iif(name.clone()), Expr::Return]));
+            out.push(Rule::new("interface-excluded", [Expr::Iif(name.clone()), Expr::Return]));
         }
         if s.drop_invalid {
-            out.push(rule("drop-invalid", [Expr::CtInvalid, Expr::Drop]));
+            out.push(Rule::new("drop-invalid", [Expr::CtInvalid, Expr::Drop]));
         }
         if tproxy && !s.inbound_ports_include.is_empty() {
-            out.push(rule("inbound", [Expr::L4(Proto::Tcp), Expr::Jump("tproxy_inbound")]));
+            out.push(Rule::new("inbound", [Expr::L4(Proto::Tcp), Expr::Jump("tproxy_inbound")]));
         }
         if tproxy {
             let marked = Expr::Mark { value: s.tproxy_mark, not: false };
-            out.push(rule("tproxy-save-mark", [Expr::L4(Proto::Tcp), marked, Expr::SaveMark]));
+            out.push(Rule::new("tproxy-save-mark", [Expr::L4(Proto::Tcp), marked, Expr::SaveMark]));
         }
         // Interface exclusions alone decide nothing here.
         if out.iter().all(|rule| rule.id == "interface-excluded") {
@@ -437,18 +444,18 @@ impl Builder<'_> {
         }
         let mut out = Vec::new();
         for name in &s.exclude_interfaces {
-            out.push(rule("interface-excluded", [Expr::Oif(name.clone()), Expr::Return]));
+            out.push(Rule::new("interface-excluded", [Expr::Oif(name.clone()), Expr::Return]));
         }
         let tcp = || Expr::L4(Proto::Tcp);
         let marked = Expr::Mark { value: s.tproxy_mark, not: false };
-        out.push(rule("proxy-to-application", [tcp(), lo_out(), marked, Expr::Return]));
+        out.push(Rule::new("proxy-to-application", [tcp(), lo_out(), marked, Expr::Return]));
         for identity in self.plan.identities() {
             let set = Expr::SetMark(TPROXY_OUTBOUND_MARK);
             let exprs = [tcp(), self.not_loopback(), lo_out(), owner(*identity), set];
-            out.push(rule("tproxy-mark-proxy", exprs));
+            out.push(Rule::new("tproxy-mark-proxy", exprs));
         }
         let restore = [tcp(), Expr::CtMark(s.tproxy_mark), Expr::RestoreMark];
-        out.push(rule("tproxy-restore-mark", restore));
+        out.push(Rule::new("tproxy-restore-mark", restore));
         out
     }
 }

@@ -10,9 +10,10 @@
 
 use std::time::Duration;
 
-use super::build::rule;
-use super::{Base, Chain, DynamicKey, Expr, Hook, Ports, Proto, Rule, Set, SetContent, Table};
-use crate::DNS_PORT;
+use super::data::{
+    Base, Chain, DynamicKey, Expr, Hook, Ports, Proto, Rule, Set, SetContent, Table,
+};
+use crate::fixed::DNS_PORT;
 use crate::plan::Plan;
 use crate::settings::Mode;
 
@@ -60,14 +61,14 @@ pub(super) fn add(table: &mut Table, plan: &Plan) {
         .iter()
         .map(|port| {
             let from = Expr::Sport(Proto::Tcp, Ports::Is(*port));
-            rule("gate", [from, Expr::Goto("gate")])
+            Rule::new("gate", [from, Expr::Goto("gate")])
         })
         .collect();
     if dns {
         table.chains.push(chain("gate_refusal_dns", hold(OIF, HOLD_DNS, SEEN_DNS, deadline)));
         let refusal = [Expr::Oif("lo".into()), Expr::UdpRefusal(DNS_PORT)];
         let [lo, refused] = refusal;
-        entry.push(rule("gate-dns", [lo, refused, Expr::Goto("gate_refusal_dns")]));
+        entry.push(Rule::new("gate-dns", [lo, refused, Expr::Goto("gate_refusal_dns")]));
         let answer = Expr::Sport(Proto::Udp, Ports::Is(DNS_PORT));
         let rearm = [
             answer,
@@ -75,7 +76,7 @@ pub(super) fn add(table: &mut Table, plan: &Plan) {
             Expr::DeleteKey(OIF, HOLD_DNS),
             Expr::DeleteKey(OIF, SEEN_DNS),
         ];
-        entry.push(rule("gate-rearm", rearm));
+        entry.push(Rule::new("gate-rearm", rearm));
     }
     table.chains.push(Chain { name: "gate_output", base: Some(FILTER), rules: entry });
 }
@@ -99,7 +100,7 @@ pub(super) fn ports(plan: &Plan) -> Vec<u16> {
 
 fn gate() -> Vec<Rule> {
     vec![
-        rule(
+        Rule::new(
             "gate-rearm",
             [
                 Expr::TcpSynAck,
@@ -108,7 +109,7 @@ fn gate() -> Vec<Rule> {
                 Expr::Return,
             ],
         ),
-        rule("gate-refusal", [Expr::TcpRefusal, Expr::Goto("gate_refusal")]),
+        Rule::new("gate-refusal", [Expr::TcpRefusal, Expr::Goto("gate_refusal")]),
     ]
 }
 
@@ -122,11 +123,17 @@ fn hold(
     let remember = Expr::AddKey(key, seen, None);
     let Some(deadline) = deadline else {
         let first = Expr::AddKey(key, hold, None);
-        return vec![rule("gate-held", [first, remember, held(), Expr::Drop])];
+        return vec![Rule::new("gate-held", [first, remember, held(), Expr::Drop])];
     };
     vec![
-        rule("gate-held", [Expr::KeyIn(key, hold), held(), Expr::Drop]),
-        rule("gate-expired", [Expr::KeyIn(key, seen), Expr::Counter(COUNT_EXPIRED), Expr::Return]),
-        rule("gate-first", [Expr::AddKey(key, hold, Some(deadline)), remember, held(), Expr::Drop]),
+        Rule::new("gate-held", [Expr::KeyIn(key, hold), held(), Expr::Drop]),
+        Rule::new(
+            "gate-expired",
+            [Expr::KeyIn(key, seen), Expr::Counter(COUNT_EXPIRED), Expr::Return],
+        ),
+        Rule::new(
+            "gate-first",
+            [Expr::AddKey(key, hold, Some(deadline)), remember, held(), Expr::Drop],
+        ),
     ]
 }

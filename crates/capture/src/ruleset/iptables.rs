@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{Family, gate};
+use super::data::Family;
+use super::gate;
+use crate::fixed::{DNS_PORT, TPROXY_OUTBOUND_MARK};
 use crate::plan::{DnsCapture, Identity, Plan};
 use crate::settings::{Include, Mode, OwnerGroups, PortRange};
-use crate::{DNS_PORT, TPROXY_OUTBOUND_MARK};
 
 /// The built-in chains in use; all others are ours and carry the prefix.
 const BUILT_IN: [&str; 2] = ["PREROUTING", "OUTPUT"];

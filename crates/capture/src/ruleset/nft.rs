@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{
-    Chain, DynamicKey, Expr, Family, Hook, Ports, Proto, Rule, Ruleset, Set, SetContent, Span,
-    TABLE, Table, address_spans, port_spans,
+use super::data::{
+    Chain, DynamicKey, Expr, Family, Hook, Ports, Proto, QUOTED_V4, QUOTED_V6, Rule, Ruleset, Set,
+    SetContent, TABLE, Table,
 };
+use super::intervals::{Span, address_spans, port_spans};
 
 impl Ruleset {
     /// The tables as input for `nft -f`, creating them.
@@ -205,14 +206,10 @@ fn show_key(key: DynamicKey) -> &'static str {
 /// The quoted packet inside the error says what was refused: its protocol and destination port.
 fn show_udp_refusal(family: Family, port: u16) -> String {
     let (kind, [proto_at, port_at]) = match family {
-        Family::Ip => (
-            "icmp type destination-unreachable icmp code port-unreachable",
-            crate::ruleset::QUOTED_V4,
-        ),
-        Family::Ip6 => (
-            "icmpv6 type destination-unreachable icmpv6 code port-unreachable",
-            crate::ruleset::QUOTED_V6,
-        ),
+        Family::Ip => ("icmp type destination-unreachable icmp code port-unreachable", QUOTED_V4),
+        Family::Ip6 => {
+            ("icmpv6 type destination-unreachable icmpv6 code port-unreachable", QUOTED_V6)
+        }
     };
     format!("{kind} @th,{},8 17 @th,{},16 {port}", proto_at * 8, port_at * 8)
 }

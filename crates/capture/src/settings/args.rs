@@ -7,7 +7,11 @@
 //! # Sources
 //! istio `tools/istio-iptables/pkg/cmd/root.go`, `pkg/flag/flag.go`.
 
-use super::{Config, SettingsError, parse};
+use super::checked::Settings;
+use super::config::Config;
+use super::error::SettingsError;
+use super::host::Host;
+use super::parse;
 
 /// What a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -498,6 +502,21 @@ fn unknown(name: &str) -> SettingsError {
         .find(|flag| flag.long.starts_with(wanted) || wanted.starts_with(flag.long));
     let hint = near.map_or(String::new(), |flag| format!("; did you mean --{}?", flag.long));
     SettingsError::new(name, format!("unknown argument{hint}"))
+}
+
+impl Settings {
+    /// Settings from istio-init's arguments (a leading `istio-iptables` is skipped) and the
+    /// environment variables of its container.
+    ///
+    /// # Errors
+    /// An unknown argument or a bad value, named.
+    pub fn from_args<S: AsRef<str>>(
+        args: &[S],
+        env: &[(String, String)],
+        host: &Host,
+    ) -> Result<Self, SettingsError> {
+        Invocation::parse(args, env)?.config.resolve(host)
+    }
 }
 
 #[cfg(test)]

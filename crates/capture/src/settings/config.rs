@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{
-    DnsServers, Host, Include, Mode, OwnerGroups, Settings, SettingsError, StartGate, parse,
-};
+use super::checked::{DnsServers, Include, Mode, OwnerGroups, Settings, StartGate};
+use super::error::SettingsError;
+use super::host::Host;
+use super::parse;
+use crate::fixed::{PROXY_UID, TPROXY_OUTBOUND_MARK};
 
 /// Settings as typed. Missing fields take Istio's defaults. Field names are those of Istio's Go
 /// structure (`OutboundIPRangesInclude` …); the names of its printed JSON
@@ -233,7 +235,7 @@ impl Config {
         let mode = self.mode()?;
         let proxy_uids = match self.text("ProxyUID", &self.proxy_uid) {
             Some((label, list)) => parse::uids(&label, list, host)?,
-            None => vec![host.uid("istio-proxy").unwrap_or(crate::PROXY_UID)],
+            None => vec![host.uid("istio-proxy").unwrap_or(PROXY_UID)],
         };
         let proxy_gids = match self.text("ProxyGID", &self.proxy_gid) {
             Some((label, list)) => parse::gids(&label, list, host)?,
@@ -415,7 +417,7 @@ impl Config {
             return Err(SettingsError::new(self.label("InboundCapturePort"), why));
         }
         if settings.mode == Mode::Tproxy {
-            let taken = [settings.tproxy_mark, crate::TPROXY_OUTBOUND_MARK];
+            let taken = [settings.tproxy_mark, TPROXY_OUTBOUND_MARK];
             if settings.proxy_mark.is_some_and(|mark| taken.contains(&mark)) {
                 let why =
                     format!("marks {} and {} are TPROXY's own: choose another", taken[0], taken[1]);

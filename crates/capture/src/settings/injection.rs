@@ -10,7 +10,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sunup_api::port;
 
-use super::{Config, Host, Invocation, Settings, SettingsError};
+use super::args::Invocation;
+use super::checked::Settings;
+use super::config::Config;
+use super::error::SettingsError;
+use super::host::Host;
+use crate::fixed::PROXY_UID;
 
 const TRAFFIC: &str = "traffic.sidecar.istio.io/";
 const INTERCEPTION: &str = "sidecar.istio.io/interceptionMode";
@@ -100,7 +105,7 @@ impl Injection {
         config.exclude_interfaces = not_interfaces;
         config.reroute_virtual_interfaces = virtual_interfaces;
         // The template writes these itself, whatever proxyMetadata says.
-        config.proxy_uid = Some(crate::PROXY_UID.to_string());
+        config.proxy_uid = Some(PROXY_UID.to_string());
         config.proxy_gid = None;
         Ok(config)
     }
@@ -173,6 +178,17 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
+    }
+}
+
+impl Settings {
+    /// What Istio's injector asks for in a mesh with default values and a pod without annotations.
+    ///
+    /// # Panics
+    /// Never: an injection without inputs is valid.
+    #[must_use]
+    pub fn mesh_default() -> Self {
+        Injection::default().settings().expect("an injection without inputs is valid")
     }
 }
 

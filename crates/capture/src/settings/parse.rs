@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Group, Host, Include, PortRange, SettingsError};
+use super::checked::{Group, Include, PortRange};
+use super::error::SettingsError;
+use super::host::Host;
 
 type Result<T> = std::result::Result<T, SettingsError>;
 

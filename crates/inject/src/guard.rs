@@ -16,14 +16,12 @@
 use serde_json::Value;
 use sunup_api::{annotation as keys, container};
 
-use crate::build::vault;
 use crate::decide::{DecidedBy, Decision};
-use crate::mutate::order;
+use crate::mutate::{order, vault};
 use crate::patch::diff;
 use crate::reason::{Level, Reason};
-use crate::review::{Answer, Asked, ReviewError, read};
-use crate::value::{annotation, check_pod, containers, find, find_mut, list_at, name};
-use crate::value::{set_annotation, text_at};
+use crate::request::{Answer, Asked, ReviewError, read};
+use crate::value::{annotation, check_pod, containers, find, find_mut, list_at, name, text_at};
 
 /// Puts a pod right that was injected before; any other is left as it is.
 ///
@@ -70,7 +68,7 @@ pub(crate) fn settle(pod: &mut Value, reasons: &mut Vec<Reason>) {
     if holds(pod) {
         order::hold(pod);
     }
-    exclude_vault(pod, true, reasons);
+    vault::exclude(pod, true, reasons);
 }
 
 /// Whether the proxy's start holds the other containers back.
@@ -79,40 +77,6 @@ fn holds(pod: &Value) -> bool {
     let command =
         proxy.map(|p| list_at(p, &["lifecycle", "postStart", "exec", "command"])).unwrap_or(&[]);
     command.iter().any(|word| word == "wait")
-}
-
-/// Leaves Vault's address out of capture: in the arguments of the capture container, or in the
-/// annotation by which the CNI plugin learns it.
-pub(crate) fn exclude_vault(pod: &mut Value, asked_again: bool, reasons: &mut Vec<Reason>) {
-    let all = containers(pod, "initContainers");
-    let native = find(all, container::PROXY).is_some();
-    let cni = find(all, container::INIT).is_none();
-    let mode = annotation(pod, keys::INTERCEPTION_MODE) == Some("NONE");
-    if native || mode || (cni && find(all, container::VALIDATION).is_none()) {
-        return;
-    }
-    let Some(range) = vault::range(pod, cni, asked_again, reasons) else { return };
-    let listed = |list: &str| list.split(',').any(|r| r.trim() == range);
-    let joined = |list: &str| match list {
-        "" => range.clone(),
-        list => format!("{list},{range}"),
-    };
-    if cni {
-        let list = annotation(pod, keys::EXCLUDE_OUTBOUND_RANGES).unwrap_or_default();
-        if !listed(list) {
-            let list = joined(list);
-            set_annotation(pod, keys::EXCLUDE_OUTBOUND_RANGES, list);
-        }
-        return;
-    }
-    let args = find_mut(pod, container::INIT).and_then(|c| c.get_mut("args")?.as_array_mut());
-    let Some(args) = args else { return };
-    let flag = args.iter().position(|a| a == "-x");
-    if let Some(slot) = flag.and_then(|at| args.get_mut(at + 1))
-        && let Some(list) = slot.as_str().filter(|list| !listed(list))
-    {
-        *slot = joined(list).into();
-    }
 }
 
 /// What keeps an injected pod from the order in which it would start; for a check of the final

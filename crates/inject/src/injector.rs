@@ -12,13 +12,12 @@ use sunup_api::{annotation as keys, container};
 use crate::build::{self, Way};
 use crate::decide::{Decision, Subject};
 use crate::error::{InjectError, SettingsError};
-use crate::guard;
 use crate::image;
 use crate::memo::Memo;
 use crate::merge;
 use crate::mutate::overrides::{self, Hooks};
 use crate::mutate::status::{self, Status};
-use crate::mutate::{order, probes, prometheus};
+use crate::mutate::{order, probes, prometheus, vault};
 use crate::owner::Owner;
 use crate::patch::{JsonPatchOp, diff};
 use crate::reason::Reason;
@@ -152,7 +151,7 @@ impl Injector {
         if self.settings.options.proxy == ProxyKind::Sunup {
             unclaim_mtls(&mut result, &mut reasons);
         } else if !self.settings.options.istio_compat {
-            guard::exclude_vault(&mut result, context.asked_again, &mut reasons);
+            vault::exclude(&mut result, context.asked_again, &mut reasons);
         }
         Ok((result, reasons))
     }

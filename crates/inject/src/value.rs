@@ -296,3 +296,15 @@ fn strings(value: &Value, key: &str) -> Result<(), InjectError> {
         None => Ok(()),
     }
 }
+
+/// What a Go template takes for true.
+pub(crate) fn truth(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(b) => *b,
+        Value::Number(n) => n.as_f64() != Some(0.0),
+        Value::String(s) => !s.is_empty(),
+        Value::Array(a) => !a.is_empty(),
+        Value::Object(m) => !m.is_empty(),
+    }
+}

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 use sunup_api::{container, port};
 
-use super::{Inputs, Way};
+use super::inputs::{Inputs, Way};
 use crate::go;
 use crate::reason::Reason;
 use crate::settings::proxy_config;
-use crate::value::{annotation, at, containers, label, list_at, name, text_at};
+use crate::value::{annotation, at, containers, label, list_at, name, text_at, truth};
 
 /// Names of the app's containers.
 pub(super) fn app_containers<'a>(inputs: &Inputs<'a>) -> Vec<&'a str> {
@@ -249,8 +249,8 @@ pub(super) fn number(text: &str, default: i64) -> i64 {
 /// the one that the custom lifecycle doesn't define.
 pub(super) fn lifecycle(inputs: &mut Inputs<'_>, ours: Value) -> Option<Value> {
     let custom = at(&inputs.settings.values, &["global", "proxy", "lifecycle"]);
-    let Some(custom) = custom.filter(|c| crate::settings::truth(c)) else {
-        return crate::settings::truth(&ours).then_some(ours);
+    let Some(custom) = custom.filter(|c| truth(c)) else {
+        return truth(&ours).then_some(ours);
     };
     if inputs.way == Way::Istio {
         return Some(custom.clone());

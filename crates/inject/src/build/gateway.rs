@@ -11,9 +11,9 @@ use super::common::{
     annotations, app_containers, args, canonical_labels, env, image, lifecycle, metrics_port,
     number, pull_secrets, put, ready_probe, volume_mounts, volumes,
 };
-use super::{Inputs, Way};
+use super::inputs::{Inputs, Way};
 use crate::reason::Reason;
-use crate::value::{at, list_at, name};
+use crate::value::{at, list_at, name, truth};
 
 /// The first port that any process may bind. Safe since Kubernetes 1.22.
 const SYSCTL: &str = "net.ipv4.ip_unprivileged_port_start";
@@ -68,7 +68,7 @@ fn readiness(inputs: &Inputs<'_>) -> Value {
 /// first, and the port sysctl unless one of them sets it already.
 fn pod_security(inputs: &mut Inputs<'_>) -> Value {
     let mesh = at(&inputs.settings.values, &["gateways", "securityContext"]);
-    let mesh = mesh.filter(|s| crate::settings::truth(s));
+    let mesh = mesh.filter(|s| truth(s));
     let ours = json!([{"name": SYSCTL, "value": "0"}]);
     if inputs.way == Way::Istio {
         return mesh.cloned().unwrap_or_else(|| json!({ "sysctls": ours }));

@@ -8,11 +8,11 @@
 use serde_json::{Map, Value, json};
 use sunup_api::{container, port};
 
-use super::Inputs;
 use super::common::{
     annotations, app_containers, args, canonical_labels, env, number, pull_secrets, put, text,
     volume_mounts, volumes,
 };
+use super::inputs::Inputs;
 use super::resources::resources;
 use crate::image;
 use crate::value::annotation;

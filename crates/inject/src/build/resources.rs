@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Inputs, Way};
+use super::inputs::{Inputs, Way};
 use crate::reason::Reason;
-use crate::value::{annotation, at};
+use crate::value::{annotation, at, truth};
 
 const KEYS: [(&str, &str, &str); 4] = [
     ("sidecar.istio.io/proxyCPU", "requests", "cpu"),
@@ -19,7 +19,7 @@ const KEYS: [(&str, &str, &str); 4] = [
 /// pod without requests and without a memory limit. Ours: what the pod doesn't say, the mesh says.
 pub(super) fn resources(inputs: &mut Inputs<'_>) -> Option<Value> {
     let mesh = at(&inputs.settings.values, &["global", "proxy", "resources"]);
-    let mesh = mesh.filter(|r| crate::settings::truth(r));
+    let mesh = mesh.filter(|r| truth(r));
     let own: Vec<_> = KEYS
         .iter()
         .filter_map(|(key, group, what)| Some((*group, *what, annotation(inputs.pod, key)?)))

@@ -10,9 +10,9 @@ use super::common::{
     annotations, app_containers, args, canonical_labels, env, image, lifecycle, metrics_port, mode,
     number, proxy_metadata, pull_secrets, put, ready_probe, setting, volume_mounts, volumes,
 };
+use super::inputs::{Inputs, Way};
 use super::resources::resources;
 use super::vault;
-use super::{Inputs, Way};
 use crate::reason::Reason;
 use crate::template::{append_network, exclude_port};
 use crate::value::{annotation, text_at};

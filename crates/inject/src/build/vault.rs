@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 use sunup_api::{annotation as keys, container};
 
-use super::{Inputs, Way};
+use super::inputs::{Inputs, Way};
 use crate::reason::Reason;
 use crate::value::annotation;
 

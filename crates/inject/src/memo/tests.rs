@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::injector::Injector;
+use crate::request::Asked;
 use crate::settings::{NativeSidecars, Options, ProxyKind, Sources};
 
 const TEMPLATES: &str = r#"

@@ -9,3 +9,4 @@ pub(crate) mod overrides;
 pub(crate) mod probes;
 pub(crate) mod prometheus;
 pub(crate) mod status;
+pub(crate) mod vault;

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Options, ProxyKind, Settings, defaults, proxy_config};
+use super::effective::Settings;
+use super::options::{Options, ProxyKind};
+use super::{defaults, proxy_config};
 use crate::decide::Policy;
 use crate::error::SettingsError;
 use crate::selector::Selector;
-use crate::value::{at, kind, list_at, overlay, text_at};
+use crate::value::{at, kind, list_at, overlay, text_at, truth};
 
 /// Settings as they are collected. Later ones win, whatever their kind.
 #[derive(Debug, Clone, Default)]
@@ -281,7 +283,7 @@ impl Config<'_> {
     fn part<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SettingsError> {
         let own = at(self.values, &["sidecarInjectorWebhook", key]);
         let given = self.given.and_then(|g| at(g, &[key]));
-        let Some(value) = own.filter(|v| super::truth(v)).or(given) else { return Ok(None) };
+        let Some(value) = own.filter(|v| truth(v)).or(given) else { return Ok(None) };
         let why = |e: serde_json::Error| SettingsError::Content {
             what: Expect::Injector.what(),
             why: format!("{key}: {e}"),

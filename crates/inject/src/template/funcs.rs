@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
-use gtmpl_ng::{Func, FuncError, Value as Go};
+use gtmpl_ng::{Func, Value as Go};
 use serde_json::Value;
 
+use super::args::{Answer, NOTHING, arg, items, refuse, text};
 use super::block::to_yaml;
 use super::convert::{back, json_name, plain, same_name};
 use super::strings;
@@ -180,39 +181,10 @@ fn printf(args: &[Go]) -> Answer {
     gtmpl_ng::funcs::printf(args)
 }
 
-pub(super) type Answer = Result<Go, FuncError>;
-
-static NOTHING: Go = Go::NoValue;
-
-/// The argument at a position; absent ones are no value, as Go's templates have it.
-pub(super) fn arg(args: &[Go], at: usize) -> &Go {
-    args.get(at).unwrap_or(&NOTHING)
-}
-
-/// Go's `fmt.Sprint` of an argument.
-pub(super) fn text(value: &Go) -> String {
-    match value {
-        Go::String(s) => s.clone(),
-        Go::NoValue | Go::Nil => String::new(),
-        other => other.to_string(),
-    }
-}
-
-pub(super) fn refuse<T>(why: impl Into<String>) -> Result<T, FuncError> {
-    Err(FuncError::Generic(why.into()))
-}
-
 fn field<'v>(value: &'v Go, key: &str) -> &'v Go {
     match value {
         Go::Map(map) | Go::Object(map) => map.get(key).unwrap_or(&NOTHING),
         _ => &NOTHING,
-    }
-}
-
-pub(super) fn items(value: &Go) -> &[Go] {
-    match value {
-        Go::Array(items) => items,
-        _ => &[],
     }
 }
 

@@ -3,6 +3,7 @@
 //! The engine is `gtmpl-ng`; Istio's and the needed sprig functions are in [`funcs`], the data a
 //! template sees in [`data`]. Knows no merging.
 
+mod args;
 mod block;
 mod convert;
 mod data;

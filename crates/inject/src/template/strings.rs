@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use gtmpl_ng::{FuncError, Value as Go};
 
-use super::funcs::{Answer, arg, items, refuse, text};
+use super::args::{Answer, arg, items, refuse, text};
 use crate::go;
 
 /// What sprig calls empty.

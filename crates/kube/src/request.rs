@@ -9,8 +9,7 @@ use kube::client::{AuthError, Body};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::Cluster;
-use crate::client::{credentials, text};
+use crate::client::{Cluster, credentials, text};
 
 /// Tries of a request that the server or the network failed, the first included.
 const TRIES: u32 = 5;

@@ -20,7 +20,7 @@ use sunup_sys::{host, route};
 
 use crate::dns;
 use crate::image::Images;
-use crate::kubelet::BackOffTimes;
+use crate::kubelet::order::BackOffTimes;
 use crate::manifest::{Metadata, Object, Pod, PodName, Port, Service};
 use crate::process::Starter;
 

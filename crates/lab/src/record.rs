@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::kubelet::PodStatus;
+use crate::kubelet::status::PodStatus;
 use crate::manifest::PodName;
 use crate::process::Stream;
 

@@ -6,11 +6,13 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use crate::document::document;
 use crate::error::EditError;
 use crate::layout::Layout;
 use crate::model::{self, DocEdit, Op, Segment, get};
-use crate::ops::{self, Splice};
-use crate::parse::{Document, Limits, Stream, read_with_comments};
+use crate::ops;
+use crate::parse::{Document, Limits, read_with_comments};
+use crate::splice::Splice;
 use crate::template::is_template;
 use crate::tree::Kind;
 use crate::verify::verify;
@@ -60,19 +62,6 @@ fn one(mut text: String, edit: &DocEdit, limits: &Limits) -> Result<String, Edit
             return Ok(text);
         }
     }
-}
-
-/// The document to edit, if it has no fault.
-pub(crate) fn document(stream: &Stream, index: usize) -> Result<&Document, EditError> {
-    if let Some(error) = stream.errors.iter().find(|e| e.document == index) {
-        return Err(EditError::Syntax(Box::new(error.clone())));
-    }
-    let found = stream.documents.iter().find(|d| d.index == index);
-    found.ok_or_else(|| {
-        let broken = stream.errors.iter().map(|e| e.document + 1);
-        let read = stream.documents.iter().map(|d| d.index + 1);
-        EditError::NoSuchDocument { document: index, count: read.chain(broken).max().unwrap_or(0) }
-    })
 }
 
 /// Breaks an edit into those that differ from what is there: a map set over a map touches only

@@ -47,6 +47,7 @@
 //! `goyaml.v2/resolve.go`, which Kubernetes reads manifests with.
 
 mod alone;
+mod document;
 mod edit;
 mod embedded;
 mod error;
@@ -56,6 +57,7 @@ mod ops;
 mod ops_flow;
 mod parse;
 mod scalar;
+mod splice;
 mod template;
 mod tree;
 mod verify;

@@ -10,16 +10,12 @@ use crate::layout::{Layout, Spot};
 use crate::model::{Op, Segment, nest, show_path};
 use crate::parse::Document;
 use crate::scalar::Place;
+use crate::splice::{Plan, Splice, key_quote};
 use crate::tree::{Kind, NONE, Tree};
 use crate::write::{Quote, Style, is_empty};
 
-/// A piece of the old text and what takes its place.
-pub(crate) type Splice = (Range<usize>, String);
-
 /// What may stand before a value that has a line to itself.
 const BLANK: [char; 3] = [' ', '\t', '\u{feff}'];
-
-type Plan = Result<Vec<Splice>, EditError>;
 
 /// The pieces of text that one edit changes.
 pub(crate) fn plan(layout: &Layout<'_>, document: &Document, op: &Op) -> Plan {
@@ -260,16 +256,6 @@ fn add(layout: &Layout<'_>, spot: Spot, key: Option<&str>, value: &Value) -> Pla
         let style = Style { open_end: s.open_end, ..style };
         style.entry(&style.key(key, Place::Block, quote), value, indent)
     })
-}
-
-/// The quotes that all keys of a map have.
-pub(crate) fn key_quote(layout: &Layout<'_>, map: u32) -> Quote {
-    let kinds: Vec<_> = layout.tree.entries(map).map(|(k, _)| layout.tree.node(k).kind).collect();
-    match kinds.first() {
-        Some(Kind::Single) if kinds.iter().all(|k| *k == Kind::Single) => Quote::Single,
-        Some(Kind::Double) if kinds.iter().all(|k| *k == Kind::Double) => Quote::Double,
-        _ => Quote::Plain,
-    }
 }
 
 fn kept_quote(kind: Kind) -> Quote {

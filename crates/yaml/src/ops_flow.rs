@@ -2,14 +2,11 @@
 
 use serde_json::Value;
 
-use crate::error::EditError;
 use crate::layout::{Layout, Spot};
-use crate::ops::{Splice, key_quote};
 use crate::scalar::Place;
+use crate::splice::{Plan, key_quote};
 use crate::tree::Kind;
 use crate::write::{Quote, Style, is_empty};
-
-type Plan = Result<Vec<Splice>, EditError>;
 
 /// The blanks that a line begins with.
 fn indent_of<'t>(layout: &Layout<'t>, at: usize) -> &'t str {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::edit::document;
+use crate::document::document;
 use crate::error::EditError;
 use crate::model::{self, DocEdit, Op, Segment, get};
 use crate::parse::{Document, Limits, Stream, read_with_comments};

@@ -7,8 +7,10 @@ use serde_json::value::RawValue;
 use sunup_api::label;
 use sunup_evidence::gap::Gap;
 
+use super::family::{Family, Meta};
+use super::question::Question;
+use super::run::Run;
 use super::target::Target;
-use super::{Family, Meta, Question, Run};
 use crate::need::{LOGS, PODS};
 use crate::request::{Ask, Bounds, Trouble, ask};
 

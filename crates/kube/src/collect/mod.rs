@@ -5,154 +5,32 @@
 //! name that says whose log it is. Kept in a folder they are read again to the same report. Knows
 //! nothing of what a line means; never asks for Secrets.
 
+mod family;
 mod logs;
+mod question;
+mod run;
 mod target;
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sunup_evidence::gap::Gap;
 use tokio::sync::mpsc::Sender;
 
-use crate::Cluster;
+use crate::client::Cluster;
 use crate::list::List;
 use crate::need::{LISTS, MESH_CONFIG, Need, PODS, Reach};
 use crate::request::{Ask, Bounds, Trouble, ask};
 
+use family::{Family, Item};
 use logs::Logs;
+use run::Run;
 use target::Target;
 pub(crate) use target::selector;
 
-/// What to collect.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// Only this namespace; `None` is all of them.
-    pub namespace: Option<String>,
-    /// Only pods with these labels, as kubectl writes it.
-    pub selector: Option<String>,
-    /// Only the pods of this workload: kind as in manifests, and name. Needs a namespace.
-    pub workload: Option<(String, String)>,
-    /// Of those, only the pods with these uids.
-    pub pods: Option<HashSet<String>>,
-    /// Where the mesh's own settings are.
-    pub mesh_namespace: String,
-    /// How long each query may take: a list with all its pages, a log.
-    pub within: Duration,
-    /// Logs that are read at once.
-    pub at_once: usize,
-    /// Bytes of each log, from its beginning: start-up is told there.
-    pub log_bytes: usize,
-    /// Bytes of a list's page that are held; a longer page is asked for in parts.
-    pub page_bytes: usize,
-}
-
-impl Default for Question {
-    fn default() -> Self {
-        Question {
-            namespace: None,
-            selector: None,
-            workload: None,
-            pods: None,
-            mesh_namespace: "istio-system".to_owned(),
-            within: Duration::from_secs(30),
-            at_once: 16,
-            log_bytes: 1 << 20,
-            page_bytes: 64 << 20,
-        }
-    }
-}
-
-/// A file such as kubectl would write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    /// Its path below the folder it would be kept in.
-    pub name: String,
-    /// What it holds.
-    pub bytes: Vec<u8>,
-}
-
-/// How collecting went.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Collected {
-    /// Pods that were listed.
-    pub pods: usize,
-    /// Logs that were read.
-    pub logs: usize,
-    /// Logs that are longer than was read of them.
-    pub cut: usize,
-    /// What could not be had.
-    pub gaps: Vec<Gap>,
-}
-
-/// Why nothing could be collected.
-#[derive(Debug, thiserror::Error)]
-pub enum CollectError {
-    /// Nothing else would have been answered either.
-    #[error("{0}")]
-    Trouble(#[from] Trouble),
-    /// The workload that was named isn't there.
-    #[error("there is no {kind} `{name}` in namespace {namespace}")]
-    NoSuchWorkload {
-        /// Kind.
-        kind: Box<str>,
-        /// Name.
-        name: Box<str>,
-        /// Where it was looked for.
-        namespace: Box<str>,
-    },
-}
-
-/// Owners and names by which an object is told to belong to what was asked for.
-#[derive(Default)]
-struct Family {
-    /// uids of pods, of their owners, and of the owners' owners.
-    uids: HashSet<String>,
-    revisions: BTreeSet<String>,
-}
-
-struct Run<'a> {
-    cluster: &'a Cluster,
-    question: &'a Question,
-    sink: &'a Sender<Piece>,
-    gaps: RefCell<Vec<Gap>>,
-    /// Whether only part of a namespace was asked for, so that everything else is left out.
-    narrow: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Item {
-    metadata: Meta,
-    #[serde(rename = "involvedObject")]
-    involved: Owner,
-    spec: Spec,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Meta {
-    name: String,
-    namespace: String,
-    uid: String,
-    labels: std::collections::BTreeMap<String, String>,
-    owner_references: Vec<Owner>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Owner {
-    uid: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Spec {
-    replicas: Option<u64>,
-}
+pub use question::{CollectError, Collected, Piece, Question};
 
 /// Collects everything that `question` asks for into `sink`.
 ///
@@ -179,50 +57,6 @@ pub async fn collect(
 }
 
 impl Run<'_> {
-    fn bounds(&self) -> Bounds {
-        Bounds::new(self.question.within, self.question.page_bytes)
-    }
-
-    fn gap(&self, need: &Need, namespace: Option<&str>, trouble: &Trouble) {
-        let cluster_wide = matches!(need.reach, Reach::Cluster);
-        let place = match namespace {
-            Some(namespace) => format!("-n {namespace} "),
-            None if cluster_wide => String::new(),
-            None => "-A ".to_owned(),
-        };
-        let kubectl = self.cluster.named.kubectl();
-        self.gaps.borrow_mut().push(Gap {
-            namespace: namespace.map(str::to_owned),
-            what: need.resource.to_owned(),
-            why: trouble.to_string(),
-            get_it_with: Some(format!("{kubectl} {place}get {} -o json", need.resource)),
-        });
-    }
-
-    async fn pass(&self, name: String, bytes: Vec<u8>) {
-        // Nobody reads any more: the run ends anyhow.
-        let _ = self.sink.send(Piece { name, bytes }).await;
-    }
-
-    /// Lists one kind into pieces of its name; `each` says what is wanted.
-    async fn list(
-        &self,
-        list: &List<'_>,
-        each: impl FnMut(&RawValue) -> bool,
-    ) -> Result<(), Trouble> {
-        let mut number = 0;
-        let resource = list.need.resource;
-        let page = async |bytes| {
-            number += 1;
-            let name = match number {
-                1 => format!("{resource}.json"),
-                _ => format!("{resource}-{number}.json"),
-            };
-            self.pass(name, bytes).await;
-        };
-        list.read(self.cluster, self.bounds(), each, page).await
-    }
-
     async fn pods(
         &self,
         target: &Target,
@@ -352,16 +186,6 @@ impl Run<'_> {
         let head = "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n";
         let text = format!("{head}{}\n]}}\n", lines.join(",\n"));
         self.pass("configmaps.json".to_owned(), text.into_bytes()).await;
-    }
-}
-
-impl Family {
-    /// Whether an object is one of the family, belongs to one, or is an event about one.
-    fn owns(&self, item: &Item) -> bool {
-        let meta = &item.metadata;
-        self.uids.contains(&meta.uid)
-            || self.uids.contains(&item.involved.uid)
-            || meta.owner_references.iter().any(|owner| self.uids.contains(&owner.uid))
     }
 }
 

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{CollectError, Run};
+use super::family::Meta;
+use super::question::CollectError;
+use super::run::Run;
 use crate::list::List;
 use crate::need::{LISTS, workload};
 use crate::request::Trouble;
@@ -25,7 +27,7 @@ pub(super) struct Target {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Found {
-    metadata: super::Meta,
+    metadata: Meta,
     spec: Spec,
 }
 

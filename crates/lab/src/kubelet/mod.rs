@@ -8,47 +8,34 @@
 
 mod end;
 mod hooks;
-mod order;
+mod http;
+pub(crate) mod order;
 mod probe;
 mod report;
+mod reporter;
+mod shared;
 mod start;
-mod status;
+pub(crate) mod status;
 mod sysctl;
 mod worker;
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 pub use order::BackOffTimes;
+pub use shared::Steps;
 pub use status::{
     Condition, ContainerStatus, Phase, PodIp, PodStatus, Run, State, Terminated, Time, Waiting,
 };
 
+use shared::{Message, Shared};
+
 use crate::manifest::{Pod, PodName};
 use crate::node::Node;
 use crate::record::Recorder;
-
-/// What a scenario does to the steps of one pod, by container where it is about one.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Steps {
-    /// Before the pod's network is made.
-    pub sandbox: Duration,
-    /// Before a container is started; holds up those after it.
-    pub create: BTreeMap<String, Duration>,
-    /// Between a container's start and its program's: the container counts as running.
-    pub program: BTreeMap<String, Duration>,
-    /// Its first so many starts end with a code instead of running the program.
-    pub fail: BTreeMap<String, (u32, i32)>,
-    /// The pod's address, instead of the next one.
-    pub address: Option<Ipv4Addr>,
-    /// The node lacks the mesh's CNI plugin: a pod that relies on it is made without capture.
-    pub no_plugin: bool,
-}
 
 /// A pod that runs. Dropping it deletes the pod without grace.
 #[derive(Debug)]
@@ -58,38 +45,6 @@ pub struct PodHandle {
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
     begun: Instant,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    now: Mutex<(PodStatus, bool)>,
-    running: Mutex<BTreeMap<String, crate::process::Running>>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn set(&self, change: impl FnOnce(&mut (PodStatus, bool))) {
-        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changed.notify_all();
-    }
-
-    fn runs(&self, container: &str, running: &crate::process::Running) {
-        let mut all = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(container.to_owned(), running.clone());
-    }
-}
-
-/// What a pod's thread is told.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// A container's process ended.
-    Ended { slot: usize, run: u64, exit: crate::process::Exit },
-    /// A probe reached a threshold.
-    Probed { slot: usize, run: u64, which: probe::Which, good: bool },
-    /// A postStart hook ended.
-    Hooked { slot: usize, run: u64, outcome: Result<(), String> },
-    /// The pod is deleted, with so many seconds of grace, or its own.
-    Delete(Option<u64>),
 }
 
 impl PodHandle {

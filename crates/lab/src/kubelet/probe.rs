@@ -11,34 +11,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::hooks::http_get;
-use super::report::Reporter;
+use super::http::http_get;
+use super::reporter::Reporter;
+use super::shared::Which;
 use crate::inside::Plan;
 use crate::manifest::{Container, Probe};
 use crate::node::Node;
 use crate::prepare;
 use crate::process::Running;
-
-/// Which question is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// Has it started?
-    Startup,
-    /// Does it live?
-    Liveness,
-    /// Does it take requests?
-    Readiness,
-}
-
-impl Which {
-    fn word(self) -> &'static str {
-        match self {
-            Which::Startup => "Startup",
-            Which::Liveness => "Liveness",
-            Which::Readiness => "Readiness",
-        }
-    }
-}
 
 /// The probes of one run; all end when they are stopped.
 #[derive(Debug, Default)]

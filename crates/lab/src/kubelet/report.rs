@@ -5,37 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::order::Kind;
+use super::reporter::Reporter;
 use super::status::{
     Condition, ContainerStatus, Phase, PodIp, PodStatus, Run, State, Time, Waiting,
 };
 use super::worker::{Slot, SlotState, Worker};
-use crate::manifest::{PodName, RestartPolicy};
+use crate::manifest::RestartPolicy;
 use crate::node::NODE;
-use crate::record::{Event, Recorder};
-
-/// Reports events about one container from any thread.
-#[derive(Clone)]
-pub(super) struct Reporter {
-    recorder: Arc<dyn Recorder>,
-    pod: PodName,
-    field_path: String,
-}
-
-impl Reporter {
-    pub(super) fn event(&self, warning: bool, reason: &'static str, message: String) {
-        self.recorder.event(
-            &self.pod,
-            &Event {
-                at: Timestamp::now(),
-                warning,
-                reason,
-                message,
-                field_path: Some(self.field_path.clone()),
-                component: "kubelet",
-            },
-        );
-    }
-}
+use crate::record::Event;
 
 impl Worker {
     pub(super) fn reporter(&self, index: usize) -> Reporter {

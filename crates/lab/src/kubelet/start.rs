@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Message;
 use super::order::Kind;
-use super::probe::{Probes, Target, Which};
+use super::probe::{Probes, Target};
+use super::shared::{Message, Which};
 use super::status::{Phase, Terminated, Time};
 use super::worker::{Current, SlotState, Worker};
 use crate::inside::Plan;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::order::{BackOff, Doing, Kind, Next, next};
-use super::probe::{Probes, Which};
-use super::status::{Phase, Terminated, Time};
-use super::{Message, Shared, Steps};
+use super::probe::Probes;
+use super::shared::{Message, Shared, Steps, Which};
+use super::status::{Condition, Phase, Terminated, Time};
 use crate::inside::Plan;
 use crate::manifest::{Container, Pod, PodName, RestartPolicy};
 use crate::node::{NODE_NAME, Node, Sandbox};
@@ -47,7 +47,7 @@ pub(super) struct Worker {
     /// Reason and message of the pod as a whole.
     pub(super) verdict: Option<(&'static str, String)>,
     pub(super) start_time: Time,
-    pub(super) conditions: Vec<super::Condition>,
+    pub(super) conditions: Vec<Condition>,
     /// Whether Services were told that it is ready.
     pub(super) served: bool,
     deleting: Option<u64>,

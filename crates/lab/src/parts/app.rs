@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, get, milliseconds, now, option, say, server};
+use super::common::{PATIENCE, get, milliseconds, now, option, say};
+use super::server;
 
 /// `--connect-env NAME` or `--connect HOST:PORT`, `--listen PORT`, `--retry MS` (otherwise it ends),
 /// `--wait-for HOST:PORT` (asks there first, until it answers), `--every MS` (goes on asking),

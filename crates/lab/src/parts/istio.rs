@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{get, say};
+use super::common::{connect, get, say};
+use super::server;
 
 /// Where a gateway's listeners are.
 const LISTENERS: &str = "/etc/sunup/gateway.yaml";
@@ -129,7 +130,7 @@ fn drain_at_the_end(child: Arc<Mutex<Option<Child>>>) {
 /// Dials the control plane until it answers, where the scenario has one.
 fn reach_control_plane() {
     let Ok(to) = std::env::var("SUNUP_LAB_CONTROL_PLANE") else { return };
-    while let Err(error) = super::connect(&to, Duration::from_secs(5)) {
+    while let Err(error) = connect(&to, Duration::from_secs(5)) {
         log("warn", &format!("xdsproxy\tfailed to connect to upstream {to}: {error}"));
         nothing_received();
         std::thread::sleep(Duration::from_secs(1));
@@ -228,7 +229,7 @@ fn data_plane(role: &str) -> anyhow::Result<Child> {
     command.args(["--disable-hot-restart", "--log-level", "warning", "--log-format", format]);
     let probers = std::env::var("ISTIO_KUBE_APP_PROBERS").unwrap_or_default();
     let probers: Value = serde_json::from_str(&probers).unwrap_or_default();
-    std::thread::spawn(move || super::server::answer(AGENT, move |head| agent(head, &probers)));
+    std::thread::spawn(move || server::answer(AGENT, move |head| agent(head, &probers)));
     command.spawn().context("starting Envoy")
 }
 
@@ -248,7 +249,7 @@ fn agent(head: &str, probers: &Value) -> (&'static str, String) {
                 let answer = get(&format!("127.0.0.1:{port}"), second);
                 answer.is_ok_and(|(_, status)| (200..400).contains(&status))
             }
-            (None, Some(port)) => super::connect(&format!("127.0.0.1:{port}"), second).is_ok(),
+            (None, Some(port)) => connect(&format!("127.0.0.1:{port}"), second).is_ok(),
             (None, None) => return ("404 Not Found", String::new()),
         }
     };

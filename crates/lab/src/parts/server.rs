@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use super::{option, say};
+use super::common::{option, say};
 
 /// `--listen PORT`, `--strict` (as behind a proxy that takes nothing but TLS).
 pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {

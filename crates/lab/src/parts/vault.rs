@@ -5,7 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{PATIENCE, connect, now, option, say, server};
+use super::common::{PATIENCE, connect, in_go, now, option, say};
+use super::server;
 
 /// `--listen PORT`.
 pub(super) fn serve(arguments: &[String]) -> anyhow::Result<i32> {
@@ -66,6 +67,6 @@ fn request(authority: &str, path: &str) -> Result<(), String> {
         .set_read_timeout(Some(PATIENCE))
         .and_then(|()| stream.write_all(text.as_bytes()))
         .and_then(|()| stream.read_to_string(&mut answer))
-        .map_err(|error| super::in_go(&error, ""))?;
+        .map_err(|error| in_go(&error, ""))?;
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err("EOF".to_owned()) }
 }

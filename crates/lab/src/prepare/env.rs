@@ -6,7 +6,7 @@
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{Context, field, search_path};
+use super::context::{Context, field, host_name, search_path};
 use crate::image::Image;
 use crate::manifest::{Container, Lookup};
 
@@ -20,7 +20,7 @@ pub(super) fn environment(
 ) -> anyhow::Result<Env> {
     let mut env: Env = vec![
         ("PATH".to_owned(), search_path()),
-        ("HOSTNAME".to_owned(), super::host_name(context.pod).to_owned()),
+        ("HOSTNAME".to_owned(), host_name(context.pod).to_owned()),
         ("HOME".to_owned(), "/".to_owned()),
     ];
     for (name, value) in &image.env {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{Context, field};
+use super::context::{Context, field};
 use crate::manifest::{Downward, KeyPath, Projection, Source};
 
 /// Makes all volumes of a pod.

@@ -1,14 +1,11 @@
 //! The language's functions: their arguments and what is wrong with them. Knows no entries.
 
-use super::error::FilterError;
+use super::cursor::{Parsed, Parser};
 use super::expr::{CAST_TYPES, CastType, Expr, Operand, Test};
 use super::lex::{self, Kind, Token};
-use super::parse::Parser;
 use super::re2;
 use super::schema::distance;
 use super::search_text::Query;
-
-type Parsed<T> = Result<T, FilterError>;
 
 /// Name and how it is written.
 const FUNCTIONS: [(&str, &str); 7] = [

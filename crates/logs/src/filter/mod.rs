@@ -8,6 +8,8 @@
 //! # Sources
 //! "Logging query language", Google Cloud documentation, with the filtering rules of AIP-160.
 
+mod comparison;
+mod cursor;
 mod error;
 mod eval;
 mod expr;

@@ -5,11 +5,13 @@
 //! character between two letters). Entries with anything of that kind are never rejected.
 //! Literals are made of characters that JSON encoders leave alone in practice.
 
+mod cached;
 mod finder;
 mod hidden;
 mod literals;
 
 use crate::filter::Filter;
+use cached::Cached;
 use finder::Finder;
 use hidden::Hidden;
 
@@ -110,31 +112,6 @@ pub(crate) struct Candidates<'b> {
     finder: Option<&'b Finder>,
     hidden: Hidden<'b>,
     literal: Cached,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Cached {
-    Unknown,
-    At(usize),
-    Never,
-}
-
-impl Cached {
-    /// The next place at or behind `from`, searched for anew only when it has been passed.
-    fn next_at(&mut self, from: usize, find: impl Fn(usize) -> Option<usize>) -> Option<usize> {
-        let stale = match self {
-            Cached::Unknown => true,
-            Cached::At(at) => *at < from,
-            Cached::Never => false,
-        };
-        if stale {
-            *self = find(from).map_or(Cached::Never, Cached::At);
-        }
-        match self {
-            Cached::At(at) => Some(*at),
-            _ => None,
-        }
-    }
 }
 
 impl Candidates<'_> {

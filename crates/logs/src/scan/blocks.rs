@@ -2,7 +2,8 @@
 
 use std::io::{self, Read};
 
-use super::{Broken, BrokenReason, Limits};
+use super::broken::{Broken, BrokenReason};
+use super::limits::Limits;
 
 /// A block of bytes that ends at a newline (the last one of a stream may not).
 #[derive(Debug, Default)]

@@ -4,7 +4,10 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::blocks::fill;
-use super::{Broken, Layout, Limits, Splitter, Step};
+use super::broken::Broken;
+use super::layout::Layout;
+use super::limits::Limits;
+use super::split::{Splitter, Step};
 
 /// One object and the line on which it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]

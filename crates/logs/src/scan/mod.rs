@@ -9,72 +9,22 @@
 //! bytes and on [`Limits`] only, never on how the reader portions them out.
 
 mod blocks;
+mod broken;
 mod elements;
 mod layout;
+mod limits;
 mod split;
 
 pub use blocks::{Chunk, Chunks};
+pub use broken::{Broken, BrokenReason};
 pub use elements::{Element, ElementChunk, Elements};
 pub use layout::{HEAD_BYTES, Layout};
+pub use limits::Limits;
 
 pub(crate) use blocks::{Block, Blocks};
 pub(crate) use split::{Splitter, Step};
 
 use std::io::{self, Read};
-
-/// How much is read at once and how long one entry may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes per block. Default 4 MiB.
-    pub block_bytes: usize,
-    /// Longest entry, or line, that is taken; longer ones are reported and skipped.
-    /// Default 16 MiB (Cloud Logging itself takes no entry above 256 KiB).
-    pub entry_bytes_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { block_bytes: 4 << 20, entry_bytes_max: 16 << 20 }
-    }
-}
-
-/// A piece of the input that is no entry, and where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    /// Line on which the piece begins, counted from 1.
-    pub line: u64,
-    /// What is wrong with it.
-    pub reason: BrokenReason,
-}
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
-    }
-}
-
-/// Why a piece of the input is no entry.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BrokenReason {
-    /// The entry is longer than the limit in force, in bytes.
-    #[error("longer than {0} bytes: skipped")]
-    TooLong(usize),
-    /// The input ends, or the next entry begins, before this one is complete.
-    #[error("the entry is cut off: its closing brace is missing")]
-    CutOff,
-    /// A line break inside a JSON string.
-    #[error("a quoted text is not closed at the end of its line")]
-    OpenString,
-    /// Something other than an object where an entry belongs.
-    #[error("not a JSON object")]
-    NotAnObject,
-    /// UTF-16 or UTF-32 by its byte order mark.
-    #[error("encoded as UTF-16 or UTF-32: convert it to UTF-8 first (iconv -t UTF-8)")]
-    Encoding,
-    /// The JSON parser's reason.
-    #[error("{0}")]
-    Json(String),
-}
 
 /// Whole entries (or whole lines) that lie together in one buffer.
 #[derive(Debug)]

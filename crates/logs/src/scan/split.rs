@@ -3,7 +3,7 @@
 //! JSON strings hold no raw line break, so a newline is always outside one: that is what lets a
 //! broken entry be left behind at the next line that looks like the start of an entry.
 
-use super::BrokenReason;
+use super::broken::BrokenReason;
 use super::layout::{BOM, Layout, skip_space, string_end};
 
 /// After this many starts in a row that led nowhere the rest of the buffer is given up:

@@ -22,8 +22,7 @@ use select::Selection;
 use source::{Piece, Source};
 use work::{Found, Worker};
 
-/// How many broken pieces are kept with their reasons; more are only counted.
-pub const BROKEN_MAX: usize = 100;
+pub use work::BROKEN_MAX;
 
 /// What to search for and how much of it to hand out.
 #[derive(Debug, Clone, Default)]

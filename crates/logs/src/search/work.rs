@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
-use super::BROKEN_MAX;
 use super::source::{Framing, Margin, Piece};
 use crate::entry::Entry;
 use crate::filter::Filter;
 use crate::prefilter::Prefilter;
 use crate::scan::{Block, Broken, BrokenReason, ElementChunk, Layout, Splitter, Step};
+
+/// How many broken pieces are kept with their reasons; more are only counted.
+pub const BROKEN_MAX: usize = 100;
 
 pub(super) struct Worker<'a> {
     pub(super) filter: &'a Filter,

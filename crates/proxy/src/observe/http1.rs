@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::Lost;
+use super::lost::Lost;
 
 /// What is kept of a line; the rest of a longer one is skipped. Every line that matters is shorter.
 const LINE_KEPT: usize = 128;

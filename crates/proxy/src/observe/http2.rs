@@ -5,7 +5,10 @@
 
 use std::collections::HashSet;
 
-use super::{Lost, PREFACE};
+use super::lost::Lost;
+
+/// The connection preface of HTTP/2 (RFC 9113, 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams that may be unanswered before we stop looking.
 const STREAMS_MAX: usize = 4096;

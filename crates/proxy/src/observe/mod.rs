@@ -5,10 +5,14 @@
 
 mod http1;
 mod http2;
+mod lost;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use http2::PREFACE;
+use lost::Lost;
 
 use crate::copy::Watch;
 use crate::metrics::{Direction, Http, Metrics};
@@ -26,9 +30,6 @@ pub(crate) enum Protocol {
     /// Something else.
     Tcp,
 }
-
-/// The connection preface of HTTP/2 (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Methods by which HTTP/1 is known (RFC 9110, 9.3; PATCH of RFC 5789).
 const METHODS: [&[u8]; 9] = [
@@ -123,10 +124,6 @@ impl<'a> Observer<'a> {
         usize::from(self.protocol == Protocol::Http2)
     }
 }
-
-/// The bytes aren't what they seemed: no more looking.
-#[derive(Debug, PartialEq, Eq)]
-struct Lost;
 
 impl Watch for Observer<'_> {
     fn request(&mut self, bytes: &[u8]) {

@@ -9,7 +9,7 @@ use rustix::net::{
     socket_with,
 };
 
-use super::NetlinkError;
+use super::error::NetlinkError;
 use super::message::{Answer, Attrs, Message, answers};
 
 const NLMSG_ERROR: u16 = 2;

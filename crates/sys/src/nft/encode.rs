@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use sunup_capture::ruleset::{DynamicKey, Expr, Family, Ports, Proto, QUOTED_V4, QUOTED_V6, Rule};
 
+use super::message::number;
 use crate::netlink::Message;
 
 const REG: u32 = 1;
@@ -126,7 +127,7 @@ impl<'m> Program<'m> {
             }
             Expr::Tproxy { port, mark } => {
                 self.immediate(&port.to_be_bytes());
-                let family = u32::from(super::number(self.family));
+                let family = u32::from(number(self.family));
                 self.one("tproxy", |m| {
                     m.put_be32(1, family).put_be32(3, REG);
                 });

@@ -6,8 +6,8 @@ use rustix::io::Errno;
 use sunup_capture::Ruleset;
 use sunup_capture::ruleset::{Family, SetContent, TABLE, gate};
 
+use super::message::{header, kind, number};
 use super::transaction::{Note, elements};
-use super::{header, kind, number};
 use crate::netlink::{Attrs, Message, NLM_F_DUMP, NetlinkError, Socket};
 
 /// A table of ours that is in force.

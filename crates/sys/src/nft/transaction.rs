@@ -6,7 +6,7 @@ use sunup_capture::ruleset::{
 };
 
 use super::encode::Program;
-use super::{header, kind, number};
+use super::message::{header, kind, number};
 use crate::netlink::{Attrs, Message, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NetlinkError, Socket};
 
 const NLM_F_APPEND: u16 = 0x800;

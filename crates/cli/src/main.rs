@@ -5,7 +5,11 @@
 
 mod apply;
 mod cmd;
+mod fixes;
+mod global;
 mod injector;
+#[cfg(target_os = "linux")]
+mod lab;
 mod live;
 mod out;
 mod progress;
@@ -16,6 +20,8 @@ mod workload;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+
+use global::{Global, TROUBLE};
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
@@ -43,14 +49,14 @@ fn called() -> clap::Command {
     command
 }
 
-fn finish(outcome: anyhow::Result<ExitCode>, global: &cmd::Global) -> ExitCode {
+fn finish(outcome: anyhow::Result<ExitCode>, global: &Global) -> ExitCode {
     match outcome {
         Ok(code) => code,
         // The reader of our output (`head`, `less`) has seen enough: nothing went wrong.
         Err(error) if out::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             out::error(global, &error);
-            ExitCode::from(cmd::TROUBLE)
+            ExitCode::from(TROUBLE)
         }
     }
 }

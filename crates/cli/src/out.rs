@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
-use crate::cmd::{Color, Global};
+use crate::global::{Color, Global};
 
 impl Global {
     /// The choice in `anstream`'s words. `Auto` honours `NO_COLOR`, `CLICOLOR_FORCE` and `TERM`.

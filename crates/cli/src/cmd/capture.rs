@@ -19,7 +19,7 @@ use sunup_capture::{Direction, Host, Packet, Plan, Protocol, Ruleset, Verdict};
 use sunup_sys::capture::{self as kernel, Applied, Binary};
 use sunup_sys::probe::{self, Probed};
 
-use super::{FINDINGS, Global, TROUBLE};
+use crate::global::{Color, FINDINGS, Global, TROUBLE};
 use crate::out;
 use help::{AFTER_HELP, APPLY, CHECK, CLEAN, EXPLAIN, SHOW, help};
 
@@ -85,7 +85,7 @@ pub(crate) fn shortcut() -> Option<(Global, anyhow::Result<ExitCode>)> {
         "clean" => Action::Clean(settings),
         _ => return None,
     };
-    let global = Global { color: super::Color::Auto };
+    let global = Global { color: Color::Auto };
     Some((global, run(Args { action }, &global)))
 }
 

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Cli, Global};
+use crate::global::Global;
 use crate::out;
 
 const EXAMPLES: &str = "\
@@ -25,9 +24,13 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(
+    args: Args,
+    mut command: clap::Command,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "sunup", &mut script);
+    clap_complete::generate(args.shell, &mut command, "sunup", &mut script);
     out::print(global, &String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,9 +13,9 @@ use serde_json::json;
 use sunup_lab::BackOffTimes;
 use sunup_lab::scenario::Scenario;
 
-use super::lab::play::Setup;
-use super::lab::times;
-use super::{FINDINGS, Global, lab};
+use crate::global::{FINDINGS, Global};
+use crate::lab::play::Setup;
+use crate::lab::{machine, times};
 use crate::out;
 use story::Story;
 
@@ -72,14 +72,14 @@ enum Format {
 
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     // Paths are the user's, before anything changes its directory.
-    lab::inside(|state| show(&args, global, state))
+    machine::inside(|state| show(&args, global, state))
 }
 
 fn show(args: &Args, global: &Global, state: &Path) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let setup = Setup {
         state: state.to_owned(),
-        envoy: lab::envoy().filter(|_| !args.no_envoy),
+        envoy: machine::envoy().filter(|_| !args.no_envoy),
         seed: 1,
         back_off: BackOffTimes::default(),
     };

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use sunup_inject::manifest::{self, Injected, Namespaces};
 use sunup_inject::{Level, Sources};
 
-use super::Global;
+use crate::global::Global;
 use crate::injector::{Settings, read};
 use crate::out;
 

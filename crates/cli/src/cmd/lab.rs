@@ -1,25 +1,21 @@
 //! `sunup lab`: pods run as a kubelet runs them, and the first steps of their processes.
 
-pub(crate) mod explore;
-pub(crate) mod judge;
+mod duration;
+mod explore;
 mod kubelet;
-pub(crate) mod play;
-pub(crate) mod times;
-pub(crate) mod up;
+mod times;
+mod up;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use sunup_lab::scenario::{SHIPPED, Scenario};
 
-use super::Global;
+use crate::global::{Color, Global};
+use crate::lab::machine::{INSIDE, PART, inside};
 use crate::out;
-
-/// The commands by which a container's process begins: not for people.
-const INSIDE: &str = "lab-inside";
-const PART: &str = "lab-part";
 
 /// Runs what the lab starts as containers, before the command tree is built: each is started
 /// often, and a container's process must have a single thread.
@@ -35,7 +31,7 @@ pub(crate) fn shortcut() -> Option<(Global, anyhow::Result<ExitCode>)> {
         _ => return None,
     };
     let code = ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
-    Some((Global { color: super::Color::Auto }, Ok(code)))
+    Some((Global { color: Color::Auto }, Ok(code)))
 }
 
 /// Runs pods as a kubelet does, in network namespaces, without root or a cluster
@@ -79,48 +75,6 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         Action::Times(args) => inside(|state| times::run(&args, global, state)),
         Action::Kubelet(args) => inside(|state| kubelet::run(&args, global, state)),
     }
-}
-
-/// Does the work in namespaces of its own; see [`sunup_lab::enter`].
-pub(crate) fn inside(
-    work: impl FnOnce(&Path) -> anyhow::Result<ExitCode>,
-) -> anyhow::Result<ExitCode> {
-    let outside = if sunup_lab::is_inside() {
-        None
-    } else {
-        Some(tempfile::Builder::new().prefix("sunup-lab-").tempdir()?)
-    };
-    let directory = outside.as_ref().map_or_else(PathBuf::new, |dir| dir.path().to_owned());
-    match sunup_lab::enter(&directory)? {
-        sunup_lab::Enter::Inside(state) => work(&state),
-        sunup_lab::Enter::Ended(code) => Ok(ExitCode::from(code)),
-    }
-}
-
-/// The real Envoy, where there is one: `SUNUP_ENVOY`, or on the PATH.
-pub(crate) fn envoy() -> Option<PathBuf> {
-    let named = std::env::var_os("SUNUP_ENVOY").map(PathBuf::from);
-    named.filter(|path| path.is_file()).or_else(|| on_path("envoy"))
-}
-
-/// A program on the PATH, or where distributions hide servers.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    places.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    places.extend(versions.map(|entry| entry.path().join("bin")));
-    places.into_iter().map(|dir| dir.join(name)).find(|file| file.is_file())
-}
-
-/// What a scenario needs and this machine lacks. `any_user`: whether there is more than one uid.
-pub(crate) fn lacks(scenario: &Scenario, any_user: bool) -> Vec<String> {
-    let there = |need: &str| match need {
-        "any-user" => any_user,
-        "envoy" => envoy().is_some(),
-        program => on_path(program).is_some(),
-    };
-    scenario.needs.iter().filter(|need| !there(need)).cloned().collect()
 }
 
 fn list(global: &Global) -> anyhow::Result<ExitCode> {

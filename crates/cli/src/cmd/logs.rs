@@ -10,7 +10,7 @@ use anyhow::bail;
 use sunup_intake::Progress as _;
 use sunup_logs::{BROKEN_MAX, Entry, Filter, FilterError, Hit, Search, SearchOptions};
 
-use super::{Global, TROUBLE};
+use crate::global::{Global, TROUBLE};
 use crate::out;
 use crate::progress::Bar;
 

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 
-use super::{Cli, Global};
+use crate::global::Global;
 use crate::out;
 
 const EXAMPLES: &str = "\
@@ -25,12 +24,12 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: Args, command: clap::Command, global: &Global) -> anyhow::Result<ExitCode> {
     let folder = args.folder;
     let shown = folder.display();
     fs::create_dir_all(&folder).with_context(|| format!("{shown}: can't be made"))?;
     // `sunup help` would have a page for every command once more.
-    let command = Cli::command().disable_help_subcommand(true);
+    let command = command.disable_help_subcommand(true);
     clap_mangen::generate_to(command, &folder)
         .with_context(|| format!("{shown}: can't be written to"))?;
     out::note(global, &format!("pages are in {shown}"));

@@ -28,10 +28,9 @@ mod webhook;
 
 use std::process::ExitCode;
 
-/// Exit code for findings (a doctor's, a check's).
-pub(crate) const FINDINGS: u8 = 1;
-/// Exit code for wrong usage, unreadable input and whatever kept a command from doing its job.
-pub(crate) const TROUBLE: u8 = 2;
+use clap::CommandFactory as _;
+
+use crate::global::Global;
 
 /// Makes sure that workloads in a service mesh come up.
 #[derive(Debug, clap::Parser)]
@@ -42,27 +41,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options that every command understands.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct Global {
-    /// When to colour: on a terminal (NO_COLOR is respected), always or never
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
-    #[arg(hide_possible_values = true, help_heading = "Output")]
-    pub(crate) color: Color,
-}
-
-/// When to colour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
-    #[default]
-    Auto,
-    /// Even into a pipe.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// The subcommands.
@@ -95,14 +73,14 @@ pub(crate) enum Command {
     Webhook(Box<webhook::Args>),
 }
 
-/// Runs one command. An error is printed by `main` and ends in [`TROUBLE`].
+/// Runs one command. An error is printed by `main` and ends in [`TROUBLE`](crate::global::TROUBLE).
 pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode> {
     match command {
         #[cfg(target_os = "linux")]
         Command::Capture(args) => capture::run(args, global),
         #[cfg(target_os = "linux")]
         Command::IstioIptables(args) => capture::apply(args, global),
-        Command::Completions(args) => completions::run(args, global),
+        Command::Completions(args) => completions::run(args, Cli::command(), global),
         #[cfg(target_os = "linux")]
         Command::Demo(args) => demo::run(args, global),
         Command::Doctor(args) => doctor::run(*args, global),
@@ -111,7 +89,7 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         #[cfg(target_os = "linux")]
         Command::Lab(args) => lab::run(args, global),
         Command::Logs(args) => logs::run(args, global),
-        Command::Man(args) => man::run(args, global),
+        Command::Man(args) => man::run(args, Cli::command(), global),
         #[cfg(target_os = "linux")]
         Command::Proxy(args) => proxy::run(args, global),
         Command::Rbac(args) => rbac::run(args, global),

@@ -11,7 +11,7 @@ use sunup_api::port;
 use sunup_proxy::config::Ports;
 use sunup_proxy::{Level, Options, Role};
 
-use super::Global;
+use crate::global::Global;
 use crate::out;
 
 /// Runs the proxy of a pod, or shows its configuration

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use sunup_kube::rbac::{Subject, Wish, yaml};
 
-use super::Global;
+use crate::global::Global;
 use crate::out;
 
 const EXAMPLES: &str = "\

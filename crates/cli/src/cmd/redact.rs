@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::Global;
+use crate::global::Global;
 use crate::out;
 
 const EXAMPLES: &str = "\

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use sunup_api::port;
 
-use super::{FINDINGS, Global};
+use crate::global::{FINDINGS, Global};
 use crate::out;
 
 /// Sends one request to this pod's agent, as hooks do: `request POST drain`

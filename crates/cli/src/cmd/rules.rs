@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use sunup_doctor::{pages, rules};
 
-use super::Global;
+use crate::global::Global;
 use crate::out;
 
 /// Columns of a page that goes into a file or a pipe, and the most that reads well.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sunup_proxy::wait::Wait;
 
-use super::Global;
+use crate::global::{FINDINGS, Global};
 
 /// Waits until the proxy is ready, then ends or becomes a command
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         Err(error @ sunup_proxy::wait::WaitError::Url(_)) => return Err(error.into()),
         Err(error) => {
             crate::out::error(global, &error.into());
-            return Ok(ExitCode::from(super::FINDINGS));
+            return Ok(ExitCode::from(FINDINGS));
         }
     }
     let Some((program, rest)) = args.command.split_first() else { return Ok(ExitCode::SUCCESS) };

@@ -11,9 +11,11 @@ use sunup_doctor::Diagnosis;
 use sunup_lab::scenario::Scenario;
 use sunup_lab::{PodHandle, PodRecord};
 
-use crate::cmd::lab::judge;
-use crate::cmd::lab::play::{PATIENCE, Play, Setup, Way};
-use crate::cmd::lab::up::{ONE_USER, table};
+use crate::fixes;
+use crate::lab::judge;
+use crate::lab::machine::ONE_USER;
+use crate::lab::play::{PATIENCE, Play, Setup, Way};
+use crate::lab::pods::table;
 
 /// What became of one scenario.
 pub(super) struct Story {
@@ -180,9 +182,9 @@ impl Story {
         // The evidence stays as it was recorded: the doctor edits a copy of it.
         std::fs::create_dir_all(fixed)?;
         copy(fault, fixed)?;
-        let (diff, files) = crate::cmd::doctor::apply_fixes(&judge::diagnose(fixed));
-        self.diff = diff;
-        if files == 0 {
+        let written = fixes::apply(&judge::diagnose(fixed), None);
+        self.diff = written.text;
+        if written.files == 0 {
             self.problems.push("the doctor's fix could not be written".to_owned());
             return Ok(None);
         }

@@ -1,12 +1,14 @@
 //! What `sunup doctor` can be asked.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use sunup_api::report::{Finding, Severity, Verdict};
 use sunup_evidence::scope::Scope;
+use sunup_intake::Input;
 
-use super::live::LiveArgs;
+use crate::live::Where;
 use crate::when::When;
 use crate::workload::Workload;
 
@@ -119,6 +121,41 @@ pub(crate) struct Args {
     pub(super) live: LiveArgs,
 }
 
+/// What of a cluster.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "From a live cluster")]
+pub(crate) struct LiveArgs {
+    /// Ask a cluster: pods, owners, events, logs, webhook configurations, the mesh's settings,
+    /// Services and nodes' versions; never Secrets. Reads only. `sunup rbac` prints the role that
+    /// this takes. PATHs are read as well: manifests given beside it are what a fix edits
+    #[arg(long)]
+    pub(super) live: bool,
+
+    /// All namespaces; without this and -n, the context's own one
+    #[arg(short = 'A', long, requires = "live", conflicts_with = "namespace")]
+    pub(super) all_namespaces: bool,
+
+    /// Only pods with these labels, as kubectl takes them: app=web,tier!=db
+    #[arg(short = 'l', long, value_name = "SELECTOR", requires = "live")]
+    pub(super) selector: Option<String>,
+
+    /// Where the mesh's own settings are
+    #[arg(long, value_name = "NS", requires = "live", default_value = "istio-system")]
+    pub(super) istio_namespace: String,
+
+    /// Keep what was collected in this folder, in files such as kubectl writes: `sunup doctor DIR`
+    /// then gives the same report. With --redact, what is kept is redacted too
+    #[arg(long, value_name = "DIR", requires = "live")]
+    pub(super) save: Option<PathBuf>,
+
+    /// How long each query to the cluster may take
+    #[arg(long, value_name = "SECONDS", requires = "live", default_value = "30")]
+    pub(super) query_timeout: Option<NonZeroU64>,
+
+    #[command(flatten)]
+    pub(super) place: Where,
+}
+
 /// How to print the report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
@@ -204,6 +241,18 @@ impl Args {
     /// Whether standard input is among what is read.
     pub(super) fn reads_stdin(&self) -> bool {
         self.paths.is_empty() && !self.live.live || self.paths.iter().any(|path| is_stdin(path))
+    }
+
+    /// What is read, as `intake` takes it.
+    pub(super) fn inputs(&self) -> Vec<Input> {
+        let stdin = || Input::Stdin(Box::new(std::io::stdin()));
+        if self.paths.is_empty() {
+            return vec![stdin()];
+        }
+        let of = |path: &PathBuf| {
+            if is_stdin(path) { stdin() } else { Input::Path(path.clone()) }
+        };
+        self.paths.iter().map(of).collect()
     }
 
     /// The arguments to run again with, but for `--fix` and those about the output, quoted for a

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use sunup_api::report::Finding;
 
-use super::Examined;
+use super::examine::Examined;
 
 /// Name and version of the file's format.
 const SCHEMA: &str = "sunup.baseline/v1";

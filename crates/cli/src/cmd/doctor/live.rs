@@ -1,6 +1,5 @@
 //! `sunup doctor --live`: what to collect from a cluster, and what is said about it.
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,45 +10,10 @@ use sunup_kube::Cluster;
 use sunup_kube::collect::{Collected, Question};
 use tokio::runtime::Runtime;
 
-use super::Args;
-use crate::cmd::Global;
-use crate::live::{self, Where};
+use super::args::Args;
+use crate::global::Global;
+use crate::live;
 use crate::out;
-
-/// What of a cluster.
-#[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "From a live cluster")]
-pub(crate) struct LiveArgs {
-    /// Ask a cluster: pods, owners, events, logs, webhook configurations, the mesh's settings,
-    /// Services and nodes' versions; never Secrets. Reads only. `sunup rbac` prints the role that
-    /// this takes. PATHs are read as well: manifests given beside it are what a fix edits
-    #[arg(long)]
-    pub(super) live: bool,
-
-    /// All namespaces; without this and -n, the context's own one
-    #[arg(short = 'A', long, requires = "live", conflicts_with = "namespace")]
-    all_namespaces: bool,
-
-    /// Only pods with these labels, as kubectl takes them: app=web,tier!=db
-    #[arg(short = 'l', long, value_name = "SELECTOR", requires = "live")]
-    pub(super) selector: Option<String>,
-
-    /// Where the mesh's own settings are
-    #[arg(long, value_name = "NS", requires = "live", default_value = "istio-system")]
-    istio_namespace: String,
-
-    /// Keep what was collected in this folder, in files such as kubectl writes: `sunup doctor DIR`
-    /// then gives the same report. With --redact, what is kept is redacted too
-    #[arg(long, value_name = "DIR", requires = "live")]
-    save: Option<PathBuf>,
-
-    /// How long each query to the cluster may take
-    #[arg(long, value_name = "SECONDS", requires = "live", default_value = "30")]
-    query_timeout: Option<NonZeroU64>,
-
-    #[command(flatten)]
-    place: Where,
-}
 
 /// A cluster that was connected to.
 pub(super) struct Live {
@@ -60,40 +24,39 @@ pub(super) struct Live {
     redact: bool,
 }
 
-impl LiveArgs {
-    /// Connects, where that was asked for, and says to what.
-    pub(super) fn connect(&self, args: &Args, global: &Global) -> anyhow::Result<Option<Live>> {
-        if !self.live {
-            return Ok(None);
-        }
-        let workload = args.scope().workload;
-        if let Some(folder) = &self.save {
-            crate::redact::ensure_new(folder)?;
-        }
-        ensure!(
-            !(self.all_namespaces && workload.is_some()),
-            "-w names a workload of one namespace: give it with -n instead of -A"
-        );
-        let (runtime, cluster) = self.place.connect()?;
-        let own = || cluster.named.namespace.clone();
-        let namespace = (!self.all_namespaces).then(|| args.namespace.clone().unwrap_or_else(own));
-        let place = match &namespace {
-            Some(namespace) => format!("namespace {namespace}"),
-            None => "all namespaces".to_owned(),
-        };
-        out::note(global, &format!("asking {}, {place}", cluster.named));
-        let mut question = Question {
-            namespace,
-            selector: self.selector.clone(),
-            workload,
-            mesh_namespace: self.istio_namespace.clone(),
-            ..Question::default()
-        };
-        if let Some(seconds) = self.query_timeout {
-            question.within = Duration::from_secs(seconds.get());
-        }
-        Ok(Some(Live { runtime, cluster, question, save: self.save.clone(), redact: args.redact }))
+/// Connects, where that was asked for, and says to what.
+pub(super) fn connect(args: &Args, global: &Global) -> anyhow::Result<Option<Live>> {
+    let asked = &args.live;
+    if !asked.live {
+        return Ok(None);
     }
+    let workload = args.scope().workload;
+    if let Some(folder) = &asked.save {
+        crate::redact::ensure_new(folder)?;
+    }
+    ensure!(
+        !(asked.all_namespaces && workload.is_some()),
+        "-w names a workload of one namespace: give it with -n instead of -A"
+    );
+    let (runtime, cluster) = asked.place.connect()?;
+    let own = || cluster.named.namespace.clone();
+    let namespace = (!asked.all_namespaces).then(|| args.namespace.clone().unwrap_or_else(own));
+    let place = match &namespace {
+        Some(namespace) => format!("namespace {namespace}"),
+        None => "all namespaces".to_owned(),
+    };
+    out::note(global, &format!("asking {}, {place}", cluster.named));
+    let mut question = Question {
+        namespace,
+        selector: asked.selector.clone(),
+        workload,
+        mesh_namespace: asked.istio_namespace.clone(),
+        ..Question::default()
+    };
+    if let Some(seconds) = asked.query_timeout {
+        question.within = Duration::from_secs(seconds.get());
+    }
+    Ok(Some(Live { runtime, cluster, question, save: asked.save.clone(), redact: args.redact }))
 }
 
 impl Live {
@@ -105,7 +68,7 @@ impl Live {
         collector: &mut Collector,
     ) -> anyhow::Result<(Summary, Vec<String>)> {
         let place = (&self.runtime, &self.cluster);
-        let inputs = if args.paths.is_empty() { Vec::new() } else { super::inputs(args) };
+        let inputs = if args.paths.is_empty() { Vec::new() } else { args.inputs() };
         // What is to be redacted is known only when all is there: until then it lies in a folder
         // that nobody else can look into.
         let plain = match &self.save {

@@ -13,8 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sunup_api::report::Finding;
 
-use super::{Args, Examined, examine, render};
-use crate::cmd::Global;
+use super::args::Args;
+use super::examine::{Examined, examine};
+use super::render::render;
+use crate::global::Global;
 use crate::out;
 
 /// How often the files are looked at.

@@ -4,12 +4,12 @@
 //! The kinds of change are `sunup-doctor`'s, the requests `sunup-kube`'s.
 
 mod again;
+mod args;
 mod plan;
 mod prove;
 mod say;
 mod stage;
 
-use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,83 +24,14 @@ use sunup_kube::watch::{Pods, Selector};
 use sunup_kube::{Cluster, Trouble};
 use tokio::runtime::Runtime;
 
-use super::{FINDINGS, Global, TROUBLE};
-use crate::live::{self, Where};
+use crate::global::{FINDINGS, Global, TROUBLE};
+use crate::live;
 use crate::workload::Workload;
 
+pub(crate) use args::Args;
 use plan::Plan;
 use say::Say;
 use stage::{Stage, Stages};
-
-const EXAMPLES: &str = "\
-Examples:
-  sunup fix --live --context dev -n shop -w deploy/checkout --dry-run
-  sunup fix --live --context dev -n shop -w deploy/checkout --rollback-on-failure
-  sunup fix --live --context dev -n jobs -w job/migrate --recreate
-
-Manifests are edited by `sunup doctor --fix`; what this puts into a cluster belongs into them too.
-
-Exit codes:
-  0  fixed, or nothing to fix, or --dry-run
-  1  not fixed
-  2  it could not be tried: wrong usage, no access, part of the evidence missing";
-
-/// Fixes a workload in a live cluster, and checks that it came up
-///
-/// Diagnoses it, applies the first safe fix (or the one that is named) to its pod template by
-/// server-side apply, waits for the new pods, diagnoses these from fresh evidence, and says
-/// `fixed` or `not fixed`, and why. Of a StatefulSet that makes its pods one by one, a pod that isn't
-/// ready is deleted: Kubernetes would wait for it before it replaces any.
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES, after_help = "`sunup fix --help` has examples.")]
-pub(crate) struct Args {
-    /// Change a live cluster. Required, so that it is never done by accident
-    #[arg(long, required = true)]
-    live: bool,
-
-    /// The workload, such as deploy/checkout, sts/db, cronjob/report
-    #[arg(short, long, value_name = "KIND/NAME")]
-    workload: Workload,
-
-    /// Its namespace; without this, the context's own one
-    #[arg(short, long, value_name = "NS")]
-    namespace: Option<String>,
-
-    /// Only this rule's finding
-    #[arg(long, value_name = "RULE")]
-    rule: Option<String>,
-
-    /// This fix instead of the first safe one
-    #[arg(long, value_name = "FIX_ID")]
-    fix: Option<String>,
-
-    /// Show what would be changed, as the API server would do it, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Put the template back where the fix does not help
-    #[arg(long)]
-    rollback_on_failure: bool,
-
-    /// Take over fields that somebody else owns
-    #[arg(long)]
-    force_conflicts: bool,
-
-    /// Delete and create what can't be changed: a Job, a pod of its own; of a CronJob, start a Job
-    #[arg(long)]
-    recreate: bool,
-
-    /// How long the new pods may take to become ready
-    #[arg(long, value_name = "SECONDS", default_value = "300")]
-    wait: NonZeroU64,
-
-    /// Where the mesh's own settings are
-    #[arg(long, value_name = "NS", default_value = "istio-system")]
-    istio_namespace: String,
-
-    #[command(flatten)]
-    place: Where,
-}
 
 /// What every step needs.
 struct Work<'a> {

@@ -4,7 +4,7 @@ use anyhow::bail;
 use serde_json::Value;
 use sunup_api::report::{Finding, Fix, Report, Safety, Verdict};
 
-use super::Args;
+use super::args::Args;
 
 /// One fix of one finding.
 #[derive(Debug, Clone)]

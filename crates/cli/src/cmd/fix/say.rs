@@ -9,7 +9,7 @@ use sunup_kube::Refusal;
 use sunup_kube::watch::{PodState, Pods};
 
 use super::plan::Plan;
-use crate::cmd::Global;
+use crate::global::Global;
 use crate::out;
 use crate::workload::Workload;
 

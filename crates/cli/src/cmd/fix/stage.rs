@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Runtime;
 
-use crate::cmd::Global;
+use crate::global::Global;
 use crate::out;
 
 /// How far it has come.

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use sunup_lab::scenario::Scenario;
 use sunup_lab::{BackOffTimes, PodRecord, Random, Steps};
 
-use super::play::{Play, Setup, Way};
-use super::up::duration;
-use crate::cmd::{FINDINGS, Global};
+use super::duration::duration;
+use crate::global::{FINDINGS, Global};
+use crate::lab::machine;
+use crate::lab::play::{Play, Setup, Way};
 use crate::out;
 
 /// Options of `sunup lab explore`.
@@ -95,7 +96,7 @@ pub(crate) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
     scenario.proxy.config_ms = 0;
     let setup = Setup {
         state: PathBuf::from(state),
-        envoy: super::envoy().filter(|_| !args.no_envoy),
+        envoy: machine::envoy().filter(|_| !args.no_envoy),
         seed: args.seed,
         back_off: BackOffTimes::default(),
     };

@@ -1,6 +1,5 @@
 //! `sunup lab up`: one scenario, watched.
 
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,8 +8,10 @@ use std::time::{Duration, Instant};
 use sunup_lab::scenario::Scenario;
 use sunup_lab::{BackOffTimes, export};
 
-use super::play::{Play, SETTLE, Setup, Way};
-use crate::cmd::Global;
+use super::duration::duration;
+use crate::global::Global;
+use crate::lab::play::{Play, SETTLE, Setup, Way};
+use crate::lab::{machine, pods};
 use crate::out;
 
 /// Options of `sunup lab up`.
@@ -38,27 +39,17 @@ pub(crate) struct Args {
     no_envoy: bool,
 }
 
-/// `300ms`, `30s`, `2m`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
-    let parsed = units.iter().find_map(|(unit, ms)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(Duration::from_millis(number * ms))
-    });
-    parsed.ok_or_else(|| format!("\"{text}\" is not a time such as 300ms, 30s or 2m"))
-}
-
 pub(crate) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<ExitCode> {
     let scenario = Scenario::find(&args.scenario)?;
     let setup = Setup {
         state: state.to_owned(),
-        envoy: super::envoy().filter(|_| !args.no_envoy),
+        envoy: machine::envoy().filter(|_| !args.no_envoy),
         seed: args.seed,
         back_off: BackOffTimes::default(),
     };
     let play = Play::start(&setup, &scenario, &scenario.manifests, args.inject)?;
     if !play.lab.any_user() {
-        out::note(global, ONE_USER);
+        out::note(global, machine::ONE_USER);
     }
     match args.watch {
         Some(time) => watch(&play, time),
@@ -70,7 +61,7 @@ pub(crate) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
             watch(&play, SETTLE);
         }
     }
-    out::print(global, &table(&play))?;
+    out::print(global, &pods::table(&play))?;
     if let Some(folder) = &args.keep {
         play.export(folder, &scenario.manifests)?;
         if args.cloud_logging {
@@ -81,11 +72,6 @@ pub(crate) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
     }
     Ok(ExitCode::SUCCESS)
 }
-
-/// What is different where a plain user has no other ids.
-pub(crate) const ONE_USER: &str = "one user id is all there is here: containers run as the lab's \
-     own user, those that aren't root without capabilities, and the proxy is known by a socket \
-     mark instead of by its uid 1337";
 
 /// Lets time pass, with a line about the pods where somebody watches.
 pub(crate) fn watch(play: &Play, time: Duration) {
@@ -118,22 +104,4 @@ pub(crate) fn progress(play: &Play) {
 pub(crate) fn wipe() {
     use std::io::Write as _;
     let _ = write!(std::io::stderr(), "\r\x1b[2K");
-}
-
-/// What `kubectl get pods -A` would print.
-pub(crate) fn table(play: &Play) -> String {
-    let mut text = format!(
-        "{:<10} {:<36} {:<6} {:<24} {}\n",
-        "NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS"
-    );
-    for pod in play.pods() {
-        let (ready, word, restarts) = export::columns(&pod.status());
-        let name = pod.name();
-        let _ = writeln!(
-            text,
-            "{:<10} {:<36} {ready:<6} {word:<24} {restarts}",
-            name.namespace, name.name
-        );
-    }
-    text
 }

@@ -11,8 +11,8 @@ use sunup_kube::webhook_config::{self, Shared, Trusted};
 use sunup_webhook::{Authority, Files, Kept, Leaf, Reviewer};
 use tokio::time::{sleep, timeout};
 
-use super::Certificate;
-use crate::cmd::Global;
+use super::args::Certificate;
+use crate::global::Global;
 use crate::out;
 
 /// How often files are looked at.

@@ -14,8 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Server, certificate};
-use crate::cmd::Global;
+use super::args::Server;
+use super::certificate;
+use crate::global::Global;
 use crate::injector::Settings;
 use crate::out;
 

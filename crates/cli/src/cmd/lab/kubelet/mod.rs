@@ -19,7 +19,8 @@ use sunup_lab::{BackOffTimes, Lab, Options, PodHandle, Random, Recorder as _};
 
 use self::logs::Logs;
 use self::tell::Teller;
-use crate::cmd::Global;
+use crate::global::Global;
+use crate::lab::machine;
 use crate::live::Where;
 use crate::out;
 
@@ -66,16 +67,16 @@ pub(super) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
     let (runtime, cluster) = args.place.connect()?;
     out::note(global, &format!("{}, pods of scheduler {}", cluster.named, args.scheduler));
     let program = std::env::current_exe().context("finding this program")?;
-    let envoy = super::envoy().filter(|_| !args.no_envoy);
+    let envoy = machine::envoy().filter(|_| !args.no_envoy);
     let lab = Lab::start(Options {
-        helper: vec![program.clone().into(), super::INSIDE.into()],
+        helper: vec![program.clone().into(), machine::INSIDE.into()],
         program,
         state: state.join("node"),
         images: scenario.images(envoy.as_deref()),
         back_off: BackOffTimes::default(),
         seed: args.seed,
     })?;
-    let missing = super::lacks(&scenario, lab.any_user());
+    let missing = machine::lacks(&scenario, lab.any_user());
     if !missing.is_empty() {
         bail!("this scenario needs {}, which this machine lacks", missing.join(", "));
     }
@@ -83,7 +84,7 @@ pub(super) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
         lab.name(name, *ip);
     }
     if !lab.any_user() {
-        out::note(global, super::up::ONE_USER);
+        out::note(global, machine::ONE_USER);
     }
     let logs = Arc::new(Logs::default());
     let random = Random::new(args.seed);

@@ -1,4 +1,4 @@
-//! `--fix`: chooses one fix for each finding and has the files edited.
+//! Fixes into files: chooses one for each finding and has the manifests edited.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,13 +12,13 @@ use sunup_doctor::{Diagnosis, FileEdit};
 use crate::apply::{Outcome, edit_file};
 
 /// What came of `--fix`.
-pub(super) struct Fixed {
+pub(crate) struct Fixed {
     /// The diffs and what became of each file, styled.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Said after the report, on standard error.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// How many files were edited.
-    pub(super) files: usize,
+    pub(crate) files: usize,
     /// Findings whose fix is in place.
     done: Vec<usize>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Fixed {
 impl Fixed {
     /// What is left, where the evidence can't be judged a second time: what was only possible by
     /// the manifests is no longer so, what was observed stays observed.
-    pub(super) fn settle(&self, diagnosis: &mut Diagnosis, seen: &mut Seen) {
+    pub(crate) fn settle(&self, diagnosis: &mut Diagnosis, seen: &mut Seen) {
         let mut settled = BTreeSet::new();
         let mut kept = Vec::new();
         for (index, finding) in
@@ -50,7 +50,7 @@ impl Fixed {
 }
 
 /// Applies the first safe fix of each finding, or the one that is `wanted`.
-pub(super) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>) -> Fixed {
+pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>) -> Fixed {
     let mut fixed = Fixed { text: String::new(), notes: Vec::new(), files: 0, done: Vec::new() };
     let mut files: BTreeMap<&std::path::Path, Vec<&FileEdit>> = BTreeMap::new();
     for (index, finding) in diagnosis.report.findings.iter().enumerate() {

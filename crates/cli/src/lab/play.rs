@@ -15,6 +15,8 @@ use sunup_lab::{
     BackOffTimes, Lab, Options, Phase, PodHandle, PodStatus, Random, Record, Steps, webhook,
 };
 
+use super::machine;
+
 /// How long pods that should come up may take to do so.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// The pod's status follows what its logs show within this time, however busy the machine is.
@@ -93,14 +95,14 @@ impl Play {
         let program = std::env::current_exe().context("finding this program")?;
         let state = unused(&setup.state)?;
         let lab = Lab::start(Options {
-            helper: vec![program.clone().into(), super::INSIDE.into()],
+            helper: vec![program.clone().into(), machine::INSIDE.into()],
             program,
             state,
             images: scenario.images(setup.envoy.as_deref()),
             back_off: setup.back_off,
             seed: setup.seed,
         })?;
-        let missing = super::lacks(scenario, lab.any_user());
+        let missing = machine::lacks(scenario, lab.any_user());
         if !missing.is_empty() {
             bail!("this scenario needs {}, which this machine lacks", missing.join(", "));
         }

@@ -1,0 +1,73 @@
+//! What the admission server can be asked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::manifests;
+use crate::injector::Settings;
+use crate::live::Where;
+
+/// Options of the server.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Server {
+    /// Where API servers reach it (TLS)
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:15017", help_heading = "Server")]
+    pub(super) listen: SocketAddr,
+    /// Probes and metrics in plain HTTP: /healthz/live, /healthz/ready, /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:15014", help_heading = "Server")]
+    pub(super) health: SocketAddr,
+    /// Threads that answer reviews; one per core where not given
+    #[arg(long, value_name = "N", help_heading = "Server")]
+    pub(super) workers: Option<usize>,
+    /// On SIGTERM: how long it goes on taking reviews, not ready, until everybody has noticed
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, help_heading = "Server")]
+    pub(super) drain_seconds: u64,
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    #[command(flatten)]
+    pub(super) certificate: Certificate,
+    #[command(flatten)]
+    pub(super) cluster: Cluster,
+}
+
+/// Where the serving certificate comes from.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Certificate {
+    /// A certificate chain in PEM, such as cert-manager's tls.crt; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Certificate")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Certificate")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// For an authority of our own: names that the certificate is for, besides the Service's
+    #[arg(long, value_name = "NAME", help_heading = "Certificate")]
+    pub(super) san: Vec<String>,
+    /// For an authority of our own: the Service in front of the replicas; its Secret is NAME-ca
+    #[arg(long, value_name = "NAME", default_value = manifests::SERVICE, help_heading = "Certificate")]
+    pub(super) service: String,
+    /// The namespace of Service and Secret
+    #[arg(long, value_name = "NAMESPACE", default_value = manifests::NAMESPACE, help_heading = "Certificate")]
+    pub(super) namespace: String,
+    /// The webhook configurations whose caBundle is kept right
+    #[arg(long, value_name = "NAME", default_value = manifests::CONFIGURATION, help_heading = "Certificate")]
+    pub(super) configuration: String,
+}
+
+/// Which cluster is served.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Cluster {
+    #[command(flatten)]
+    pub(super) which: Where,
+    /// Speak to no cluster: settings and certificate are files
+    #[arg(long, requires = "tls_cert", conflicts_with_all = ["context", "kubeconfig"])]
+    #[arg(help_heading = "Which cluster")]
+    pub(super) no_cluster: bool,
+    /// Where an existing Istio has its ConfigMaps istio and istio-sidecar-injector
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        default_value = "istio-system",
+        help_heading = "Which cluster"
+    )]
+    pub(super) istio_namespace: String,
+}

@@ -1,10 +1,12 @@
-//! What rustc, clippy and rustfmt do not look at: which crate may use which, what dependencies
-//! bring along, that every file says what it is, and that documents name things that exist.
+//! What rustc, clippy and rustfmt do not look at: which crate may use which, that files of a crate
+//! form no circle, what dependencies bring along, that every file says what it is, and that
+//! documents name things that exist.
 //!
 //! Runs as an ordinary test too, so that nothing is found only in CI.
 
 mod crates;
 mod documents;
+mod layout;
 mod policy;
 mod sources;
 
@@ -22,6 +24,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<Vec<String>> {
     let metadata = metadata(root)?;
     let mut problems = crates::check(&metadata)?;
     problems.extend(policy::check(root, &metadata, &built(root)?)?);
+    problems.extend(layout::check(root, &files)?);
     problems.extend(sources::check(root, &files)?);
     problems.extend(documents::check(root, &files)?);
     Ok(problems)

@@ -24,6 +24,9 @@ pub struct Report {
     pub unknown: Vec<Unknown>,
     /// Input that could not be read.
     pub unreadable: Vec<Unreadable>,
+    /// What was made of the input as a whole.
+    #[serde(default)]
+    pub read: Read,
 }
 
 impl Default for Report {
@@ -34,6 +37,7 @@ impl Default for Report {
             cleared: Vec::new(),
             unknown: Vec::new(),
             unreadable: Vec::new(),
+            read: Read::default(),
         }
     }
 }
@@ -222,4 +226,64 @@ pub struct Unreadable {
     pub source: String,
     /// Why, in one line.
     pub why: String,
+}
+
+/// What was made of the input: each text was read as one form or another, not recognised, or passed
+/// over because it is no evidence of a pod's start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Read {
+    /// How many texts were read as what; a file may hold several.
+    pub forms: Vec<FormRead>,
+    /// Texts of which some lines could not be placed.
+    pub partly: Vec<PartlyRead>,
+    /// Texts that look like evidence and were not recognised.
+    pub unrecognised: Vec<Unrecognised>,
+    /// Texts that name no pod and of which nothing else says whose they are.
+    pub unnamed: Vec<String>,
+    /// Files and folders that are no evidence: sources, values, templates, settings of other tools.
+    pub passed_over: u64,
+}
+
+impl Read {
+    /// Whether there was nothing but what is no evidence.
+    #[must_use]
+    pub fn is_passed_over(&self) -> bool {
+        self.passed_over > 0 && self.forms.is_empty() && self.unrecognised.is_empty()
+    }
+}
+
+/// Texts of one form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormRead {
+    /// Id of the form, permanent.
+    pub form: String,
+    /// The form in words.
+    pub name: String,
+    /// How many.
+    pub texts: u64,
+}
+
+/// A text that was read in part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartlyRead {
+    /// The file, relative to what was handed over.
+    pub source: String,
+    /// Id of the form it was read as.
+    pub form: String,
+    /// Lines that could not be placed.
+    pub lines: u64,
+}
+
+/// A text that looks like evidence and was not recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unrecognised {
+    /// `file:line`, relative to what was handed over.
+    pub source: String,
+    /// What it is, as far as one can tell.
+    pub why: String,
+    /// Id of the form that it comes nearest to.
+    pub looks_like: Option<String>,
+    /// How to hand it over better.
+    pub better: String,
 }

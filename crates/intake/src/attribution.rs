@@ -95,16 +95,154 @@ const FOLDERS: &[&str] = &[
     "testdata",
 ];
 
+/// What people name files after that is no pod, alone or with a number behind it.
+const NO_PODS: &[&str] = &[
+    "all",
+    "app",
+    "attachment",
+    "bug",
+    "build",
+    "case",
+    "comment",
+    "console",
+    "container",
+    "debug",
+    "error",
+    "errors",
+    "evidence",
+    "export",
+    "gh",
+    "given",
+    "in",
+    "incident",
+    "istio-init",
+    "istio-proxy",
+    "issue",
+    "kubectl",
+    "message",
+    "messages",
+    "new",
+    "node",
+    "old",
+    "paste",
+    "pod",
+    "post",
+    "pr",
+    "proxy",
+    "query",
+    "repro",
+    "report",
+    "result",
+    "results",
+    "run",
+    "sample",
+    "server",
+    "session",
+    "shell",
+    "sidecar",
+    "step",
+    "stderr",
+    "stdout",
+    "support",
+    "system",
+    "ticket",
+    "upload",
+];
+
+/// Endings of names whose texts are no logs: a part in front of them names no pod.
+const NO_LOGS: &[&str] = &[
+    "adoc",
+    "bash",
+    "bat",
+    "bazel",
+    "c",
+    "cc",
+    "cfg",
+    "conf",
+    "cpp",
+    "cs",
+    "css",
+    "cue",
+    "dart",
+    "diff",
+    "doc",
+    "docx",
+    "env",
+    "ex",
+    "fish",
+    "go",
+    "gotmpl",
+    "gradle",
+    "graphql",
+    "groovy",
+    "h",
+    "har",
+    "hcl",
+    "hpp",
+    "htm",
+    "html",
+    "ini",
+    "ipynb",
+    "java",
+    "jinja",
+    "js",
+    "jsonnet",
+    "jsx",
+    "kt",
+    "libsonnet",
+    "lock",
+    "lua",
+    "mk",
+    "mod",
+    "patch",
+    "pdf",
+    "php",
+    "pl",
+    "png",
+    "properties",
+    "proto",
+    "ps1",
+    "py",
+    "r",
+    "rb",
+    "rego",
+    "rs",
+    "rst",
+    "scala",
+    "scss",
+    "sh",
+    "sql",
+    "sum",
+    "svg",
+    "swift",
+    "tf",
+    "tfvars",
+    "tmpl",
+    "toml",
+    "tpl",
+    "ts",
+    "tsx",
+    "vue",
+    "xlsx",
+    "xml",
+    "yaml",
+    "yml",
+    "zsh",
+];
+
 /// What the path of a log says about its container; `below` is how many of the path's last
 /// parts lie below the directory or archive that was handed over (the file's name included).
 pub(crate) fn of_path(path: &str, below: usize, names: &Names) -> ContainerKey {
     let parts: Vec<&str> = path.split(['/', '\\']).filter(|p| !p.is_empty() && *p != ".").collect();
     let Some((name, folders)) = parts.split_last() else { return ContainerKey::default() };
+    if is_no_log(name) {
+        return ContainerKey::default();
+    }
     let stem = stem(name);
     kubelet(stem, folders)
         .or_else(|| must_gather(stem, folders))
         .or_else(|| bug_report(stem, folders))
-        .or_else(|| flat(stem))
+        .or_else(|| flat(stem, names))
         .or_else(|| in_folder(stem, folders, below.saturating_sub(1), names))
         .or_else(|| by_name(stem, names))
         .unwrap_or_default()
@@ -113,7 +251,11 @@ pub(crate) fn of_path(path: &str, below: usize, names: &Names) -> ContainerKey {
 /// The name without what says how it is written.
 fn stem(name: &str) -> &str {
     let mut stem = name;
-    for ending in [".gz", ".zst", ".log", ".txt", ".jsonl", ".json", ".out", ".logs"] {
+    const ENDINGS: [&str; 16] = [
+        ".gz", ".zst", ".xz", ".bz2", ".log", ".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv",
+        ".md", ".out", ".logs", ".stdout", ".stderr",
+    ];
+    for ending in ENDINGS {
         stem = stem.strip_suffix(ending).unwrap_or(stem);
     }
     stem
@@ -172,29 +314,57 @@ fn bug_report(stem: &str, folders: &[&str]) -> Option<ContainerKey> {
     known.then(|| key(Some(namespace), Some(pod), Some(stem)))
 }
 
+/// Whether a file's name ends as sources and settings do.
+pub(crate) fn is_no_log(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, ending)| {
+        NO_LOGS.binary_search(&ending.to_ascii_lowercase().as_str()).is_ok()
+    })
+}
+
 /// `<pod>.<container>[.previous]`, `<pod>_<container>[_previous]`, `<ns>_<pod>_<container>`.
-fn flat(stem: &str) -> Option<ContainerKey> {
+fn flat(stem: &str, names: &Names) -> Option<ContainerKey> {
     let (stem, previous) = without_previous(stem);
     let parts: Vec<&str> = stem.split('_').collect();
-    let found = match parts.as_slice() {
-        [pod, container] if is_name(pod) && is_name(container) && !is_date(pod) => {
-            key(None, Some(pod), Some(container))
-        }
-        [a, b, container] if [a, b, container].into_iter().all(|p| is_name(p)) => {
-            let (namespace, pod) =
-                if is_random_name(a) && !is_random_name(b) { (b, a) } else { (a, b) };
-            key(Some(namespace), Some(pod), Some(container))
+    let (namespace, pod, container) = match parts.as_slice() {
+        [pod, container] => (None, *pod, *container),
+        [a, b, container] => {
+            let swapped = is_random_name(a) && !is_random_name(b);
+            let (namespace, pod) = if swapped { (b, a) } else { (a, b) };
+            (Some(*namespace).filter(|ns| is_name(ns)), *pod, *container)
         }
         [_] => {
             let (pod, container) = stem.rsplit_once('.')?;
-            let fits = is_name(pod)
-                && is_name(container)
-                && !container.bytes().all(|b| b.is_ascii_digit());
-            fits.then(|| key(None, Some(pod), Some(container)))?
+            (None, pod, container)
         }
         _ => return None,
     };
-    Some(ContainerKey { previous, ..found })
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !is_name(container) || digits(container) {
+        return None;
+    }
+    let known = KNOWN.contains(&container) || names.containers.contains(container);
+    if is_name(pod) && !is_date(pod) && is_pod_name(pod, container, known, names) {
+        return Some(ContainerKey { previous, ..key(namespace, Some(pod), Some(container)) });
+    }
+    // What stands in front is somebody's word for the file.
+    known.then(|| ContainerKey { previous, ..key(None, None, Some(container)) })
+}
+
+/// Whether what stands in front of a container in a file's name is a pod: another input names it,
+/// or it has the shape that Kubernetes gives, or the container belongs to such a pod.
+fn is_pod_name(pod: &str, container: &str, known: bool, names: &Names) -> bool {
+    if names.pods.contains(pod) || is_random_name(pod) {
+        return true;
+    }
+    let behind = pod.strip_prefix(container);
+    let after_container = behind.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    !is_no_pod(pod) && (known || after_container || is_ordinal_name(pod))
+}
+
+/// A word that people name files and folders after, alone or with a number.
+fn is_no_pod(name: &str) -> bool {
+    let word = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '.']);
+    word.len() < 2 || NO_PODS.contains(&word) || FOLDERS.contains(&word)
 }
 
 fn without_previous(stem: &str) -> (&str, bool) {
@@ -222,8 +392,8 @@ fn in_folder(stem: &str, folders: &[&str], below: usize, names: &Names) -> Optio
     if !is_name(container) || !is_name(pod) {
         return None;
     }
-    let likely = below >= 1 && !FOLDERS.contains(pod) && KNOWN.contains(&container);
-    let ordinal = below >= 1 && is_ordinal_name(pod) && !FOLDERS.contains(&pod.rsplit_once('-')?.0);
+    let likely = below >= 1 && !is_no_pod(pod) && KNOWN.contains(&container);
+    let ordinal = below >= 1 && is_ordinal_name(pod) && !is_no_pod(pod);
     if !is_random_name(pod) && !likely && !ordinal && !names.pods.contains(*pod) {
         return None;
     }
@@ -254,7 +424,7 @@ fn by_name(stem: &str, names: &Names) -> Option<ContainerKey> {
 }
 
 /// A DNS label or subdomain, as pods and containers are named.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
     !text.is_empty()
         && text.len() <= 253
@@ -267,10 +437,14 @@ fn is_date(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.'))
 }
 
-/// `…-x7k2p`: the five letters a controller puts behind its name.
+/// `…-x7k2p`: the five letters a controller puts behind its name. A number is none, unless another
+/// such part stands before it.
 pub(crate) fn is_random_name(text: &str) -> bool {
+    let random = |part: &str| part.bytes().all(|b| RANDOM.contains(&b));
+    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     text.rsplit_once('-').is_some_and(|(front, last)| {
-        !front.is_empty() && last.len() == 5 && last.bytes().all(|b| RANDOM.contains(&b))
+        let hashed = || front.rsplit_once('-').is_some_and(|(_, h)| h.len() >= 8 && random(h));
+        !front.is_empty() && last.len() == 5 && random(last) && (!number(last) || hashed())
     })
 }
 

@@ -33,6 +33,11 @@ pub(crate) struct File<'r> {
     pub(crate) uncopied: Option<Uncopied<'r>>,
     /// Whether the file is a log by its layout: lines, and not an array or a single value.
     pub(crate) is_log: bool,
+    /// Lines that stand in front of this text in the file that it is a part of.
+    pub(crate) lines_before: u64,
+    /// How the text begins, as it was recognised: without colours, at most
+    /// [`sunup_logs::scan::HEAD_BYTES`]; empty unless its reader takes lines or the stream.
+    pub(crate) head: String,
     pub(crate) scope: &'r Scope,
     pub(crate) filter: &'r Filter,
     /// Marks of proxies whose log was noted in earlier blocks (see [`crate::proxies`]).
@@ -142,6 +147,8 @@ impl<'r> File<'r> {
             sound: false,
             uncopied: None,
             is_log: false,
+            lines_before: 0,
+            head: String::new(),
             scope,
             filter,
             proxies: HashSet::new(),
@@ -167,6 +174,8 @@ impl<'r> File<'r> {
             sound: self.sound,
             uncopied: None,
             is_log: self.is_log,
+            lines_before: self.lines_before,
+            head: String::new(),
             scope: self.scope,
             filter: self.filter,
             proxies: HashSet::new(),

@@ -223,8 +223,11 @@ fn entry_or_page(file: &File<'_>, bytes: &[u8], at_line: u64, page: bool, out: &
     if is_object(bytes, &head) {
         return object(file, bytes, None, (at_line, 0, None), out);
     }
-    if let Ok(Value::Object(map)) = serde_json::from_slice(bytes) {
-        collected(file, &map, at_line, out);
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => collected(file, &map, at_line, out),
+        Ok(_) => {}
+        // Its fields could be told apart, but not read.
+        Err(error) => out.bad(at_line, format!("not valid JSON: {}", short(&error))),
     }
 }
 
@@ -367,9 +370,10 @@ fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut 
         container.template_hash = pick(&[&["kubernetes", "labels", "pod-template-hash"]]);
     }
     // Any tool's JSON may quote an error; in arrays and whole documents only what says whose it
-    // is, or has a time and a message, is taken for a log.
+    // is, or has a time and a message, is taken for a log; in lines, what has one of them.
     let attributed = container.pod.is_some() || container.container.is_some();
-    if !file.is_log && !attributed && (payload::at(map).is_none() || !payload::has_message(map)) {
+    let (timed, says) = (payload::at(map).is_some(), payload::has_message(map));
+    if !attributed && !(timed && says || file.is_log && (timed || says)) {
         return;
     }
     // Loki's own export has the text under `line`; the rest write `log` or `message`.

@@ -9,9 +9,12 @@
 //! not depend on the number of threads. Kubernetes lists, YAML and pasted texts are held while
 //! they are read.
 
+mod alien;
 mod attribution;
+mod colours;
 mod file;
 mod filter;
+mod form;
 mod json;
 mod known;
 mod lists;
@@ -31,8 +34,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sunup_api::report::Read as WasRead;
 use sunup_evidence::collect::Collector;
 use sunup_evidence::scope::Scope;
+
+pub use form::{FORMS, Form};
 
 /// Something to read.
 pub enum Input {
@@ -89,7 +95,7 @@ pub trait Progress: Send + Sync {
 pub struct Summary {
     /// Files, members of archives among them.
     pub files: u64,
-    /// Files that hold nothing the doctor reads: sources, charts' values and the like.
+    /// Those of which nothing was read, since it is no evidence or not recognised.
     pub ignored: u64,
     /// Bytes after decompression.
     pub bytes: u64,
@@ -103,6 +109,8 @@ pub struct Summary {
     pub logs: u64,
     /// Problems that were reported to the collector.
     pub unreadable: u64,
+    /// What was made of the input: read as what, not recognised, passed over.
+    pub read: WasRead,
 }
 
 impl Summary {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sunup_evidence::line::{ContainerKey, Noticed};
 use sunup_evidence::object::{Manifest, Object};
-use sunup_evidence::record::{ContainerRef, Event};
+use sunup_evidence::record::{ContainerRef, Event, Place};
 use sunup_logs::scan::Broken;
 
 /// One thing found.
@@ -19,6 +19,30 @@ pub(crate) enum Item {
     Template(u64),
     /// A broken line and why.
     Bad(Option<u64>, String),
+    /// So many lines that could not be placed.
+    Unplaced(u64),
+}
+
+impl Item {
+    /// Moves an item to where its text stands within a longer one.
+    pub(crate) fn shift(&mut self, lines: u64) {
+        let moved = |place: &mut Place| {
+            if let Some(line) = &mut place.line {
+                *line += lines;
+            }
+        };
+        match self {
+            Item::Line(noticed) => noticed.line += lines,
+            Item::Event(event) => {
+                if let Some(place) = &mut event.place {
+                    moved(place);
+                }
+            }
+            Item::Object(both) => moved(&mut both.1.place),
+            Item::Template(line) | Item::Bad(Some(line), _) => *line += lines,
+            Item::Seen(_) | Item::Bad(None, _) | Item::Unplaced(_) => {}
+        }
+    }
 }
 
 /// Everything found in one block.
@@ -38,6 +62,12 @@ pub(crate) struct Out {
 impl Out {
     pub(crate) fn bad(&mut self, line: u64, why: impl Into<String>) {
         self.items.push(Item::Bad(Some(line), why.into()));
+    }
+
+    /// Notes lines that this form does not explain, so that they are not passed over in silence.
+    #[expect(dead_code, reason = "tables and exports say so")]
+    pub(crate) fn unplaced(&mut self, lines: u64) {
+        self.items.push(Item::Unplaced(lines));
     }
 
     pub(crate) fn event(&mut self, event: Event) {

@@ -2,9 +2,11 @@
 //! collector in order.
 
 mod ahead;
+mod blocks;
 mod held;
+mod recognise;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -14,12 +16,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use sunup_evidence::collect::Collector;
 use sunup_evidence::line::ContainerKey;
 use sunup_evidence::record::Place;
-use sunup_logs::scan::{Broken, Chunk, Chunks, ElementChunk, Elements, HEAD_BYTES, Layout, Limits};
+use sunup_logs::scan::{Chunks, Elements, HEAD_BYTES, Layout, Limits};
 
 use crate::file::File;
 use crate::filter::Filter;
+use crate::form::Form;
 use crate::out::{Item, Out};
-use crate::sniff::{self, Format};
 use crate::unpack::{Counted, Fault, Tolerant, Utf16, peek, unpacked, utf16};
 use crate::{Input, Options, Summary, attribution, json, text, walk};
 
@@ -35,42 +37,6 @@ const MEMBERS_MAX: usize = 200_000;
 /// Blocks are small enough that what is in flight stays far below the promised memory, and of a
 /// fixed size, so that the outcome does not depend on the machine.
 const LIMITS: Limits = Limits { block_bytes: 1 << 20, entry_bytes_max: 16 << 20 };
-
-/// A buffer grown beyond this by a long entry is not kept for the next block.
-const BUFFER_MAX: usize = 2 << 20;
-
-/// Whole lines or entries that lie together in one buffer.
-trait Block: Send + Sync {
-    fn broken(&self) -> &[Broken];
-}
-
-impl Block for Chunk {
-    fn broken(&self) -> &[Broken] {
-        &self.broken
-    }
-}
-
-impl Block for ElementChunk {
-    fn broken(&self) -> &[Broken] {
-        &self.broken
-    }
-}
-
-/// What cuts a stream into blocks.
-trait Blocks<B>: Iterator<Item = std::io::Result<B>> {
-    /// Takes a block's buffer back: one that has been written to is cheaper than a new one.
-    fn recycle(&mut self, _: B) {}
-}
-
-impl<R: Read> Blocks<Chunk> for Chunks<R> {
-    fn recycle(&mut self, chunk: Chunk) {
-        if chunk.bytes.capacity() <= BUFFER_MAX {
-            Chunks::recycle(self, chunk);
-        }
-    }
-}
-
-impl<R: Read> Blocks<ElementChunk> for Elements<R> {}
 
 /// Where a stream comes from.
 #[derive(Debug, Clone)]
@@ -118,6 +84,10 @@ pub(crate) struct Run<'o> {
     last_told: Option<(Arc<str>, Option<u64>, String)>,
     /// Whether the file at hand gave anything.
     found: bool,
+    /// Lines of the text at hand that could not be placed.
+    unplaced: u64,
+    /// How many texts were read as what.
+    forms: BTreeMap<&'static str, (&'static Form, u64)>,
 }
 
 impl<'o> Run<'o> {
@@ -137,6 +107,8 @@ impl<'o> Run<'o> {
             logs: HashSet::new(),
             last_told: None,
             found: false,
+            unplaced: 0,
+            forms: BTreeMap::new(),
         }
     }
 
@@ -148,7 +120,8 @@ impl<'o> Run<'o> {
                 Input::Stdin(_) | Input::Pieces(_) => None,
             })
             .collect();
-        let (found, refused) = walk::files(&paths);
+        let walk::Walked { found, refused, skipped } = walk::files(&paths);
+        self.summary.read.passed_over += skipped;
         if let Some(progress) = &self.options.progress {
             progress.total(found.iter().map(|file| file.bytes).sum());
         }
@@ -177,6 +150,7 @@ impl<'o> Run<'o> {
         for file in self.deferred.take().into_iter().flatten() {
             self.disk(file);
         }
+        self.tell();
         self.summary
     }
 
@@ -238,60 +212,17 @@ impl<'o> Run<'o> {
         self.recognised(&head, Box::new(reader), origin, label, depth);
     }
 
-    fn recognised(
-        &mut self,
-        head: &[u8],
-        reader: Box<dyn Read + '_>,
-        origin: &Origin,
-        label: &Arc<str>,
-        depth: usize,
-    ) {
-        let format = sniff::format(head, head.len() < HEAD_BYTES);
-        if format == Format::Tar {
-            return self.tar(reader, label, depth);
-        }
-        let whose = self.whose(origin);
-        let attributed = whose.container.is_some() || whose.pod.is_some();
-        if matches!(format, Format::Log | Format::Prose | Format::Empty)
-            && !attributed
-            && let (Some(found), Some(deferred)) = (&origin.found, &mut self.deferred)
-        {
-            deferred.push(found.clone());
-            return;
-        }
-        self.summary.files += 1;
-        let scope = self.options.scope.clone();
-        let filter = self.filter.clone();
-        let mut file = File::new(origin, Arc::clone(label), whose, &scope, &filter);
-        file.is_log = matches!(format, Format::Json(Layout::Lines) | Format::Log | Format::Prose);
-        self.found = false;
-        match format {
-            Format::Empty if attributed => self.log_seen(&file),
-            Format::Empty => self.unreadable(label, None, "empty".to_owned()),
-            Format::Zip => self.unreadable(
-                label,
-                None,
-                "a zip archive: unpack it and hand over the directory, or pack it as tar.gz"
-                    .to_owned(),
-            ),
-            Format::Binary(what) => self.unreadable(label, None, what.to_owned()),
-            Format::Json(layout) => self.json(&mut file, layout, reader),
-            Format::Log => self.log(&mut file, reader),
-            Format::Prose if origin.explicit || attributed || is_log_name(label) => {
-                self.log(&mut file, reader);
-            }
-            Format::Prose | Format::Tar => self.summary.ignored += 1,
-            held => self.held(held, &mut file, reader, origin.explicit),
-        }
-        let structured = matches!(format, Format::Json(_) | Format::Documents);
-        if structured && !self.found {
-            self.nothing(label, origin.explicit, "JSON");
-        }
-    }
-
     fn whose(&self, origin: &Origin) -> ContainerKey {
         let mut whose = attribution::of_path(&origin.whose, origin.below, &self.names);
         whose.previous |= origin.rotated;
+        // Who asks about one pod and hands over a log that names none says whose it is.
+        let asked = &self.options.scope;
+        if whose.pod.is_none()
+            && let Some(pod) = &asked.pod
+        {
+            whose.pod = Some(pod.clone());
+            whose.namespace = whose.namespace.or_else(|| asked.namespace.clone());
+        }
         whose
     }
 
@@ -319,7 +250,10 @@ impl<'o> Run<'o> {
             }
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let name = name.trim_start_matches("./").to_owned();
-            if name.split('/').any(walk::is_skipped) {
+            let (folders, own) = name.rsplit_once('/').unwrap_or(("", &name));
+            let below = folders.split('/').any(walk::is_skipped_folder);
+            if below || walk::is_skipped_file(own) {
+                self.summary.read.passed_over += 1;
                 continue;
             }
             let member = Origin { label: format!("{label}/{name}"), ..Origin::member(name) };
@@ -374,75 +308,12 @@ impl<'o> Run<'o> {
         }
     }
 
-    /// Reads blocks on this thread while the others parse those before, and folds those before
-    /// these, in order.
-    fn batches<B: Block>(
-        &mut self,
-        file: &mut File<'_>,
-        mut blocks: impl Blocks<B>,
-        broken: &mut usize,
-        parse: impl Fn(&File<'_>, &B, &mut Out) + Sync,
-    ) {
-        let at_once = (self.threads * 2).clamp(2, 16);
-        let mut next: Vec<B> = Vec::new();
-        let fetch = |blocks: &mut dyn Iterator<Item = std::io::Result<B>>, into: &mut Vec<B>| {
-            into.extend(blocks.take(at_once).map_while(Result::ok));
-        };
-        fetch(&mut blocks, &mut next);
-        let pool = self.pool.take();
-        let mut parsed: Vec<Out> = Vec::new();
-        while !next.is_empty() {
-            let now = std::mem::take(&mut next);
-            let before = std::mem::take(&mut parsed);
-            let mut outs: Vec<Out> = now.iter().map(|_| Out::default()).collect();
-            match &pool {
-                Some(pool) => pool.in_place_scope(|scope| {
-                    for (block, out) in now.iter().zip(&mut outs) {
-                        let (parse, file) = (&parse, &*file);
-                        scope.spawn(move |_| parse(file, block, out));
-                    }
-                    fetch(&mut blocks, &mut next);
-                    self.fold_all(file, broken, before);
-                }),
-                None => {
-                    for (block, out) in now.iter().zip(&mut outs) {
-                        parse(file, block, out);
-                    }
-                    fetch(&mut blocks, &mut next);
-                    self.fold_all(file, broken, before);
-                }
-            }
-            for (block, out) in now.into_iter().zip(&mut outs) {
-                out.broken_first(block.broken());
-                file.proxies.extend(out.proxies.drain());
-                file.seen.extend(out.seen.drain());
-                blocks.recycle(block);
-            }
-            parsed = outs;
-        }
-        self.pool = pool;
-        self.fold_all(file, broken, parsed);
-    }
-
-    fn fold_all(&mut self, file: &File<'_>, broken: &mut usize, outs: Vec<Out>) {
-        for out in outs {
-            self.fold(file, broken, out);
-        }
-    }
-
-    /// A file that holds nothing to judge: named where it was handed over by name.
-    fn nothing(&mut self, label: &Arc<str>, explicit: bool, what: &str) {
-        if explicit {
-            let why = format!("{what}, but no log entry, event or Kubernetes object in it");
-            self.unreadable(label, None, why);
-        } else {
-            self.summary.ignored += 1;
-        }
-    }
-
     fn fold(&mut self, file: &File<'_>, broken: &mut usize, out: Out) {
-        for item in out.items {
+        for mut item in out.items {
             self.found = true;
+            if file.lines_before > 0 {
+                item.shift(file.lines_before);
+            }
             match item {
                 Item::Line(noticed) => {
                     self.summary.lines += 1;
@@ -468,6 +339,7 @@ impl<'o> Run<'o> {
                     self.collector.template(Place::new(&file.label, line));
                 }
                 Item::Bad(line, why) => self.bad(file, broken, line, why),
+                Item::Unplaced(lines) => self.unplaced += lines,
             }
         }
     }
@@ -511,10 +383,6 @@ fn broken_stream(error: &std::io::Error) -> String {
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => format!("{error}: what came before was read"),
     }
-}
-
-fn is_log_name(label: &str) -> bool {
-    [".log", ".txt", ".out", ".logs"].iter().any(|ending| label.ends_with(ending))
 }
 
 fn without_bom<'r>(reader: Box<dyn Read + 'r>) -> Box<dyn Read + 'r> {

@@ -3,13 +3,16 @@
 use serde_json::value::RawValue;
 use sunup_logs::scan::Layout;
 
-use crate::{known, lists, time};
+use crate::colours::plain;
+use crate::form::{self, Form};
+use crate::known::{READERS, Reader};
+use crate::{lists, text, time};
 
 /// How many lines of the head are looked at.
 const LINES: usize = 200;
 
 /// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Format {
     /// Nothing in it but white space.
     Empty,
@@ -25,18 +28,29 @@ pub(crate) enum Format {
     Documents,
     /// YAML documents.
     Yaml,
-    /// `kubectl get events` as a table.
-    EventTable,
-    /// `kubectl describe pod`.
-    Describe,
-    /// `kubectl cluster-info dump` of one pod's logs.
-    Dump,
-    /// Entries and events copied out of a console, prose around them or not.
-    Pasted,
+    /// A form that has a reader of its own.
+    Known(&'static Reader),
     /// Lines of a log.
-    Log,
+    Log(&'static Form),
     /// Text that shows no sign of being a log.
-    Prose,
+    Timeless,
+}
+
+impl Format {
+    /// The form that a text of this format is counted as, where it holds anything.
+    pub(crate) fn form(self, head: &[u8]) -> &'static Form {
+        match self {
+            Format::Json(_) if is_log_entry(head.trim_ascii_start()) => &form::CLOUD_LOGGING,
+            Format::Json(_) => &form::LOG_JSON,
+            Format::Documents => &form::OBJECTS_JSON,
+            Format::Yaml => &form::OBJECTS_YAML,
+            Format::Known(reader) => reader.form,
+            Format::Log(form) => form,
+            Format::Empty | Format::Tar | Format::Zip | Format::Binary(_) | Format::Timeless => {
+                &form::LOG
+            }
+        }
+    }
 }
 
 /// Recognises a file by its head; `whole` says that the head is all of it.
@@ -54,23 +68,34 @@ pub(crate) fn format(head: &[u8], whole: bool) -> Format {
     if let Some(format) = json(body, whole) {
         return format;
     }
-    let text = String::from_utf8_lossy(body);
-    if known::dump::is_dump(&text) {
-        return Format::Dump;
-    }
-    if known::pasted::is_pasted(&text) {
-        return Format::Pasted;
-    }
-    if known::table::is_table(&text) {
-        return Format::EventTable;
-    }
-    if known::describe::is_describe(&text) {
-        return Format::Describe;
+    let lossy = String::from_utf8_lossy(body);
+    let text = plain(&lossy);
+    if let Some(reader) = READERS.iter().find(|reader| (reader.is)(&text)) {
+        return Format::Known(reader);
     }
     if is_yaml(&text) {
         return Format::Yaml;
     }
-    if is_log(&text) { Format::Log } else { Format::Prose }
+    if is_log(&text) { Format::Log(log_form(&text)) } else { Format::Timeless }
+}
+
+/// Which tool wrote the lines of a log, by the first of them that say it.
+fn log_form(text: &str) -> &'static Form {
+    for line in text.lines().filter(|line| !line.trim().is_empty()).take(LINES) {
+        if line.starts_with("[pod/") {
+            return &form::LOG_PREFIXED;
+        }
+        if text::is_stern(line) {
+            return &form::LOG_STERN;
+        }
+        if text::is_cri(line) {
+            return &form::LOG_CRI;
+        }
+        if line.starts_with("{\"") {
+            return &form::LOG_JSON;
+        }
+    }
+    &form::LOG
 }
 
 fn archive(head: &[u8]) -> Option<Format> {

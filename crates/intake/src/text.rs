@@ -8,6 +8,7 @@ use serde_json::Value;
 use sunup_evidence::record::ContainerRef;
 use sunup_logs::scan::Chunk;
 
+use crate::colours::plain;
 use crate::file::File;
 use crate::out::{Out, borrowed};
 use crate::{json, payload, time};
@@ -61,7 +62,9 @@ fn one(
     number: u64,
     out: &mut Out,
 ) -> usize {
-    let raw = String::from_utf8_lossy(&block[at.clone()]);
+    let lossy = String::from_utf8_lossy(&block[at.clone()]);
+    // Tools colour the pod's name and the time too, not only the message.
+    let raw = plain(&lossy);
     let mut split = split(&raw);
     if split.container.is_none()
         && file.whose.container.is_none()
@@ -136,6 +139,16 @@ fn split(raw: &str) -> Split<'_> {
         }
     }
     Split { namespace: None, container, at: Some(at), text, cri: None }
+}
+
+/// Whether a line is as the container runtime writes it.
+pub(crate) fn is_cri(line: &str) -> bool {
+    split(line).cri.is_some()
+}
+
+/// Whether a line has pod and container in front, as stern writes them.
+pub(crate) fn is_stern(line: &str) -> bool {
+    stern(line).is_some()
 }
 
 type Whose<'a> = (Option<&'a str>, &'a str, &'a str);
@@ -278,28 +291,6 @@ pub(crate) fn app<'a>(file: &File<'_>, line: &'a str) -> (Option<Timestamp>, Cow
         return (payload::at(&map), Cow::Owned(payload::text(&map, &|t| file.is_telling(t))));
     }
     (None, plain(text))
-}
-
-/// Without escape sequences of a terminal (ECMA-48 CSI).
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains('\u{1b}') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\u{1b}' {
-            out.push(c);
-        } else if chars.peek() == Some(&'[') {
-            chars.next();
-            for c in chars.by_ref() {
-                if ('@'..='~').contains(&c) {
-                    break;
-                }
-            }
-        }
-    }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]

@@ -30,34 +30,42 @@ pub(crate) struct Found {
 /// A file or directory that could not be looked at.
 pub(crate) type Refused = (String, String);
 
-/// Every file of `paths`, in the order given and sorted below each directory.
-pub(crate) fn files(paths: &[PathBuf]) -> (Vec<Found>, Vec<Refused>) {
-    let mut found = Vec::new();
-    let mut refused = Vec::new();
-    let mut args = Vec::new();
-    for path in paths {
-        let before = found.len();
-        one(path, &mut found, &mut refused);
-        args.extend(std::iter::repeat_n(path.clone(), found.len() - before));
-    }
-    disambiguate(&mut found, &args);
-    kustomizations(&mut found);
-    rotations(&mut found);
-    (found, refused)
+/// What a walk came upon.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    pub(crate) found: Vec<Found>,
+    pub(crate) refused: Vec<Refused>,
+    /// Files and directories that are known by their names to hold nothing.
+    pub(crate) skipped: u64,
 }
 
-fn one(path: &Path, found: &mut Vec<Found>, refused: &mut Vec<Refused>) {
+/// Every file of `paths`, in the order given and sorted below each directory.
+pub(crate) fn files(paths: &[PathBuf]) -> Walked {
+    let mut walked = Walked::default();
+    let mut args = Vec::new();
+    for path in paths {
+        let before = walked.found.len();
+        one(path, &mut walked);
+        args.extend(std::iter::repeat_n(path.clone(), walked.found.len() - before));
+    }
+    disambiguate(&mut walked.found, &args);
+    kustomizations(&mut walked.found);
+    rotations(&mut walked.found);
+    walked
+}
+
+fn one(path: &Path, walked: &mut Walked) {
     let label = path.to_string_lossy().into_owned();
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {
             let mut seen = HashSet::new();
-            let before = found.len();
-            directory(path, path, 0, &mut seen, found, refused);
-            if found.len() == before && refused.is_empty() {
-                refused.push((label, "an empty directory".to_owned()));
+            let before = walked.found.len();
+            directory(path, path, 0, &mut seen, walked);
+            if walked.found.len() == before && walked.refused.is_empty() {
+                walked.refused.push((label, "an empty directory".to_owned()));
             }
         }
-        Ok(meta) => found.push(Found {
+        Ok(meta) => walked.found.push(Found {
             label,
             path: path.to_owned(),
             below: 1,
@@ -67,7 +75,7 @@ fn one(path: &Path, found: &mut Vec<Found>, refused: &mut Vec<Refused>) {
             kustomization: None,
             rotated: false,
         }),
-        Err(error) => refused.push((label, reason(&error))),
+        Err(error) => walked.refused.push((label, reason(&error))),
     }
 }
 
@@ -85,8 +93,7 @@ fn directory(
     path: &Path,
     depth: usize,
     seen: &mut HashSet<PathBuf>,
-    found: &mut Vec<Found>,
-    refused: &mut Vec<Refused>,
+    walked: &mut Walked,
 ) {
     let below =
         |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
@@ -94,28 +101,29 @@ fn directory(
     match std::fs::canonicalize(path) {
         Ok(real) if !seen.insert(real.clone()) => return,
         Ok(_) => {}
-        Err(error) => return refused.push((below(path), reason(&error))),
+        Err(error) => return walked.refused.push((below(path), reason(&error))),
     }
     if depth > DEPTH_MAX {
-        return refused.push((below(path), format!("more than {DEPTH_MAX} directories deep")));
+        return walked
+            .refused
+            .push((below(path), format!("more than {DEPTH_MAX} directories deep")));
     }
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) => {
             let label = if depth == 0 { path.to_string_lossy().into_owned() } else { below(path) };
-            return refused.push((label, reason(&error)));
+            return walked.refused.push((label, reason(&error)));
         }
     };
     let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
     paths.sort();
     for path in paths {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if is_skipped(&name) {
-            continue;
-        }
         match std::fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() => directory(root, &path, depth + 1, seen, found, refused),
-            Ok(meta) if meta.is_file() => found.push(Found {
+            Ok(meta) if meta.is_dir() && is_skipped_folder(&name) => walked.skipped += 1,
+            Ok(meta) if meta.is_dir() => directory(root, &path, depth + 1, seen, walked),
+            Ok(meta) if meta.is_file() && is_skipped_file(&name) => walked.skipped += 1,
+            Ok(meta) if meta.is_file() => walked.found.push(Found {
                 label: below(&path),
                 below: depth + 1,
                 explicit: false,
@@ -127,17 +135,65 @@ fn directory(
             }),
             // Sockets, pipes and devices hold no evidence, and a pipe would never end.
             Ok(_) => {}
-            Err(error) => refused.push((below(&path), reason(&error))),
+            Err(error) => walked.refused.push((below(&path), reason(&error))),
         }
     }
 }
 
-/// Hidden files, version control, editors' leftovers.
-pub(crate) fn is_skipped(name: &str) -> bool {
-    name.starts_with('.') && name != "." && name != ".."
-        || name == "__MACOSX"
-        || name == "node_modules"
-        || name.ends_with('~')
+/// Directories that hold no evidence, or copies of it: version control, caches, packages, editors'
+/// settings, secrets.
+const SKIPPED: &[&str] = &[
+    ".aws",
+    ".azure",
+    ".bundle",
+    ".cache",
+    ".cargo",
+    ".direnv",
+    ".docker",
+    ".git",
+    ".gnupg",
+    ".gradle",
+    ".hg",
+    ".idea",
+    ".kube",
+    ".m2",
+    ".mypy_cache",
+    ".next",
+    ".npm",
+    ".nox",
+    ".nuxt",
+    ".pnpm-store",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".rustup",
+    ".ssh",
+    ".svn",
+    ".terraform",
+    ".terragrunt-cache",
+    ".tox",
+    ".vagrant",
+    ".venv",
+    ".vscode",
+    ".yarn",
+    "__MACOSX",
+    "__pycache__",
+    "node_modules",
+];
+
+/// Endings of hidden files that may hold evidence; the others are somebody's settings or secrets.
+const HIDDEN: &[&str] = &[".log", ".txt", ".json", ".jsonl", ".yaml", ".yml", ".gz", ".zst"];
+
+/// Whether a directory's name says by itself that nothing below it is evidence; `..data` and its like
+/// are the versions of a mounted volume, which lie beside it.
+pub(crate) fn is_skipped_folder(name: &str) -> bool {
+    SKIPPED.contains(&name) || name.starts_with("..") && name.len() > 2
+}
+
+/// The same for a file: editors' leftovers, hidden settings.
+pub(crate) fn is_skipped_file(name: &str) -> bool {
+    let hidden = name.starts_with('.');
+    let told = HIDDEN.iter().any(|ending| name.ends_with(ending) && name.len() > ending.len());
+    name.ends_with('~') || hidden && (name.starts_with("..") || !told)
 }
 
 /// Two files of the same label are told apart by the argument they came from.

@@ -7,6 +7,7 @@ use sunup_evidence::decode::TypeMeta;
 use sunup_evidence::object::Object;
 use sunup_yaml::{Limits, is_template, read_values};
 
+use crate::alien::{self, Alien};
 use crate::file::File;
 use crate::json;
 use crate::out::{Item, Out};
@@ -153,7 +154,7 @@ fn one(
         }
     } else if has("textPayload") || has("jsonPayload") || has("insertId") && has("logName") {
         json::entry_value(file, value, at.0, out);
-    } else if has("kind") && (has("spec") || has("metadata")) {
+    } else if has("kind") && matches!(alien::of_untyped(value), Alien::Strange(..)) {
         let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
         out.bad(at.0, format!("{kind} without apiVersion"));
     }

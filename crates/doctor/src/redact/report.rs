@@ -9,7 +9,7 @@ use crate::report::Seen;
 use crate::report::lanes::{End, Story};
 
 /// Fields of the contract that hold our own words, times and kinds.
-const OURS: [&str; 14] = [
+const OURS: [&str; 16] = [
     "schema",
     "rule",
     "cause",
@@ -24,6 +24,8 @@ const OURS: [&str; 14] = [
     "consequences",
     "look_alike",
     "kind",
+    "form",
+    "looks_like",
 ];
 
 impl Redactor {

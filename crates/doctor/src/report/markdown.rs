@@ -20,7 +20,12 @@ const FULL_MAX: usize = 10;
 pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     if report.findings.is_empty() {
-        out.push_str("**No start-up fault found.**\n");
+        let all = report.unreadable.is_empty();
+        out.push_str(match (all, report.read.is_passed_over()) {
+            (true, true) => "**Nothing was read that a pod's start could be judged by.**\n",
+            (true, false) => "**No start-up fault found.**\n",
+            (false, _) => "**No start-up fault found in what could be read.**\n",
+        });
     }
     for (i, finding) in report.findings.iter().enumerate() {
         one(&mut out, finding, i < FULL_MAX);
@@ -69,6 +74,10 @@ pub fn markdown(report: &Report) -> String {
                 .collect(),
         ),
     ];
+    let account = super::account::account(&report.read);
+    if !account.is_empty() {
+        let _ = writeln!(out, "\n{}", plain(&account));
+    }
     for (title, items) in asides.iter().filter(|(_, items)| !items.is_empty()) {
         let _ = writeln!(out, "\n<details><summary>{title} ({})</summary>\n", items.len());
         for item in items {

@@ -4,6 +4,7 @@
 //! what can be typed is said by the caller in [`Look`] and [`Seen`]. What formats share lies in
 //! files of its own, so that a format knows no other.
 
+mod account;
 mod github;
 mod html;
 mod json;

@@ -369,12 +369,16 @@ impl Page<'_> {
         if !counts.is_empty() {
             self.note(0, "Looked at ", PLAIN, &format!("{}.", counts.join(", ")));
         }
-        if self.seen.empty || !report.findings.is_empty() && !self.look.verbose {
-            return;
-        }
-        for (what, command) in &self.seen.gaps {
+        let gaps = !self.seen.empty && (report.findings.is_empty() || self.look.verbose);
+        for (what, command) in self.seen.gaps.iter().filter(|_| gaps) {
             self.note(0, "Not among it: ", YELLOW, &format!("{what}. To add it:"));
-            self.line(&format!("      {}", paint(CYAN, command)));
+            for line in command.lines() {
+                self.line(&format!("      {}", paint(CYAN, line)));
+            }
+        }
+        let account = super::account::account(&report.read);
+        if !account.is_empty() {
+            self.note(0, "", PLAIN, &account);
         }
     }
 

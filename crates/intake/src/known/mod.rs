@@ -1,8 +1,49 @@
 //! Texts that tools print for people: tables, descriptions, dumps, and what is copied out of a
-//! console. Held in memory while they are read.
+//! console; each module reads one form. [`READERS`] has them in the order in which they are asked.
 
 pub(crate) mod describe;
 pub(crate) mod dump;
 pub(crate) mod pasted;
 pub(crate) mod reason;
 pub(crate) mod table;
+
+use std::io::Read;
+
+use sunup_logs::scan::Chunk;
+
+use crate::file::File;
+use crate::form::{self, Form};
+use crate::out::Out;
+use crate::run::Run;
+
+/// How the texts of a form are recognised and read. A reader counts lines from 1 and calls what it
+/// can make nothing of [`Out::unplaced`]; where its text stands within another one, and how often a
+/// form came, is counted for it.
+pub(crate) struct Reader {
+    pub(crate) form: &'static Form,
+    /// Whether a text that begins so is of this form. The head is without colours and byte order
+    /// mark, and at most [`sunup_logs::scan::HEAD_BYTES`] long; each reader looks at it once.
+    pub(crate) is: fn(head: &str) -> bool,
+    pub(crate) read: Way,
+}
+
+/// How much of a text a reader wants at once.
+pub(crate) enum Way {
+    /// All of it, without colours: what people print and paste is short.
+    Whole(fn(&File<'_>, &str, &mut Out)),
+    /// Blocks of whole lines, read side by side; nothing is held. What stands in the first line (a
+    /// header) is in [`File::head`].
+    #[expect(dead_code, reason = "exports are read so")]
+    Lines(fn(&File<'_>, &Chunk, &mut Out)),
+    /// The stream, to be cut into blocks by itself.
+    #[expect(dead_code, reason = "exports are read so")]
+    Stream(fn(&mut Run<'_>, &mut File<'_>, Box<dyn Read + '_>)),
+}
+
+/// Every reader, the most certain first: the first that knows a text reads it.
+pub(crate) static READERS: &[Reader] = &[
+    Reader { form: &form::LOG_SECTIONS, is: dump::is_dump, read: Way::Whole(dump::read) },
+    Reader { form: &form::CONSOLE_COPY, is: pasted::is_pasted, read: Way::Whole(pasted::read) },
+    Reader { form: &form::EVENTS_TABLE, is: table::is_table, read: Way::Whole(table::read) },
+    Reader { form: &form::DESCRIBE, is: describe::is_describe, read: Way::Whole(describe::read) },
+];

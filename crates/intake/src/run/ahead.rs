@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::out::Out;
 use crate::sniff::{self, Format};
 use crate::unpack::{is_packed, utf16};
-use crate::{walk, yaml};
+use crate::{form, walk, yaml};
 
 /// Files that are held at once.
 const PORTION: usize = 64;
@@ -61,7 +61,6 @@ impl Run<'_> {
     }
 
     fn take(&mut self, found: walk::Found, ahead: Ahead<'_>) {
-        let explicit = found.explicit;
         let Ahead { file, out, held, bytes } = ahead;
         // What was read since may have told whose it is.
         if self.whose(&origin(found.clone())) != file.whose {
@@ -78,8 +77,9 @@ impl Run<'_> {
             let mut broken = 0;
             self.fold(&file, &mut broken, out);
             self.broken_rest(&file, broken);
+            self.count(&form::OBJECTS_YAML);
         } else {
-            self.nothing(&file.label, explicit, "YAML");
+            self.passed_over();
         }
     }
 }
@@ -104,7 +104,8 @@ fn read<'r>(
     if raw.len() > BYTES_MAX
         || is_packed(head)
         || utf16(head).is_some()
-        || sniff::format(head, head.len() < HEAD_BYTES) != Format::Yaml
+        || !matches!(sniff::format(head, head.len() < HEAD_BYTES), Format::Yaml)
+        || memchr::memchr(0x1b, head).is_some()
     {
         return None;
     }

@@ -3,11 +3,14 @@
 use std::io::{Cursor, Read};
 use std::sync::OnceLock;
 
-use super::{Run, is_log_name};
+use super::Run;
+use sunup_logs::scan::HEAD_BYTES;
+
 use crate::file::{File, Uncopied};
+use crate::known::{Reader, Way};
 use crate::out::Out;
 use crate::sniff::Format;
-use crate::{json, known, lists, yaml};
+use crate::{form, json, lists, yaml};
 
 /// Texts that are held in memory while they are read: longer ones are named instead.
 const HELD_MAX: u64 = 1 << 30;
@@ -32,7 +35,7 @@ impl Run<'_> {
             return self.unreadable(&file.label, None, why);
         }
         let mut broken = 0;
-        if format == Format::Documents {
+        if matches!(format, Format::Documents) {
             let mut file = file.of(file.whose.clone());
             let bytes = raw.as_slice();
             file.uncopied = file.path.as_ref().map(|_| Uncopied { bytes, copy: OnceLock::new() });
@@ -44,16 +47,13 @@ impl Run<'_> {
             Ok(whole) => whole,
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         };
-        if file.path.is_some() && format == Format::Yaml {
+        if file.path.is_some() && matches!(format, Format::Yaml) {
             file.keep_text(&whole);
         }
         let whole = whole.strip_prefix('\u{feff}').unwrap_or(&whole);
         let mut out = Out::default();
         match format {
-            Format::Pasted => known::pasted::read(file, whole, &mut out),
-            Format::EventTable => known::table::read(file, whole, &mut out),
-            Format::Describe => known::describe::read(file, whole, &mut out),
-            Format::Dump => known::dump::read(file, whole, &mut out),
+            Format::Known(Reader { read: Way::Whole(read), .. }) => read(file, whole, &mut out),
             _ => return self.yaml(file, whole, explicit),
         }
         self.fold(file, &mut broken, out);
@@ -106,21 +106,24 @@ impl Run<'_> {
                 for out in outs {
                     self.fold(file, &mut broken, out);
                 }
+                self.count(&form::OBJECTS_YAML);
                 return self.broken_rest(file, broken);
             }
         }
         let mut out = Out::default();
         let held = yaml::read(file, whole, &mut out);
-        let attributed = file.whose.container.is_some() || file.whose.pod.is_some();
         // Sentences with colons look like YAML until they are read.
         let named_yaml = file.label.ends_with(".yaml") || file.label.ends_with(".yml");
         if held.found || !out.items.is_empty() {
             self.fold(file, &mut broken, out);
             self.broken_rest(file, broken);
-        } else if !named_yaml && (explicit || attributed || is_log_name(&file.label)) {
-            self.log(file, Box::new(Cursor::new(whole.as_bytes().to_vec())));
+            self.count(&form::OBJECTS_YAML);
+        } else if named_yaml {
+            self.passed_over();
         } else {
-            self.nothing(&file.label, explicit, "YAML");
+            let head = whole.as_bytes();
+            let reader = Box::new(Cursor::new(head.to_vec()));
+            self.timeless(&head[..head.len().min(HEAD_BYTES)], file, reader, explicit);
         }
     }
 

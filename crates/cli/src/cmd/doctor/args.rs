@@ -35,10 +35,11 @@ or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, 
 istioctl bug-report and must-gather archives, manifests, and directories or .tar/.gz/.zst of them.
 
 Exit codes:
-  0  nothing found
+  0  nothing found; also where all of the input is no evidence (sources, values, templates)
   1  findings (after --fix: those whose fix is not in place now); also when some of the input was
      unreadable
-  2  no finding, but part of the input was unreadable, there was nothing to read, or wrong usage";
+  2  no finding, but part of the input was unreadable or not recognised, there was nothing to read,
+     or wrong usage";
 
 /// Says why a workload does not come up, proves it, and shows or applies the fix
 ///
@@ -57,7 +58,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NS", help_heading = "Narrow the input")]
     pub(super) namespace: Option<String>,
 
-    /// Only this pod
+    /// Only this pod; a log of which nothing says whose it is is taken for one of its
     #[arg(long, value_name = "POD", help_heading = "Narrow the input")]
     pod: Option<String>,
 

@@ -70,7 +70,8 @@ pub(super) fn examine(args: &Args, live: Option<&Live>) -> anyhow::Result<Examin
     // Wipes the bar before anything is printed.
     drop(options);
     let snapshot = collector.finish();
-    let diagnosis = sunup_doctor::diagnose(&snapshot);
+    let mut diagnosis = sunup_doctor::diagnose(&snapshot);
+    diagnosis.report.read = seen::read(&summary, &snapshot);
     let seen = seen::seen(args, &summary, &snapshot, &diagnosis);
     let stories = match args.format {
         Format::Html => sunup_doctor::stories(&snapshot),

@@ -70,7 +70,9 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     for note in notes {
         out::note(global, &note);
     }
-    if examined.seen.empty && examined.diagnosis.report.findings.is_empty() {
+    let report = &examined.diagnosis.report;
+    let idle = report.read.is_passed_over() && report.unreadable.is_empty();
+    if examined.seen.empty && report.findings.is_empty() && !idle {
         bail!(seen::nothing(&args));
     }
     Ok(ExitCode::from(code))

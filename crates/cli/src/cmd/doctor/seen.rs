@@ -1,5 +1,6 @@
 //! What was looked at, what was not there, and the words for "nothing to read".
 
+use sunup_api::report::Read;
 use sunup_doctor::Diagnosis;
 use sunup_doctor::report::Seen;
 use sunup_evidence::snapshot::Snapshot;
@@ -19,7 +20,7 @@ pub(super) fn seen(
     Seen {
         settled: settled.map(|edit| edit.finding).collect(),
         counts: vec![
-            (summary.files.saturating_sub(summary.ignored), "file"),
+            (files(summary), "file"),
             (pods as u64, "pod"),
             (summary.objects, "object"),
             (summary.events, "event"),
@@ -35,6 +36,20 @@ pub(super) fn seen(
             .map(|edit| (edit.finding, edit.fix_id.clone()))
             .collect(),
     }
+}
+
+/// Files that were read as something.
+fn files(summary: &Summary) -> u64 {
+    // A file may hold several texts, and what was passed over is no file looked at.
+    summary.files.saturating_sub(summary.ignored)
+}
+
+/// What was made of the input; logs of which nothing says whose they are, among it.
+pub(super) fn read(summary: &Summary, snapshot: &Snapshot) -> Read {
+    let nameless = snapshot.pods.iter().filter(|pod| pod.name.is_none());
+    let files = nameless.flat_map(|pod| pod.logs.values()).flat_map(|log| &log.files);
+    let unnamed: std::collections::BTreeSet<String> = files.map(ToString::to_string).collect();
+    Read { unnamed: unnamed.into_iter().collect(), ..summary.read.clone() }
 }
 
 /// Whether a cluster, which always has objects of some kind, has none that was asked about. A
@@ -55,6 +70,16 @@ fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, Str
         None => "-A".to_owned(),
     };
     let mut gaps = Vec::new();
+    if let Some(file) = read(summary, snapshot).unnamed.first() {
+        let file = if file == "-" { "FILE" } else { file };
+        gaps.push((
+            "whose log it is".to_owned(),
+            format!(
+                "sunup doctor --pod NAME {file}   # or name it POD.CONTAINER.log, or use\n\
+                 kubectl logs -n NAMESPACE POD --all-containers --prefix --timestamps"
+            ),
+        ));
+    }
     let mut gap = |what: &str, command: String| gaps.push((what.to_owned(), command));
     if snapshot.pods.iter().all(|pod| pod.pod.is_none()) {
         gap("pod status", format!("kubectl get pods {namespace} -o json > pods.json"));

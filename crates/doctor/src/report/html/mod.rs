@@ -115,7 +115,8 @@ fn header(report: &Report, seen: &Seen) -> Markup {
             }
             h1 { (headline(report)) }
             p.counts {
-                @if !seen.empty { "Looked at " (counts(seen)) "." }
+                @if !seen.empty { "Looked at " (counts(seen)) ". " }
+                (clean(&super::account::account(&report.read)))
             }
         }
     }

@@ -1,0 +1,213 @@
+//! Decides how a text is read, and keeps account of it: read as what, in part, not recognised, or
+//! passed over. Whatever is handed over ends in one of these.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use sunup_api::report::{FormRead, PartlyRead, Unrecognised};
+use sunup_evidence::record::Place;
+use sunup_logs::scan::{HEAD_BYTES, Layout};
+
+use super::{LIMITS, Origin, Run};
+use crate::alien::{self, Alien};
+use crate::attribution;
+use crate::colours::{Colours, Plain};
+use crate::file::File;
+use crate::form::{self, Form};
+use crate::known::Way;
+use crate::sniff::{self, Format};
+
+impl Run<'_> {
+    pub(super) fn recognised(
+        &mut self,
+        head: &[u8],
+        reader: Box<dyn Read + '_>,
+        origin: &Origin,
+        label: &Arc<str>,
+        depth: usize,
+    ) {
+        let format = sniff::format(head, head.len() < HEAD_BYTES);
+        if matches!(format, Format::Tar) {
+            return self.tar(reader, label, depth);
+        }
+        let whose = self.whose(origin);
+        let attributed = whose.container.is_some() || whose.pod.is_some();
+        if matches!(format, Format::Log(_) | Format::Timeless | Format::Empty)
+            && !attributed
+            && let (Some(found), Some(deferred)) = (&origin.found, &mut self.deferred)
+        {
+            deferred.push(found.clone());
+            return;
+        }
+        self.summary.files += 1;
+        let scope = self.options.scope.clone();
+        let filter = self.filter.clone();
+        let mut file = File::new(origin, Arc::clone(label), whose, &scope, &filter);
+        self.read_as(format, head, &mut file, reader, origin.explicit);
+    }
+
+    /// Reads a text, or a part of one, as what it was recognised as.
+    pub(super) fn read_as(
+        &mut self,
+        format: Format,
+        head: &[u8],
+        file: &mut File<'_>,
+        reader: Box<dyn Read + '_>,
+        explicit: bool,
+    ) {
+        file.is_log = matches!(format, Format::Json(Layout::Lines) | Format::Log(_));
+        self.found = false;
+        self.unplaced = 0;
+        let label = Arc::clone(&file.label);
+        let attributed = file.whose.container.is_some() || file.whose.pod.is_some();
+        let form = format.form(head);
+        match format {
+            Format::Empty if attributed => self.log_seen(file),
+            Format::Empty => self.unreadable(&label, None, "empty".to_owned()),
+            Format::Zip => self.unreadable(
+                &label,
+                None,
+                "a zip archive: unpack it and hand over the directory, or pack it as tar.gz"
+                    .to_owned(),
+            ),
+            Format::Binary(what) => self.unreadable(&label, None, what.to_owned()),
+            Format::Tar => {}
+            Format::Log(form) => {
+                self.log(file, reader);
+                self.count(form);
+            }
+            Format::Timeless => self.timeless(head, file, reader, explicit),
+            Format::Json(layout) => {
+                self.json(file, layout, reader);
+                self.settle(file, form, head);
+            }
+            Format::Documents => {
+                self.held(format, file, reader, explicit);
+                self.settle(file, form, head);
+            }
+            Format::Yaml => self.held(format, file, plain(head, reader), explicit),
+            Format::Known(known) => {
+                match known.read {
+                    Way::Whole(_) => self.held(format, file, plain(head, reader), explicit),
+                    Way::Lines(read) => {
+                        file.head = String::from_utf8_lossy(head).into_owned();
+                        let mut broken = 0;
+                        let blocks = sunup_logs::scan::Chunks::new(
+                            super::without_bom(plain(head, reader)),
+                            LIMITS,
+                        );
+                        self.batches(file, blocks, &mut broken, read);
+                        self.broken_rest(file, broken);
+                    }
+                    Way::Stream(read) => {
+                        file.head = String::from_utf8_lossy(head).into_owned();
+                        read(self, file, super::without_bom(plain(head, reader)));
+                    }
+                }
+                self.settle(file, form, head);
+            }
+        }
+    }
+
+    /// A text without times: a log, if anything says so.
+    pub(super) fn timeless(
+        &mut self,
+        head: &[u8],
+        file: &mut File<'_>,
+        reader: Box<dyn Read + '_>,
+        explicit: bool,
+    ) {
+        let text = String::from_utf8_lossy(head);
+        let text = crate::colours::plain(&text);
+        let attributed = file.whose.container.is_some() || file.whose.pod.is_some();
+        let alien = alien::of_text(&text, |line| file.is_telling(line));
+        let log = match alien {
+            Alien::Log => !attribution::is_no_log(&file.label) && !is_document(&file.label),
+            Alien::Passed | Alien::Strange(..) => attributed || is_log_name(&file.label),
+        };
+        match alien {
+            _ if log => {
+                file.is_log = true;
+                self.log(file, reader);
+                self.count(&form::LOG);
+            }
+            Alien::Strange(why, nearest) if explicit || nearest.id != form::LOG.id => {
+                self.strange(file, why, nearest);
+            }
+            _ => self.passed_over(),
+        }
+    }
+
+    /// Counts a text as read, or judges what it is that gave nothing.
+    pub(super) fn settle(&mut self, file: &File<'_>, form: &'static Form, head: &[u8]) {
+        if self.unplaced > 0 {
+            self.summary.read.partly.push(PartlyRead {
+                source: file.label.to_string(),
+                form: form.id.to_owned(),
+                lines: std::mem::take(&mut self.unplaced),
+            });
+        }
+        if self.found {
+            return self.count(form);
+        }
+        let text = String::from_utf8_lossy(head);
+        match alien::of_json(&text) {
+            Alien::Strange(why, nearest) => self.strange(file, why, nearest),
+            Alien::Passed | Alien::Log => self.passed_over(),
+        }
+    }
+
+    pub(super) fn count(&mut self, form: &'static Form) {
+        self.forms.entry(form.id).or_insert((form, 0)).1 += 1;
+    }
+
+    pub(super) fn passed_over(&mut self) {
+        self.summary.read.passed_over += 1;
+        self.summary.ignored += 1;
+    }
+
+    /// Names a text that looks like evidence and can't be read.
+    pub(super) fn strange(&mut self, file: &File<'_>, why: &str, nearest: &'static Form) {
+        let line = Some(file.lines_before + 1).filter(|line| *line > 1);
+        let better = form::better(nearest);
+        let told = format!("not recognised: {why}; better: {better}");
+        self.unreadable(&file.label, line, told);
+        self.summary.ignored += 1;
+        self.summary.read.unrecognised.push(Unrecognised {
+            source: Place { file: Arc::clone(&file.label), line }.to_string(),
+            why: why.to_owned(),
+            looks_like: Some(nearest.id.to_owned()),
+            better,
+        });
+    }
+
+    /// Puts the account into the summary, in the order of the table of forms.
+    pub(super) fn tell(&mut self) {
+        let mut counted = std::mem::take(&mut self.forms);
+        let read = form::FORMS.iter().filter_map(|form| counted.remove(form.id));
+        self.summary.read.forms = read
+            .map(|(form, texts)| FormRead {
+                form: form.id.to_owned(),
+                name: form.name.to_owned(),
+                texts,
+            })
+            .collect();
+    }
+}
+
+/// The stream without a terminal's colours, where its head has any.
+fn plain<'r>(head: &[u8], reader: Box<dyn Read + 'r>) -> Box<dyn Read + 'r> {
+    if memchr::memchr(0x1b, head).is_none() {
+        return reader;
+    }
+    Box::new(Plain { inner: reader, colours: Colours::default() })
+}
+
+fn is_log_name(label: &str) -> bool {
+    [".log", ".out", ".logs"].iter().any(|ending| label.ends_with(ending))
+}
+
+/// Whether a file is named as pages that people write are.
+fn is_document(label: &str) -> bool {
+    [".md", ".markdown", ".mdx"].iter().any(|ending| label.ends_with(ending))
+}

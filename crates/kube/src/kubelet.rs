@@ -4,19 +4,13 @@
 //! No part of the doctor's evidence or of a fix: [`crate::need`] and the roles don't have it.
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
 use http::Method;
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
 
 use crate::Cluster;
+use crate::follow::{Event, Follow, meta};
 use crate::request::{Ask, Bounds, Trouble, ask};
 
 /// How long one request may take.
@@ -54,48 +48,45 @@ pub async fn pods(
     scheduler: &str,
     mut each: impl AsyncFnMut(Change),
 ) {
-    let (client, resource) = (cluster.client.clone(), ApiResource::erase::<Pod>(&()));
-    let api: Api<DynamicObject> = match namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
+    let path = match namespace {
+        Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
+        None => "/api/v1/pods".to_owned(),
     };
-    let config = watcher::Config::default().fields(&format!("spec.schedulerName={scheduler}"));
-    let mut changes = pin!(watcher(api, config).default_backoff());
+    let selector = format!("spec.schedulerName={scheduler}");
+    let mut changes = Follow::new(cluster, &path, Some(("fieldSelector", &selector)));
     let (mut known, mut fresh) = (BTreeSet::new(), BTreeSet::new());
-    loop {
-        match changes.try_next().await {
-            Ok(Some(Event::Init)) => fresh.clear(),
-            Ok(Some(Event::InitApply(pod))) => {
+    while let Some(event) = changes.next().await {
+        match event {
+            Event::Begin => fresh.clear(),
+            Event::There(pod) => {
                 fresh.insert(uid(&pod));
-                each(Change::Is(object(&pod))).await;
+                each(Change::Is(object(pod))).await;
             }
-            Ok(Some(Event::InitDone)) => {
+            Event::Listed => {
                 for uid in known.difference(&fresh) {
                     each(Change::Gone(String::clone(uid))).await;
                 }
                 known = std::mem::take(&mut fresh);
             }
-            Ok(Some(Event::Apply(pod))) => {
+            Event::Changed(pod) => {
                 known.insert(uid(&pod));
-                each(Change::Is(object(&pod))).await;
+                each(Change::Is(object(pod))).await;
             }
-            Ok(Some(Event::Delete(pod))) => {
+            Event::Gone(pod) => {
                 known.remove(&uid(&pod));
                 each(Change::Gone(uid(&pod))).await;
             }
-            // The watcher goes on by itself, with back-off.
-            Err(_) => {}
-            Ok(None) => return,
+            // It goes on by itself, later and later.
+            Event::Trouble(_) => {}
         }
     }
 }
 
-fn uid(pod: &DynamicObject) -> String {
-    pod.metadata.uid.clone().unwrap_or_default()
+fn uid(pod: &Value) -> String {
+    meta(pod, "uid").to_owned()
 }
 
-fn object(pod: &DynamicObject) -> Value {
-    let mut object = serde_json::to_value(pod).unwrap_or_default();
+fn object(mut object: Value) -> Value {
     // Items of a list leave out what they are.
     object["apiVersion"] = "v1".into();
     object["kind"] = "Pod".into();

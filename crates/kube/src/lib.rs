@@ -7,6 +7,7 @@
 pub mod change;
 pub mod client;
 pub mod collect;
+mod follow;
 pub mod front;
 pub mod kubelet;
 mod list;

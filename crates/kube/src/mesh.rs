@@ -6,15 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
-use kube::api::Api;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::client::Cluster;
+use crate::follow::{Event, Follow, meta};
 
 /// News from the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,37 +43,32 @@ const UID_RANGES: &str = "openshift.io/sa.scc.";
 pub fn watch(cluster: &Cluster, namespace: &str, names: &[String]) -> mpsc::Receiver<News> {
     let (tell, news) = mpsc::channel(64);
     for name in names {
-        let api = Api::namespaced(cluster.client().clone(), namespace);
-        tokio::spawn(config_map(api, name.clone(), tell.clone()));
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+        let only = format!("metadata.name={name}");
+        let events = Follow::new(cluster, &path, Some(("fieldSelector", &only)));
+        tokio::spawn(config_map(events, name.clone(), tell.clone()));
     }
-    tokio::spawn(nodes(Api::all(cluster.client().clone()), tell.clone()));
-    tokio::spawn(namespaces(Api::all(cluster.client().clone()), tell));
+    tokio::spawn(nodes(Follow::new(cluster, "/api/v1/nodes", None), tell.clone()));
+    tokio::spawn(namespaces(Follow::new(cluster, "/api/v1/namespaces", None), tell));
     news
 }
 
-/// How a watch is begun: pages as large as they come cheap.
-fn config() -> watcher::Config {
-    watcher::Config::default().page_size(200)
-}
-
-async fn config_map(api: Api<ConfigMap>, name: String, tell: mpsc::Sender<News>) {
-    let only = config().fields(&format!("metadata.name={name}"));
-    let mut events = watcher(api, only).default_backoff().boxed();
+async fn config_map(mut events: Follow, name: String, tell: mpsc::Sender<News>) {
     let mut found = false;
     while let Some(event) = events.next().await {
         let text = match event {
-            Ok(Event::Init) => {
+            Event::Begin => {
                 found = false;
                 continue;
             }
-            Ok(Event::InitApply(map) | Event::Apply(map)) => {
+            Event::There(map) | Event::Changed(map) => {
                 found = true;
                 Some(text(&map))
             }
             // The list had it already.
-            Ok(Event::InitDone) if found => continue,
-            Ok(Event::InitDone | Event::Delete(_)) => None,
-            Err(why) => {
+            Event::Listed if found => continue,
+            Event::Listed | Event::Gone(_) => None,
+            Event::Trouble(why) => {
                 let trouble = News::Trouble(format!("configmaps/{name}: {why}"));
                 if tell.send(trouble).await.is_err() {
                     return;
@@ -91,33 +82,31 @@ async fn config_map(api: Api<ConfigMap>, name: String, tell: mpsc::Sender<News>)
     }
 }
 
-fn text(map: &ConfigMap) -> String {
-    let name = map.metadata.name.as_deref().unwrap_or_default();
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": map.data})
+fn text(map: &Value) -> String {
+    let metadata = json!({"name": meta(map, "name")});
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": map["data"]})
         .to_string()
 }
 
-async fn nodes(api: Api<Node>, tell: mpsc::Sender<News>) {
+async fn nodes(mut events: Follow, tell: mpsc::Sender<News>) {
     let mut known: BTreeMap<String, (u32, u32)> = BTreeMap::new();
     let mut told = None;
-    let mut events = watcher(api, config()).default_backoff().boxed();
     let mut listing = false;
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => {
+            Event::Begin => {
                 known.clear();
                 listing = true;
             }
-            Ok(Event::InitApply(node) | Event::Apply(node)) => {
-                let version = node.status.and_then(|s| s.node_info).map(|i| i.kubelet_version);
-                let version = version.as_deref().and_then(version_of);
-                if let (Some(name), Some(version)) = (node.metadata.name, version) {
-                    known.insert(name, version);
+            Event::There(node) | Event::Changed(node) => {
+                let version = node["status"]["nodeInfo"]["kubeletVersion"].as_str();
+                if let Some(version) = version.and_then(version_of) {
+                    known.insert(meta(&node, "name").to_owned(), version);
                 }
             }
-            Ok(Event::Delete(node)) => drop(node.metadata.name.map(|n| known.remove(&n))),
-            Ok(Event::InitDone) => listing = false,
-            Err(why) => {
+            Event::Gone(node) => drop(known.remove(meta(&node, "name"))),
+            Event::Listed => listing = false,
+            Event::Trouble(why) => {
                 if tell.send(News::Trouble(format!("nodes: {why}"))).await.is_err() {
                     return;
                 }
@@ -141,26 +130,26 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
     Some((parts.next().and_then(digits)?, parts.next().and_then(digits)?))
 }
 
-async fn namespaces(api: Api<Namespace>, tell: mpsc::Sender<News>) {
+async fn namespaces(mut events: Follow, tell: mpsc::Sender<News>) {
     let mut told: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
-    let mut events = watcher(api, config()).default_backoff().boxed();
     while let Some(event) = events.next().await {
         let (name, annotations) = match event {
-            Ok(Event::InitApply(found) | Event::Apply(found)) => {
-                let all = found.metadata.annotations.unwrap_or_default().into_iter();
-                let ranges = all.filter(|(key, _)| key.starts_with(UID_RANGES)).collect();
-                (found.metadata.name, ranges)
+            Event::There(found) | Event::Changed(found) => {
+                let all = found["metadata"]["annotations"].as_object().into_iter().flatten();
+                let ranges = all.filter(|(key, _)| key.starts_with(UID_RANGES));
+                let text =
+                    |(key, text): (&String, &Value)| Some((key.clone(), text.as_str()?.into()));
+                (meta(&found, "name").to_owned(), ranges.filter_map(text).collect())
             }
-            Ok(Event::Delete(gone)) => (gone.metadata.name, BTreeMap::new()),
-            Ok(Event::Init | Event::InitDone) => continue,
-            Err(why) => {
+            Event::Gone(gone) => (meta(&gone, "name").to_owned(), BTreeMap::new()),
+            Event::Begin | Event::Listed => continue,
+            Event::Trouble(why) => {
                 if tell.send(News::Trouble(format!("namespaces: {why}"))).await.is_err() {
                     return;
                 }
                 continue;
             }
         };
-        let Some(name) = name else { continue };
         let news_worthy = if annotations.is_empty() {
             told.remove(&name)
         } else {

@@ -15,6 +15,8 @@ use crate::client::{Cluster, credentials, text};
 const TRIES: u32 = 5;
 /// What is waited before the second try; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(100);
+/// Bytes of a refusal's own words.
+const REFUSAL_MAX: usize = 1 << 20;
 
 /// What went wrong with a request, after whatever repeating it could do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -209,30 +211,49 @@ pub(crate) async fn ask(cluster: &Cluster, ask: &Ask, bounds: Bounds) -> Result<
 type Failed = (Trouble, Option<Duration>);
 
 async fn once(cluster: &Cluster, ask: &Ask, bounds: Bounds) -> Result<Bytes, Failed> {
+    let (head, body) = send(cluster, ask).await.map_err(|trouble| (trouble, None))?.into_parts();
+    let bytes = whole(body, bounds.bytes_max).await.map_err(|trouble| (trouble, None))?;
+    if head.status.is_success() { Ok(bytes) } else { Err(refused(&head, &bytes)) }
+}
+
+/// Asks once, for an answer that is read as it comes: no deadline, nothing repeated.
+pub(crate) async fn open(cluster: &Cluster, path: &str) -> Result<Body, Trouble> {
+    let (head, body) = send(cluster, &Ask::get(path.to_owned())).await?.into_parts();
+    if head.status.is_success() {
+        return Ok(body);
+    }
+    Err(refused(&head, &whole(body, REFUSAL_MAX).await?).0)
+}
+
+async fn send(cluster: &Cluster, ask: &Ask) -> Result<http::Response<Body>, Trouble> {
     let mut request = http::Request::builder().method(ask.method.clone()).uri(&ask.path);
     if let Some(content) = ask.content {
         request = request.header(http::header::CONTENT_TYPE, content);
     }
-    let garbled = |why: &dyn std::error::Error| (Trouble::Garbled(text(why)), None);
-    let request = request.body(Body::from(ask.body.clone())).map_err(|why| garbled(&why))?;
-    let response = cluster.client.send(request).await.map_err(|why| (failed(&why), None))?;
-    let (head, mut body) = response.into_parts();
+    let request = request.body(Body::from(ask.body.clone()));
+    let request = request.map_err(|why| Trouble::Garbled(text(&why)))?;
+    cluster.client.send(request).await.map_err(|why| failed(&why))
+}
+
+async fn whole(mut body: Body, bytes_max: usize) -> Result<Bytes, Trouble> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|why| (Trouble::Broken(text(&why)), None))?;
+        let frame = frame.map_err(|why| Trouble::Broken(text(&why)))?;
         if let Ok(data) = frame.into_data() {
-            if bytes.len() + data.len() > bounds.bytes_max {
-                return Err((Trouble::Huge(bounds.bytes_max), None));
+            if bytes.len() + data.len() > bytes_max {
+                return Err(Trouble::Huge(bytes_max));
             }
             bytes.extend_from_slice(&data);
         }
     }
-    if head.status.is_success() {
-        return Ok(bytes.freeze());
-    }
-    let mut refusal: Refusal = serde_json::from_slice(&bytes).unwrap_or_else(|_| Refusal {
+    Ok(bytes.freeze())
+}
+
+/// A refusal, and how long the server wants to be left alone.
+fn refused(head: &http::response::Parts, bytes: &[u8]) -> Failed {
+    let mut refusal: Refusal = serde_json::from_slice(bytes).unwrap_or_else(|_| Refusal {
         // A proxy's page, say: its first line tells more than nothing.
-        message: String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned(),
+        message: String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned(),
         reason: head.status.canonical_reason().unwrap_or_default().to_owned(),
         ..Refusal::default()
     });
@@ -241,7 +262,7 @@ async fn once(cluster: &Cluster, ask: &Ask, bounds: Bounds) -> Result<Bytes, Fai
         // The API server gives seconds.
         Some(Duration::from_secs(after.to_str().ok()?.parse().ok()?))
     });
-    Err((Trouble::Refused(Box::new(refusal)), after))
+    (Trouble::Refused(Box::new(refusal)), after)
 }
 
 /// What kept a request from being answered, told by what lies at the bottom of it.

@@ -2,18 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use kube::Api;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::Cluster;
+use crate::follow::{Event, Follow, meta};
 
 /// How often things are looked at when nothing changes.
 const TICK: Duration = Duration::from_secs(1);
@@ -60,42 +56,50 @@ impl PodState {
         self.phase == "Failed" || self.restarts > 0 || !self.failed.is_empty()
     }
 
-    fn of(pod: &Pod) -> PodState {
-        let status = pod.status.clone().unwrap_or_default();
-        let init = status.init_container_statuses.unwrap_or_default();
-        let main = status.container_statuses.unwrap_or_default();
-        let all: Vec<&ContainerStatus> = init.iter().chain(&main).collect();
-        let ready = status.conditions.iter().flatten().find(|c| c.type_ == "Ready");
-        let is_ready = ready.is_some_and(|condition| condition.status == "True");
-        let ready_at = ready.and_then(|condition| condition.last_transition_time.as_ref());
+    fn of(pod: &Value) -> PodState {
+        let status = &pod["status"];
+        let list = |name: &str| status[name].as_array().into_iter().flatten();
+        let all: Vec<&Value> =
+            list("initContainerStatuses").chain(list("containerStatuses")).collect();
+        let ready = list("conditions").find(|c| c["type"] == "Ready");
+        let is_ready = ready.is_some_and(|condition| condition["status"] == "True");
+        let ready_at = ready.filter(|_| is_ready).map(|c| &c["lastTransitionTime"]);
+        let restarts = |c: &&Value| c["restartCount"].as_u64().unwrap_or(0);
         PodState {
-            name: pod.metadata.name.clone().unwrap_or_default(),
-            uid: pod.metadata.uid.clone().unwrap_or_default(),
-            phase: status.phase.unwrap_or_default(),
+            name: meta(pod, "name").to_owned(),
+            uid: meta(pod, "uid").to_owned(),
+            phase: status["phase"].as_str().unwrap_or_default().to_owned(),
             ready: is_ready,
-            leaving: pod.metadata.deletion_timestamp.is_some(),
-            started: status.start_time.map(|time| time.0),
-            ready_at: ready_at.filter(|_| is_ready).map(|time| time.0),
-            restarts: all.iter().map(|c| u32::try_from(c.restart_count).unwrap_or(0)).sum(),
+            leaving: !pod["metadata"]["deletionTimestamp"].is_null(),
+            started: time(&status["startTime"]),
+            ready_at: ready_at.and_then(time),
+            restarts: u32::try_from(all.iter().map(restarts).sum::<u64>()).unwrap_or(u32::MAX),
             waiting: all.iter().filter_map(|c| waiting(c)).collect(),
             failed: all.iter().filter_map(|c| failed(c)).collect(),
         }
     }
 }
 
-fn waiting(container: &ContainerStatus) -> Option<String> {
-    let reason = container.state.as_ref()?.waiting.as_ref()?.reason.as_ref()?;
-    // Its turn has not come.
-    let patient = matches!(reason.as_str(), "PodInitializing" | "ContainerCreating");
-    (!patient).then(|| format!("{}: {reason}", container.name))
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
 }
 
-fn failed(container: &ContainerStatus) -> Option<String> {
-    let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
-        state.as_ref()?.terminated.as_ref().map(|t| t.exit_code).filter(|code| *code != 0)
-    };
-    let code = ended(&container.state).or_else(|| ended(&container.last_state))?;
-    Some(format!("{}: exit code {code}", container.name))
+fn name(container: &Value) -> &str {
+    container["name"].as_str().unwrap_or_default()
+}
+
+fn waiting(container: &Value) -> Option<String> {
+    let reason = container["state"]["waiting"]["reason"].as_str()?;
+    // Its turn has not come.
+    let patient = matches!(reason, "PodInitializing" | "ContainerCreating");
+    (!patient).then(|| format!("{}: {reason}", name(container)))
+}
+
+fn failed(container: &Value) -> Option<String> {
+    let ended =
+        |state: &str| container[state]["terminated"]["exitCode"].as_i64().filter(|code| *code != 0);
+    let code = ended("state").or_else(|| ended("lastState"))?;
+    Some(format!("{}: exit code {code}", name(container)))
 }
 
 /// Watches the pods that a selector names until `decide` breaks, or until the deadline: then
@@ -109,31 +113,32 @@ pub async fn watch<T>(
     until: Instant,
     mut decide: impl AsyncFnMut(&Pods) -> ControlFlow<T>,
 ) -> Option<T> {
-    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let mut config = watcher::Config::default();
-    config = match selector {
-        Selector::Labels(labels) => config.labels(labels),
-        Selector::Name(name) => config.fields(&format!("metadata.name={name}")),
+    let by_name;
+    let selector = match selector {
+        Selector::Labels(labels) => ("labelSelector", labels.as_str()),
+        Selector::Name(name) => {
+            by_name = format!("metadata.name={name}");
+            ("fieldSelector", by_name.as_str())
+        }
     };
-    let mut changes = pin!(watcher(api, config).default_backoff());
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    let mut changes = Follow::new(cluster, &path, Some(selector));
     let mut pods = Pods::new();
     let mut fresh = Pods::new();
     let mut known = false;
     loop {
         let next = Instant::now() + TICK;
-        match tokio::time::timeout_at(next.min(until), changes.try_next()).await {
-            Ok(Ok(Some(Event::Init))) => fresh.clear(),
-            Ok(Ok(Some(Event::InitApply(pod)))) => put(&mut fresh, &pod),
-            Ok(Ok(Some(Event::InitDone))) => {
+        match tokio::time::timeout_at(next.min(until), changes.next()).await {
+            Ok(Some(Event::Begin)) => fresh.clear(),
+            Ok(Some(Event::There(pod))) => put(&mut fresh, &pod),
+            Ok(Some(Event::Listed)) => {
                 pods = std::mem::take(&mut fresh);
                 known = true;
             }
-            Ok(Ok(Some(Event::Apply(pod)))) => put(&mut pods, &pod),
-            Ok(Ok(Some(Event::Delete(pod)))) => {
-                pods.remove(pod.metadata.uid.as_deref().unwrap_or_default());
-            }
-            // The watcher goes on by itself, with back-off; what was known stays known.
-            Ok(Ok(None) | Err(_)) | Err(_) => {}
+            Ok(Some(Event::Changed(pod))) => put(&mut pods, &pod),
+            Ok(Some(Event::Gone(pod))) => drop(pods.remove(meta(&pod, "uid"))),
+            // It goes on by itself, later and later; what was known stays known.
+            Ok(Some(Event::Trouble(_)) | None) | Err(_) => {}
         }
         if known && let ControlFlow::Break(decided) = decide(&pods).await {
             return Some(decided);
@@ -144,7 +149,7 @@ pub async fn watch<T>(
     }
 }
 
-fn put(pods: &mut Pods, pod: &Pod) {
+fn put(pods: &mut Pods, pod: &Value) {
     let state = PodState::of(pod);
     pods.insert(state.uid.clone(), state);
 }

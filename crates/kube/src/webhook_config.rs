@@ -2,16 +2,21 @@
 //! configurations, and a Secret that its replicas share. Knows no certificate's content.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
-};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde_json::{Value, json};
 
 use crate::client::Cluster;
+use crate::follow::meta;
+use crate::request::{Ask, Bounds, Trouble, ask};
+
+/// How long one request may take.
+const WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of one answer.
+const ANSWER_BYTES: usize = 64 << 20;
 
 /// Why the cluster doesn't hold what it should. All of these are worth another try.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +27,7 @@ pub enum KeepError {
         /// What was asked for.
         what: String,
         /// Its answer.
-        source: Box<kube::Error>,
+        source: Trouble,
     },
 }
 
@@ -35,8 +40,8 @@ pub struct Trusted {
     pub mended: usize,
 }
 
-fn failed(what: &str) -> impl Fn(kube::Error) -> KeepError + use<'_> {
-    move |source| KeepError::Api { what: what.to_owned(), source: Box::new(source) }
+fn failed(what: &str) -> impl Fn(Trouble) -> KeepError + use<'_> {
+    move |source| KeepError::Api { what: what.to_owned(), source }
 }
 
 /// Makes every webhook of the mutating and validating configuration of this name trust `bundle`
@@ -46,42 +51,32 @@ fn failed(what: &str) -> impl Fn(kube::Error) -> KeepError + use<'_> {
 /// The API server's.
 pub async fn trust(cluster: &Cluster, name: &str, bundle: &str) -> Result<Trusted, KeepError> {
     let mut trusted = Trusted::default();
-    let what = format!("mutatingwebhookconfigurations/{name}");
-    let api: Api<MutatingWebhookConfiguration> = Api::all(cluster.client().clone());
-    if let Some(found) = api.get_opt(name).await.map_err(failed(&what))? {
-        let webhooks = found.webhooks.unwrap_or_default();
-        let ours = webhooks.iter().map(|w| (w.name.as_str(), &w.client_config));
+    for kind in ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"] {
+        let what = format!("{kind}/{name}");
+        let path = format!("/apis/admissionregistration.k8s.io/v1/{what}");
+        let Some(found) = get(cluster, &path).await.map_err(failed(&what))? else { continue };
         trusted.found += 1;
-        trusted.mended += mend(&api, name, ours, bundle).await.map_err(failed(&what))?;
-    }
-    let what = format!("validatingwebhookconfigurations/{name}");
-    let api: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client().clone());
-    if let Some(found) = api.get_opt(name).await.map_err(failed(&what))? {
-        let webhooks = found.webhooks.unwrap_or_default();
-        let ours = webhooks.iter().map(|w| (w.name.as_str(), &w.client_config));
-        trusted.found += 1;
-        trusted.mended += mend(&api, name, ours, bundle).await.map_err(failed(&what))?;
+        trusted.mended += mend(cluster, path, &found, bundle).await.map_err(failed(&what))?;
     }
     Ok(trusted)
 }
 
-async fn mend<'a, K>(
-    api: &Api<K>,
-    name: &str,
-    webhooks: impl Iterator<Item = (&'a str, &'a WebhookClientConfig)>,
+async fn mend(
+    cluster: &Cluster,
+    path: String,
+    found: &Value,
     bundle: &str,
-) -> Result<usize, kube::Error>
-where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    let wanted = ByteString(bundle.as_bytes().to_vec());
+) -> Result<usize, Trouble> {
+    let wanted = STANDARD.encode(bundle);
     let mut ops = Vec::new();
-    for (i, (webhook, config)) in webhooks.enumerate() {
-        if config.ca_bundle.as_ref() == Some(&wanted) {
+    for (i, webhook) in found["webhooks"].as_array().into_iter().flatten().enumerate() {
+        let trusts = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
+        if STANDARD.decode(trusts).is_ok_and(|now| now == bundle.as_bytes()) {
             continue;
         }
         // Somebody may have changed the list since it was read: then the patch fails as a whole.
-        ops.push(json!({"op": "test", "path": format!("/webhooks/{i}/name"), "value": webhook}));
+        let name = &webhook["name"];
+        ops.push(json!({"op": "test", "path": format!("/webhooks/{i}/name"), "value": name}));
         let path = format!("/webhooks/{i}/clientConfig/caBundle");
         ops.push(json!({"op": "add", "path": path, "value": wanted}));
     }
@@ -89,9 +84,34 @@ where
         return Ok(0);
     }
     let count = ops.len() / 2;
-    let patch = serde_json::from_value(json!(ops)).map_err(kube::Error::SerdeError)?;
-    api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await?;
+    send(cluster, Method::PATCH, path, "application/json-patch+json", &json!(ops)).await?;
     Ok(count)
+}
+
+/// `None` where there is no such object.
+async fn get(cluster: &Cluster, path: &str) -> Result<Option<Value>, Trouble> {
+    match ask(cluster, &Ask::get(path.to_owned()), bounds()).await {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|why| Trouble::Garbled(why.to_string().into())),
+        Err(trouble) if trouble.code() == Some(404) => Ok(None),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+async fn send(
+    cluster: &Cluster,
+    method: Method,
+    path: String,
+    content: &'static str,
+    body: &Value,
+) -> Result<(), Trouble> {
+    let request = Ask::send(method, path, content, body.to_string().into_bytes());
+    ask(cluster, &request, bounds()).await.map(|_| ())
+}
+
+fn bounds() -> Bounds {
+    Bounds::new(WITHIN, ANSWER_BYTES)
 }
 
 /// A Secret's content, and the version by which a change is refused where somebody was faster.
@@ -113,16 +133,18 @@ pub async fn shared(
     name: &str,
 ) -> Result<Option<Shared>, KeepError> {
     let what = format!("secrets/{name} in {namespace}");
-    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);
-    let found = api.get_opt(name).await.map_err(failed(&what))?;
-    Ok(found.map(|secret| Shared {
-        data: secret
-            .data
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()))
-            .collect(),
-        version: secret.metadata.resource_version,
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+    let found = get(cluster, &path).await.map_err(failed(&what))?;
+    Ok(found.map(|secret| {
+        let data = secret["data"].as_object().into_iter().flatten().map(|(key, value)| {
+            let bytes = STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
+            (key.clone(), String::from_utf8_lossy(&bytes).into_owned())
+        });
+        let version = meta(&secret, "resourceVersion");
+        Shared {
+            data: data.collect(),
+            version: Some(version.to_owned()).filter(|version| !version.is_empty()),
+        }
     }))
 }
 
@@ -139,24 +161,20 @@ pub async fn share(
     before: Option<&Shared>,
 ) -> Result<bool, KeepError> {
     let what = format!("secrets/{name} in {namespace}");
-    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);
-    let secret = Secret {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            resource_version: before.and_then(|b| b.version.clone()),
-            ..ObjectMeta::default()
-        },
-        string_data: Some(data),
-        ..Secret::default()
+    let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": data,
+        "metadata": {"name": name, "namespace": namespace}});
+    let mut path = format!("/api/v1/namespaces/{namespace}/secrets");
+    let method = match before {
+        Some(before) => {
+            path.push_str(&format!("/{name}"));
+            secret["metadata"]["resourceVersion"] = json!(before.version);
+            Method::PUT
+        }
+        None => Method::POST,
     };
-    let outcome = match before {
-        Some(_) => api.replace(name, &PostParams::default(), &secret).await,
-        None => api.create(&PostParams::default(), &secret).await,
-    };
-    match outcome {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-        Err(error) => Err(failed(&what)(error)),
+    match send(cluster, method, path, "application/json", &secret).await {
+        Ok(()) => Ok(true),
+        Err(trouble) if trouble.code() == Some(409) => Ok(false),
+        Err(trouble) => Err(failed(&what)(trouble)),
     }
 }

@@ -94,6 +94,16 @@ impl Cluster {
         }
     }
 
+    /// Changes a mutating webhook configuration by a JSON Patch.
+    pub(crate) async fn change(&self, name: &str, ops: &Value) {
+        let of = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        let request = http::Request::patch(format!("{of}/{name}"))
+            .header("content-type", "application/json-patch+json")
+            .body(ops.to_string().into_bytes())
+            .unwrap();
+        self.client.request::<Value>(request).await.unwrap();
+    }
+
     /// Creates webhook configurations; [`Self::forget`] deletes them.
     pub(crate) async fn configure(&self, configurations: &[Value]) {
         for configuration in configurations {

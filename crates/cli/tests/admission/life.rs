@@ -102,13 +102,11 @@ fn deployments_become_injected_pods_by_the_printed_configurations() {
 
 /// Somebody breaks what API servers trust: it is put right without anybody's help.
 async fn trust_is_mended(cluster: &Cluster, _server: &Server, configuration: &Value, home: &str) {
-    use kube::api::{Patch, PatchParams};
     let name = configuration["metadata"]["name"].as_str().unwrap();
     let api: Api<MutatingWebhookConfiguration> = Api::all(cluster.client.clone());
     let nothing = json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle",
         "value": ""}]);
-    let patch = Patch::Json::<()>(serde_json::from_value(nothing).unwrap());
-    api.patch(name, &PatchParams::default(), &patch).await.unwrap();
+    cluster.change(name, &nothing).await;
     let bundle = {
         use k8s_openapi::api::core::v1::Secret;
         let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), home);
@@ -182,7 +180,6 @@ fn replicas_come_and_go_while_pods_are_created_and_none_is_missed() {
 
 /// Leads API servers to another port, for all webhooks of a mutating configuration.
 async fn point(cluster: &Cluster, name: &str, port: u16) {
-    use kube::api::{Patch, PatchParams};
     let api: Api<MutatingWebhookConfiguration> = Api::all(cluster.client.clone());
     let count = api.get(name).await.unwrap().webhooks.unwrap().len();
     let ops: Vec<Value> = (0..count)
@@ -191,8 +188,7 @@ async fn point(cluster: &Cluster, name: &str, port: u16) {
                 "value": format!("https://localhost:{port}/inject")})
         })
         .collect();
-    let patch = Patch::Json::<()>(serde_json::from_value(json!(ops)).unwrap());
-    api.patch(name, &PatchParams::default(), &patch).await.unwrap();
+    cluster.change(name, &json!(ops)).await;
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(crate) struct Api {
     /// Logs by pod and container, with `?previous` behind that of a dead one.
     pub(crate) logs: Mutex<BTreeMap<String, String>>,
     pub(crate) faults: Mutex<Vec<Fault>>,
+    /// What watches of a path are answered with, one after another; then they stay open, silent.
+    pub(crate) watches: Mutex<BTreeMap<String, Vec<String>>>,
     pub(crate) asked: Mutex<Vec<String>>,
     /// Only requests with this token are answered.
     pub(crate) token: Mutex<Option<String>>,
@@ -112,6 +114,16 @@ impl Desk for Api {
                 return Reply::Answer(response);
             }
         }
+        if param(head.uri.query().unwrap_or_default(), "watch") == Some("true") {
+            let next = {
+                let mut watches = self.watches.lock().unwrap();
+                watches.get_mut(head.uri.path()).filter(|w| !w.is_empty()).map(|w| w.remove(0))
+            };
+            return match next {
+                Some(lines) => Reply::Answer(Response::new(Bytes::from(lines))),
+                None => std::future::pending().await,
+            };
+        }
         Reply::Answer(self.answer(head.uri.path(), head.uri.query().unwrap_or_default()))
     }
 }
@@ -181,6 +193,10 @@ impl World {
 
     pub(crate) fn put(&self, path: &str, objects: Vec<Value>) {
         self.api.objects.lock().unwrap().insert(path.to_owned(), objects);
+    }
+
+    pub(crate) fn watch<const N: usize>(&self, path: &str, answers: [String; N]) {
+        self.api.watches.lock().unwrap().insert(path.to_owned(), answers.into());
     }
 
     pub(crate) fn fault(&self, on: &'static str, times: usize, what: What) {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::json_path::path_at;
 use crate::object::{
     Condition, Endpoints, Gateway, Map, Meta, NetworkPolicy, NodeInfo, Object, PodTemplate,
     Service, WebhookConfiguration, Workload, nullable,
@@ -77,7 +78,7 @@ impl Object {
     /// # Errors
     /// No `kind`, or a field of the wrong type.
     pub fn from_value(value: &Value) -> Result<Object, DecodeError> {
-        decode(&value, None)
+        decode(&text_of(value), None)
     }
 
     /// Reads an object from JSON text, without building a value first.
@@ -85,7 +86,7 @@ impl Object {
     /// # Errors
     /// No JSON, no `kind`, or a field of the wrong type.
     pub fn from_json(bytes: &[u8]) -> Result<Object, DecodeError> {
-        decode(&bytes, None)
+        decode(bytes, None)
     }
 
     /// As [`Object::from_json`], for items of a typed list, which leave out what they are.
@@ -93,7 +94,7 @@ impl Object {
     /// # Errors
     /// As [`Object::from_json`].
     pub fn from_json_item(bytes: &[u8], list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
-        decode(&bytes, list)
+        decode(bytes, list)
     }
 
     /// As [`Object::from_value`], for items of a typed list, which leave out what they are.
@@ -101,7 +102,7 @@ impl Object {
     /// # Errors
     /// As [`Object::from_value`].
     pub fn from_value_item(value: &Value, list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
-        decode(&value, list)
+        decode(&text_of(value), list)
     }
 
     /// Whether the object was printed by a cluster: it carries what only an API server sets.
@@ -155,35 +156,27 @@ pub fn field_path(path: &str) -> (Option<String>, bool) {
     (container, path.starts_with("spec.initContainers"))
 }
 
-/// JSON as text or as a value: both can be read into a type, with the path of a mistake.
-trait Source {
-    fn get<T: DeserializeOwned>(&self) -> Result<T, (String, String)>;
+/// A type, or the path of the mistake in it and what is wrong.
+type Found<T> = Result<T, (String, String)>;
+
+/// Reads a type from JSON text.
+///
+/// The one way to every type below: a second source of JSON, or a deserializer that keeps track of
+/// the path, would have the compiler make another copy of all their code.
+fn get<T: DeserializeOwned>(text: &[u8]) -> Found<T> {
+    serde_json::from_slice(text).map_err(|error| {
+        let mut why = error.to_string();
+        // The place within the item means nothing to the reader; the item's own line is reported.
+        if let Some(at) = why.rfind(" at line ") {
+            why.truncate(at);
+        }
+        (path_at(text, error.line(), error.column()), why)
+    })
 }
 
-impl Source for &[u8] {
-    fn get<T: DeserializeOwned>(&self) -> Result<T, (String, String)> {
-        // The plain way first: tracking the path costs, and mistakes are rare.
-        serde_json::from_slice(self).or_else(|_| {
-            let mut parser = serde_json::Deserializer::from_slice(self);
-            serde_path_to_error::deserialize(&mut parser).map_err(located)
-        })
-    }
-}
-
-impl Source for &Value {
-    fn get<T: DeserializeOwned>(&self) -> Result<T, (String, String)> {
-        T::deserialize(*self).or_else(|_| serde_path_to_error::deserialize(*self).map_err(located))
-    }
-}
-
-fn located(error: serde_path_to_error::Error<serde_json::Error>) -> (String, String) {
-    let path = error.path().to_string();
-    let mut why = error.into_inner().to_string();
-    // The place within the item means nothing to the reader; the item's own line is reported.
-    if let Some(at) = why.rfind(" at line ") {
-        why.truncate(at);
-    }
-    (if path == "." { String::new() } else { path }, why)
+/// The text of a value.
+fn text_of(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).expect("a value's keys are strings, and it is written to memory")
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -193,17 +186,17 @@ struct Named {
     metadata: Meta,
 }
 
-fn decode<S: Source>(source: &S, list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
+fn decode(text: &[u8], list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
     let bare = |(path, why)| DecodeError { kind: String::new(), name: String::new(), path, why };
-    let mut of = source.get::<TypeMeta>().map_err(bare)?;
+    let mut of = get::<TypeMeta>(text).map_err(bare)?;
     if of.kind.is_empty() {
         match list.and_then(TypeMeta::of_items) {
             Some(item) => of = item,
-            None => of = guess(source).ok_or_else(|| bare(("kind".into(), "missing".into())))?,
+            None => of = guess(text).ok_or_else(|| bare(("kind".into(), "missing".into())))?,
         }
     }
-    object(source, &of).map_err(|(path, why)| {
-        let name = source.get::<NameOnly>().unwrap_or_default().metadata.name;
+    object(text, &of).map_err(|(path, why)| {
+        let name = get::<NameOnly>(text).unwrap_or_default().metadata.name;
         DecodeError { kind: of.kind.clone(), name, path, why }
     })
 }
@@ -221,7 +214,7 @@ struct JustName {
 }
 
 /// Items of a `List` that was cut out of its frame: by the fields that only these kinds have.
-fn guess<S: Source>(source: &S) -> Option<TypeMeta> {
+fn guess(text: &[u8]) -> Option<TypeMeta> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Shape {
@@ -232,7 +225,7 @@ fn guess<S: Source>(source: &S) -> Option<TypeMeta> {
     struct SpecShape {
         containers: Option<Vec<serde::de::IgnoredAny>>,
     }
-    let shape = source.get::<Shape>().ok()?;
+    let shape = get::<Shape>(text).ok()?;
     let kind = if shape.involved_object.is_some() {
         "Event"
     } else if shape.spec.is_some_and(|spec| spec.containers.is_some()) {
@@ -243,29 +236,27 @@ fn guess<S: Source>(source: &S) -> Option<TypeMeta> {
     Some(TypeMeta { api_version: "v1".to_owned(), kind: kind.to_owned() })
 }
 
-type Found<T> = Result<T, (String, String)>;
-
-fn object<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+fn object(text: &[u8], of: &TypeMeta) -> Found<Object> {
     Ok(match (of.group(), of.kind.as_str()) {
-        ("", "Pod") => Object::Pod(source.get()?),
-        ("", "Service") => Object::Service(Box::new(source.get::<Service>()?)),
-        ("", "Namespace") => Object::Namespace(Box::new(source.get::<Named>()?.metadata)),
-        ("", "ConfigMap") => config_map(source)?,
-        ("", "Node") => node(source)?,
-        ("", "Endpoints") => endpoints(source)?,
-        ("discovery.k8s.io", "EndpointSlice") => endpoint_slice(source)?,
+        ("", "Pod") => Object::Pod(get(text)?),
+        ("", "Service") => Object::Service(Box::new(get::<Service>(text)?)),
+        ("", "Namespace") => Object::Namespace(Box::new(get::<Named>(text)?.metadata)),
+        ("", "ConfigMap") => config_map(text)?,
+        ("", "Node") => node(text)?,
+        ("", "Endpoints") => endpoints(text)?,
+        ("discovery.k8s.io", "EndpointSlice") => endpoint_slice(text)?,
         ("" | "events.k8s.io", "Event") => {
-            Object::Event(Box::new(source.get::<RawEvent>()?.into_event()))
+            Object::Event(Box::new(get::<RawEvent>(text)?.into_event()))
         }
-        ("networking.istio.io", "Gateway") => gateway(source)?,
-        ("networking.k8s.io", "NetworkPolicy") => policy(source)?,
-        ("sunup.dev", "Collection") => Object::Collection(source.get()?),
-        (_, "MutatingWebhookConfiguration") => webhooks(source)?,
-        (_, "IstioOperator") => istio_operator(source)?,
-        ("" | "batch", "CronJob") => cron_job(source, of)?,
-        ("", "PodTemplate") => pod_template(source, of)?,
-        ("" | "apps" | "batch" | "extensions", kind) if is_templated(kind) => workload(source, of)?,
-        _ => other(source, of)?,
+        ("networking.istio.io", "Gateway") => gateway(text)?,
+        ("networking.k8s.io", "NetworkPolicy") => policy(text)?,
+        ("sunup.dev", "Collection") => Object::Collection(get(text)?),
+        (_, "MutatingWebhookConfiguration") => webhooks(text)?,
+        (_, "IstioOperator") => istio_operator(text)?,
+        ("" | "batch", "CronJob") => cron_job(text, of)?,
+        ("", "PodTemplate") => pod_template(text, of)?,
+        ("" | "apps" | "batch" | "extensions", kind) if is_templated(kind) => workload(text, of)?,
+        _ => other(text, of)?,
     })
 }
 
@@ -303,8 +294,8 @@ struct TemplatedSpec {
     selector: Value,
 }
 
-fn workload<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
-    let read: Templated = source.get()?;
+fn workload(text: &[u8], of: &TypeMeta) -> Found<Object> {
+    let read: Templated = get(text)?;
     let selector = selector(&of.kind, read.spec.selector);
     let path = vec!["spec", "template"];
     let mut object = boxed(of, read.metadata, read.spec.template, path, selector);
@@ -343,7 +334,7 @@ fn selector(kind: &str, selector: Value) -> Map {
     labels.into_iter().filter_map(|(k, v)| Some((k, v.as_str()?.to_owned()))).collect()
 }
 
-fn cron_job<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+fn cron_job(text: &[u8], of: &TypeMeta) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct CronJob {
@@ -358,21 +349,21 @@ fn cron_job<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
         #[serde(deserialize_with = "nullable")]
         job_template: Templated,
     }
-    let read: CronJob = source.get()?;
+    let read: CronJob = get(text)?;
     let path = vec!["spec", "jobTemplate", "spec", "template"];
     let job = read.spec.job_template.spec;
     Ok(boxed(of, read.metadata, job.template, path, selector(&of.kind, job.selector)))
 }
 
-fn pod_template<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
-    let named: Named = source.get()?;
-    let read: TemplatedSpec = source.get()?;
+fn pod_template(text: &[u8], of: &TypeMeta) -> Found<Object> {
+    let named: Named = get(text)?;
+    let read: TemplatedSpec = get(text)?;
     Ok(boxed(of, named.metadata, read.template, vec!["template"], Map::new()))
 }
 
 /// Anything with `spec.template.spec.containers` makes pods: Argo's Rollout, Knative's Service,
 /// and kinds nobody has thought of yet.
-fn other<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
+fn other(text: &[u8], of: &TypeMeta) -> Found<Object> {
     #[derive(Deserialize)]
     struct Shape {
         spec: Option<Spec>,
@@ -390,18 +381,15 @@ fn other<S: Source>(source: &S, of: &TypeMeta) -> Found<Object> {
         containers: Option<Vec<serde::de::IgnoredAny>>,
     }
     // Another shape under these names is another kind's own business, not a mistake.
-    let templated = source
-        .get::<Shape>()
-        .ok()
-        .and_then(|shape| shape.spec?.template?.spec?.containers)
-        .is_some();
+    let templated =
+        get::<Shape>(text).ok().and_then(|shape| shape.spec?.template?.spec?.containers).is_some();
     if templated {
-        return workload(source, of);
+        return workload(text, of);
     }
-    Ok(Object::Other(of.kind.clone(), Box::new(source.get::<Named>()?.metadata)))
+    Ok(Object::Other(of.kind.clone(), Box::new(get::<Named>(text)?.metadata)))
 }
 
-fn config_map<S: Source>(source: &S) -> Found<Object> {
+fn config_map(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct ConfigMap {
@@ -410,11 +398,11 @@ fn config_map<S: Source>(source: &S) -> Found<Object> {
         #[serde(deserialize_with = "crate::object::text_map")]
         data: Map,
     }
-    let read: ConfigMap = source.get()?;
+    let read: ConfigMap = get(text)?;
     Ok(Object::ConfigMap(Box::new(read.metadata), read.data))
 }
 
-fn node<S: Source>(source: &S) -> Found<Object> {
+fn node(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct Node {
@@ -429,7 +417,7 @@ fn node<S: Source>(source: &S) -> Found<Object> {
         #[serde(deserialize_with = "nullable")]
         node_info: NodeInfo,
     }
-    let read: Node = source.get()?;
+    let read: Node = get(text)?;
     Ok(Object::Node(Box::new(read.metadata), read.status.node_info))
 }
 
@@ -440,7 +428,7 @@ struct Address {
     ip: String,
 }
 
-fn endpoints<S: Source>(source: &S) -> Found<Object> {
+fn endpoints(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct RawEndpoints {
@@ -457,7 +445,7 @@ fn endpoints<S: Source>(source: &S) -> Found<Object> {
         #[serde(deserialize_with = "nullable")]
         not_ready_addresses: Vec<Address>,
     }
-    let read: RawEndpoints = source.get()?;
+    let read: RawEndpoints = get(text)?;
     let all =
         read.subsets.into_iter().flat_map(|s| s.addresses.into_iter().chain(s.not_ready_addresses));
     Ok(Object::Endpoints(Endpoints {
@@ -467,7 +455,7 @@ fn endpoints<S: Source>(source: &S) -> Found<Object> {
     }))
 }
 
-fn endpoint_slice<S: Source>(source: &S) -> Found<Object> {
+fn endpoint_slice(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct Slice {
@@ -482,7 +470,7 @@ fn endpoint_slice<S: Source>(source: &S) -> Found<Object> {
         #[serde(deserialize_with = "nullable")]
         addresses: Vec<String>,
     }
-    let mut read: Slice = source.get()?;
+    let mut read: Slice = get(text)?;
     let service = read.metadata.labels.remove("kubernetes.io/service-name");
     Ok(Object::Endpoints(Endpoints {
         namespace: read.metadata.namespace,
@@ -491,7 +479,7 @@ fn endpoint_slice<S: Source>(source: &S) -> Found<Object> {
     }))
 }
 
-fn gateway<S: Source>(source: &S) -> Found<Object> {
+fn gateway(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct RawGateway {
@@ -519,7 +507,7 @@ fn gateway<S: Source>(source: &S) -> Found<Object> {
     struct Port {
         number: Option<u32>,
     }
-    let read: RawGateway = source.get()?;
+    let read: RawGateway = get(text)?;
     Ok(Object::Gateway(Box::new(Gateway {
         metadata: read.metadata,
         selector: read.spec.selector,
@@ -527,7 +515,7 @@ fn gateway<S: Source>(source: &S) -> Found<Object> {
     })))
 }
 
-fn policy<S: Source>(source: &S) -> Found<Object> {
+fn policy(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct Raw {
@@ -572,7 +560,7 @@ fn policy<S: Source>(source: &S) -> Found<Object> {
         }
         None => (0, u32::MAX),
     };
-    let read: Raw = source.get()?;
+    let read: Raw = get(text)?;
     let spec = read.spec;
     let goes_out = match &spec.policy_types {
         Some(types) => types.iter().any(|t| t == "Egress"),
@@ -588,7 +576,7 @@ fn policy<S: Source>(source: &S) -> Found<Object> {
     })))
 }
 
-fn webhooks<S: Source>(source: &S) -> Found<Object> {
+fn webhooks(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct Configuration {
@@ -603,7 +591,7 @@ fn webhooks<S: Source>(source: &S) -> Found<Object> {
         name: String,
         reinvocation_policy: Option<String>,
     }
-    let read: Configuration = source.get()?;
+    let read: Configuration = get(text)?;
     let (webhooks, reinvocation) =
         read.webhooks.into_iter().map(|w| (w.name, w.reinvocation_policy)).unzip();
     Ok(Object::Webhooks(Box::new(WebhookConfiguration {
@@ -613,7 +601,7 @@ fn webhooks<S: Source>(source: &S) -> Found<Object> {
     })))
 }
 
-fn istio_operator<S: Source>(source: &S) -> Found<Object> {
+fn istio_operator(text: &[u8]) -> Found<Object> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     struct Operator {
@@ -621,7 +609,7 @@ fn istio_operator<S: Source>(source: &S) -> Found<Object> {
         metadata: Meta,
         spec: Value,
     }
-    let read: Operator = source.get()?;
+    let read: Operator = get(text)?;
     Ok(Object::IstioOperator(Box::new(read.metadata), read.spec))
 }
 

@@ -8,6 +8,7 @@ pub mod collect;
 pub mod control_plane;
 pub mod decode;
 pub mod gap;
+mod json_path;
 pub mod line;
 pub mod log;
 pub mod object;

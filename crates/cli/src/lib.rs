@@ -23,7 +23,8 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use global::{Global, TROUBLE};
 
-fn main() -> ExitCode {
+/// Runs the command that the process was called with; what it is to end with.
+pub fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     if let Some((global, outcome)) = cmd::capture::shortcut().or_else(cmd::lab::shortcut) {
         return finish(outcome, &global);

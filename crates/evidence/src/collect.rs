@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use sunup_api::report::Unreadable;
 
+use crate::adopt::{self, Claim, Pods};
+use crate::gap::Whole;
 use crate::line::{ContainerKey, Noticed, Sign};
+use crate::listed::Listed;
 use crate::log::{ContainerLog, Sample};
 use crate::object::{Manifest, Meta, Object, Origin, Pod, PodTemplate, Workload};
 use crate::record::{Event, Place};
@@ -18,9 +21,11 @@ use crate::snapshot::{EventRun, PodFacts, Snapshot};
 pub struct Collector {
     scope: Scope,
     /// Pods that the input names, by namespace and name.
-    pods: BTreeMap<(Option<String>, String), PodFacts>,
+    pods: Pods,
     /// Logs and events of which the input does not say whose they are, by file.
     orphans: BTreeMap<Arc<str>, PodFacts>,
+    /// What the lines of such logs say of whose they are, by file.
+    claims: BTreeMap<Arc<str>, Claim>,
     /// Names of pods of namespaces that were not asked for: their logs may name no namespace.
     elsewhere: std::collections::HashSet<String>,
     joining: HashMap<(Arc<str>, Arc<ContainerKey>), Joining>,
@@ -55,6 +60,11 @@ impl Collector {
     /// A line that [`crate::line::notice`] kept.
     pub fn line(&mut self, file: &Arc<str>, noticed: Noticed) {
         let sample = Sample::of(file, &noticed);
+        let telling = [Sign::ProxyStart, Sign::Rejected, Sign::PortSkipped];
+        if noticed.container.pod.is_none() && telling.iter().any(|s| noticed.signs.has(*s)) {
+            let claim = self.claims.entry(Arc::clone(file)).or_default();
+            claim.line(&noticed.text, noticed.signs.has(Sign::ProxyStart));
+        }
         let log = self.log(file, &noticed.container);
         log.sign(&sample, &noticed);
         if noticed.signs.has(Sign::Refused) {
@@ -141,6 +151,27 @@ impl Collector {
         push_event(&mut facts.events, event);
     }
 
+    /// A row of a table.
+    pub fn listed(&mut self, row: Listed) {
+        if row.kind != "Pod" {
+            if self.scope.admits_object(row.namespace.as_deref(), None) {
+                self.snapshot.listed.push(row);
+            }
+            return;
+        }
+        if !self.scope.admits_object(row.namespace.as_deref(), row.name.as_deref()) {
+            return;
+        }
+        let facts = match &row.name {
+            Some(name) => {
+                let id = (row.namespace.clone(), name.clone());
+                self.pods.entry(id).or_insert_with_key(|(ns, pod)| PodFacts::named(ns, pod))
+            }
+            None => self.orphans.entry(Arc::clone(&row.place.file)).or_default(),
+        };
+        facts.list(row);
+    }
+
     /// An object, and where it came from.
     pub fn object(&mut self, object: Object, manifest: Manifest) {
         let s = &mut self.snapshot;
@@ -168,7 +199,13 @@ impl Collector {
             Object::Webhooks(webhooks) => s.webhooks.push(*webhooks),
             Object::IstioOperator(meta, spec) => s.operators.push((*meta, spec, manifest)),
             Object::Event(event) => self.event(*event),
-            Object::Collection(collection) => s.gaps.extend(collection.gaps),
+            Object::Collection(collection) => {
+                let folder =
+                    manifest.place.file.rfind('/').map_or("", |at| &manifest.place.file[..=at]);
+                let folder = folder.to_owned();
+                s.wholes.extend(collection.whole.map(|whole| Whole { folder, ..whole }));
+                s.gaps.extend(collection.gaps);
+            }
             Object::Other(..) => s.others += 1,
         }
     }
@@ -188,7 +225,9 @@ impl Collector {
     #[must_use]
     pub fn finish(mut self) -> Snapshot {
         self.flush_joiners();
-        self.adopt_orphans();
+        let (orphans, claims) =
+            (std::mem::take(&mut self.orphans), std::mem::take(&mut self.claims));
+        self.orphans = adopt::orphans(orphans, claims, &mut self.pods);
         self.merge_namespaces();
         let elsewhere = std::mem::take(&mut self.elsewhere);
         self.pods.retain(|(ns, name), _| ns.is_some() || !elsewhere.contains(name));
@@ -196,7 +235,7 @@ impl Collector {
         let mut pods: Vec<PodFacts> =
             self.pods.into_values().chain(self.orphans.into_values()).collect();
         for facts in &mut pods {
-            name_the_only_container(facts);
+            adopt::name_the_only_container(facts);
             last_words(facts);
             facts.logs.values_mut().for_each(ContainerLog::settle);
             facts.events.iter_mut().for_each(EventRun::settle);
@@ -215,32 +254,6 @@ impl Collector {
             while let Some(joined) = joining.joiner.flush() {
                 let first = joining.sample(&joined);
                 self.log(&file, &key).joined(first, joined);
-            }
-        }
-    }
-
-    /// Logs and events that name no pod belong to the only pod of their file, or else to the only
-    /// pod that was handed over at all: people paste an error and the events under it.
-    fn adopt_orphans(&mut self) {
-        let orphans = std::mem::take(&mut self.orphans);
-        let only = match self.pods.len() {
-            1 => self.pods.keys().next().cloned(),
-            _ => None,
-        };
-        for (file, facts) in orphans {
-            let of_file: Vec<_> =
-                self.pods.iter().filter(|(_, p)| p.is_from(&file)).map(|(id, _)| id).collect();
-            let home = match of_file.as_slice() {
-                [id] => Some((*id).clone()),
-                [] => only.clone(),
-                _ => None,
-            };
-            let none_named = self.pods.is_empty();
-            match home.and_then(|id| self.pods.get_mut(&id)) {
-                Some(pod) => pod.absorb(facts),
-                // No pod is named anywhere: everything without a name is one pod's.
-                None if none_named => self.orphans.entry("".into()).or_default().absorb(facts),
-                None => drop(self.orphans.insert(file, facts)),
             }
         }
     }
@@ -293,17 +306,6 @@ fn bare_pod(pod: Pod) -> Workload {
         },
         template_path: Vec::new(),
         conditions: Vec::new(),
-    }
-}
-
-/// Of a pod whose log names no container, and which has one application container, it is that one's.
-fn name_the_only_container(facts: &mut PodFacts) {
-    let Some((pod, _)) = &facts.pod else { return };
-    let mut apps = pod.spec.containers.iter().filter(|c| c.name != sunup_api::container::PROXY);
-    if let (Some(app), None) = (apps.next(), apps.next())
-        && let Some(log) = facts.logs.remove("")
-    {
-        facts.logs.entry(app.name.clone()).or_default().absorb(log);
     }
 }
 

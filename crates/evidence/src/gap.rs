@@ -22,4 +22,20 @@ pub struct Gap {
 pub struct Collection {
     /// What is missing.
     pub gaps: Vec<Gap>,
+    /// What was asked for and answered in full.
+    pub whole: Option<Whole>,
+}
+
+/// Kinds of objects of which a cluster has given all that it has: what is not among them is not
+/// there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Whole {
+    /// The namespace; `None` is all of them.
+    pub namespace: Option<String>,
+    /// Kinds, as manifests name them.
+    pub kinds: Vec<String>,
+    /// The folder in which the answers lie, with a slash behind it; empty where they lie in none.
+    #[serde(skip)]
+    pub folder: String,
 }

@@ -4,14 +4,19 @@
 //! line means and folds everything into a frozen picture. It knows no file, no clock and no rule.
 
 pub mod access;
+mod adopt;
 pub mod collect;
 pub mod control_plane;
 pub mod decode;
 pub mod gap;
+pub mod identity;
 mod json_path;
 pub mod line;
+pub mod listed;
 pub mod log;
+mod names;
 pub mod object;
+pub mod owners;
 mod phrases;
 pub mod readiness;
 pub mod record;

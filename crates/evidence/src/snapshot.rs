@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sunup_api::report::Unreadable;
 
-use crate::gap::Gap;
+use crate::gap::{Gap, Whole};
+use crate::listed::Listed;
 use crate::log::ContainerLog;
 use crate::object::{
-    Endpoints, Gateway, Manifest, Map, Meta, NetworkPolicy, NodeInfo, Pod, Service,
-    WebhookConfiguration, Workload,
+    ContainerStatus, Endpoints, Gateway, Manifest, Map, Meta, NetworkPolicy, NodeInfo, Pod,
+    Service, WebhookConfiguration, Workload,
 };
+use crate::owners::Owners;
 use crate::record::{Event, Place};
 use crate::scope::Scope;
 
@@ -45,14 +47,20 @@ pub struct Snapshot {
     pub operators: Vec<(Meta, Value, Manifest)>,
     /// Events about anything but pods.
     pub events: Vec<EventRun>,
+    /// What tables say of anything but pods.
+    pub listed: Vec<Listed>,
     /// Input that could not be read.
     pub unreadable: Vec<Unreadable>,
     /// Evidence that was looked for in a cluster and could not be had.
     pub gaps: Vec<Gap>,
+    /// What a cluster has given in full.
+    pub wholes: Vec<Whole>,
     /// Objects that no rule reads.
     pub others: u64,
     /// Helm templates that can't be read before they are rendered.
     pub templates: Vec<Place>,
+    /// Owners that events and tables name.
+    pub owners: Owners,
     /// Places in `workloads` by name, for as many of them as there were.
     by_name: (usize, HashMap<String, Vec<usize>>),
 }
@@ -70,6 +78,8 @@ pub struct PodFacts {
     pub logs: BTreeMap<String, ContainerLog>,
     /// Events, in the order of their first occurrence.
     pub events: Vec<EventRun>,
+    /// What tables say of it, in the order of their places.
+    pub listed: Vec<Listed>,
     /// Topmost owner (kind, name) where an export's labels say it.
     pub controller: Option<(String, String)>,
     /// The `pod-template-hash` where an export's labels say it.
@@ -100,6 +110,9 @@ pub struct Occurrence {
 
 /// Records of one event that are kept.
 const OCCURRENCES_MAX: usize = 64;
+
+/// Rows of tables that are kept of one pod: the first ones and the last ones.
+const ROWS_MAX: usize = 16;
 
 impl EventRun {
     pub(crate) fn new(event: Event) -> Self {
@@ -173,6 +186,16 @@ impl PodFacts {
                 .flat_map(|r| &r.occurrences)
                 .any(|o| o.place.as_ref().is_some_and(|p| p.file == *file))
             || self.pod.as_ref().is_some_and(|(_, m)| m.place.file == *file)
+            || self.listed.iter().any(|row| row.place.file == *file)
+    }
+
+    /// Adds what a table says; a table that was printed again and again says the same.
+    pub(crate) fn list(&mut self, row: Listed) {
+        let at = self.listed.partition_point(|known| known.place <= row.place);
+        self.listed.insert(at, row);
+        if self.listed.len() > ROWS_MAX {
+            self.listed.remove(ROWS_MAX / 2);
+        }
     }
 
     pub(crate) fn absorb(&mut self, other: PodFacts) {
@@ -190,6 +213,7 @@ impl PodFacts {
                 None => self.events.push(run),
             }
         }
+        other.listed.into_iter().for_each(|row| self.list(row));
         self.pod = self.pod.take().or(other.pod);
         self.controller = self.controller.take().or(other.controller);
         self.template_hash = self.template_hash.take().or(other.template_hash);
@@ -200,6 +224,12 @@ impl PodFacts {
     #[must_use]
     pub fn object(&self) -> Option<&Pod> {
         self.pod.as_ref().map(|(p, _)| &**p)
+    }
+
+    /// What tables say of a container, the latest word of the one that is listed last.
+    #[must_use]
+    pub fn listed_container(&self, name: &str) -> Option<&ContainerStatus> {
+        self.listed.iter().rev().find_map(|row| row.container(name))
     }
 
     /// The log of a container.
@@ -244,7 +274,13 @@ impl Snapshot {
         self.nodes.dedup();
         self.events.iter_mut().for_each(EventRun::settle);
         self.events.sort_by(|a, b| a.order().cmp(&b.order()));
+        self.listed.sort_by(|a, b| {
+            let key = |row: &Listed| (row.kind.clone(), row.namespace.clone(), row.name.clone());
+            (key(a), &a.place).cmp(&(key(b), &b.place))
+        });
+        self.owners = Owners::of(self.events.iter().map(|run| &run.event), &self.listed);
         self.templates.sort();
+        self.wholes.sort();
         self.gaps.sort();
         self.gaps.dedup();
         self.unreadable.sort();

@@ -3,15 +3,9 @@
 use sunup_api::label;
 use sunup_api::report::Subject;
 
-use crate::object::{Meta, Workload};
+use crate::names::{by_name, is_hash, names_so};
+use crate::object::{Map, Meta, Workload};
 use crate::snapshot::{PodFacts, Snapshot};
-
-/// Letters of the suffixes that Kubernetes makes names unique with: no vowels, no 0, 1, 3, so that
-/// no words arise.
-///
-/// # Sources
-/// `k8s.io/apimachinery/pkg/util/rand`: `alphanums = "bcdfghjklmnpqrstvwxz2456789"`.
-const SAFE: &str = "bcdfghjklmnpqrstvwxz2456789";
 
 /// The workload of a pod, from owner references, an export's labels, manifests, or its name.
 /// `kind` is `Pod` where the owner is not certain.
@@ -61,7 +55,8 @@ fn owner(
     namespace: Option<&str>,
     snapshot: &Snapshot,
 ) -> (String, String) {
-    if let Some(meta) = facts.object().map(|p| &p.metadata)
+    let meta = facts.object().map(|p| &p.metadata);
+    if let Some(meta) = meta
         && let Some((kind, name)) = controller_of(meta)
     {
         return top(kind, name, meta, namespace, snapshot);
@@ -69,16 +64,67 @@ fn owner(
     if let Some((kind, name)) = &facts.controller {
         return (kind.clone(), name.clone());
     }
+    let bare = Meta::default();
+    let labels = meta.map(|m| &m.labels).filter(|labels| !labels.is_empty());
+    let shown = facts.listed.iter().map(|row| &row.labels).find(|labels| !labels.is_empty());
+    let of_labels = labels.or(shown).and_then(|labels| by_labels(pod, labels));
+    let of_row = facts.listed.iter().find_map(|row| row.owner.clone());
+    if let Some((kind, name)) = of_row.or(of_labels) {
+        return top(&kind, &name, meta.unwrap_or(&bare), namespace, snapshot);
+    }
+    if let Some((kind, name)) = snapshot.owners.above("Pod", pod) {
+        return top(kind, name, &bare, namespace, snapshot);
+    }
     if let Some(found) = from_manifests(pod, namespace, snapshot) {
         return found;
     }
-    match (&facts.template_hash, deployment_of(pod)) {
-        (Some(hash), Some((name, of_name))) if hash == of_name => {
-            ("Deployment".into(), name.into())
-        }
-        (None, Some((name, _))) => ("Deployment".into(), name.into()),
-        _ => ("Pod".into(), pod.into()),
+    if let Some((kind, name)) = snapshot.owners.naming(pod, namespace) {
+        return top(kind, name, &bare, namespace, snapshot);
     }
+    by_name(pod, facts.template_hash.as_deref())
+        .map_or_else(|| ("Pod".into(), pod.into()), |(kind, name)| (kind.into(), name.into()))
+}
+
+/// Who made a pod with these labels, which its controller has put there.
+///
+/// # Sources
+/// Kubernetes, "Well-Known Labels, Annotations and Taints"; argoproj/argo-workflows
+/// `workflow/common`; tektoncd/pipeline `docs/labels.md`; openshift/origin, deployments.
+fn by_labels(pod: &str, labels: &Map) -> Option<(String, String)> {
+    let label = |key: &str| labels.get(key).map(String::as_str).filter(|value| !value.is_empty());
+    let found = |kind: &str, name: &str| Some((kind.to_owned(), name.to_owned()));
+    if let Some((kind, name)) = of_tools(labels) {
+        return found(kind, name);
+    }
+    let job = label("batch.kubernetes.io/job-name").or_else(|| label("job-name"));
+    if let Some(name) = job {
+        return found("Job", name);
+    }
+    let stem = pod.rsplit_once('-').map(|(stem, _)| stem);
+    if label("statefulset.kubernetes.io/pod-name") == Some(pod) {
+        return found("StatefulSet", stem?);
+    }
+    if let Some(hash) =
+        label("rollouts-pod-template-hash").or_else(|| label(label::POD_TEMPLATE_HASH))
+        && stem?.strip_suffix(hash).is_some_and(|front| front.ends_with('-'))
+    {
+        return found("ReplicaSet", stem?);
+    }
+    if label("pod-template-generation").is_some() && label("controller-revision-hash").is_some() {
+        return found("DaemonSet", stem?);
+    }
+    None
+}
+
+/// Owners above those that Kubernetes knows.
+fn of_tools(labels: &Map) -> Option<(&'static str, &str)> {
+    const TOOLS: &[(&str, &str)] = &[
+        ("workflows.argoproj.io/workflow", "Workflow"),
+        ("tekton.dev/pipelineRun", "PipelineRun"),
+        ("tekton.dev/taskRun", "TaskRun"),
+    ];
+    let found = TOOLS.iter().find_map(|(key, kind)| Some((*kind, labels.get(*key)?.as_str())));
+    found.filter(|(_, name)| !name.is_empty())
 }
 
 fn controller_of(meta: &Meta) -> Option<(&str, &str)> {
@@ -115,7 +161,25 @@ fn top(
     if let Some((kind, name)) = object.and_then(|w| controller_of(&w.metadata)) {
         return (kind.to_owned(), name.to_owned());
     }
+    if let Some((kind, name)) = snapshot.owners.above(kind, name) {
+        return (kind.to_owned(), name.to_owned());
+    }
+    if kind == "TaskRun"
+        && let Some((kind, name)) = of_tools(&pod.labels)
+    {
+        return (kind.to_owned(), name.to_owned());
+    }
+    if kind == "ReplicationController"
+        && let Some(config) = deployment_config(name, pod)
+    {
+        return ("DeploymentConfig".to_owned(), config.to_owned());
+    }
     if kind == "ReplicaSet" {
+        if let Some(hash) = pod.labels.get("rollouts-pod-template-hash")
+            && let Some(stem) = name.strip_suffix(hash.as_str()).and_then(|s| s.strip_suffix('-'))
+        {
+            return ("Rollout".to_owned(), stem.to_owned());
+        }
         // The label is the ReplicaSet's own suffix: what stands before it is the Deployment.
         let hash = pod.labels.get(label::POD_TEMPLATE_HASH);
         let of_label = hash.and_then(|h| name.strip_suffix(h.as_str())?.strip_suffix('-'));
@@ -137,6 +201,19 @@ fn top(
         }
     }
     (kind.to_owned(), name.to_owned())
+}
+
+/// The DeploymentConfig that made a ReplicationController, which is named after it and a version.
+///
+/// # Sources
+/// openshift/api `apps/v1/consts.go`: `openshift.io/deployment-config.name`; the label is what
+/// `oc new-app` selects by.
+fn deployment_config<'m>(controller: &str, pod: &'m Meta) -> Option<&'m str> {
+    let said = pod.annotations.get("openshift.io/deployment-config.name");
+    let config = said.or_else(|| pod.labels.get("deploymentconfig"))?;
+    let version = controller.strip_prefix(config.as_str())?.strip_prefix('-')?;
+    let is_version = !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit());
+    is_version.then_some(config.as_str())
 }
 
 fn same(a: Option<&str>, b: Option<&str>) -> bool {
@@ -172,41 +249,7 @@ fn from_manifests(
 /// Whether a workload's pods get names like this one.
 #[must_use]
 pub fn names_pods_so(workload: &Workload, pod: &str) -> bool {
-    let name = workload.metadata.name.as_str();
-    if workload.kind == "Pod" {
-        return pod == name;
-    }
-    let Some(rest) = pod.strip_prefix(name).and_then(|r| r.strip_prefix('-')) else { return false };
-    let parts: Vec<&str> = rest.split('-').collect();
-    match (workload.kind.as_str(), parts.as_slice()) {
-        ("Deployment" | "Rollout", [hash, tail]) => is_hash(hash) && is_tail(tail),
-        ("StatefulSet", [ordinal]) => ordinal.bytes().all(|b| b.is_ascii_digit()),
-        ("CronJob", [minute, tail]) => minute.bytes().all(|b| b.is_ascii_digit()) && is_tail(tail),
-        ("Job", [tail]) => is_tail(tail),
-        ("Job", [index, tail]) => index.bytes().all(|b| b.is_ascii_digit()) && is_tail(tail),
-        ("DaemonSet" | "ReplicaSet" | "ReplicationController", [tail]) => is_tail(tail),
-        _ => false,
-    }
-}
-
-/// `name-<hash>-<tail>`, as only Deployments (and what imitates them) name pods.
-fn deployment_of(pod: &str) -> Option<(&str, &str)> {
-    let (rest, tail) = pod.rsplit_once('-')?;
-    let (name, hash) = rest.rsplit_once('-')?;
-    (is_tail(tail) && is_hash(hash) && !name.is_empty()).then_some((name, hash))
-}
-
-/// A pod template hash: FNV of the template, encoded in the safe letters; older versions printed
-/// decimal digits.
-fn is_hash(s: &str) -> bool {
-    (6..=10).contains(&s.len())
-        && (s.chars().all(|c| SAFE.contains(c)) || s.bytes().all(|b| b.is_ascii_digit()))
-        // A short word may consist of those letters; eight of them without a vowel are no word.
-        && (s.len() >= 8 || s.bytes().any(|b| b.is_ascii_digit()))
-}
-
-fn is_tail(s: &str) -> bool {
-    s.len() == 5 && s.chars().all(|c| SAFE.contains(c))
+    names_so(&workload.kind, &workload.metadata.name, pod)
 }
 
 #[cfg(test)]
@@ -214,13 +257,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deployments_pod_is_told_by_its_suffixes() {
-        assert_eq!(
-            deployment_of("post-feature-service-v1-67d56cdd-g7fvb"),
-            Some(("post-feature-service-v1", "67d56cdd"))
-        );
-        assert_eq!(deployment_of("web-0"), None);
-        assert_eq!(deployment_of("node-agent-x7k2p"), None);
-        assert_eq!(deployment_of("api-server-hello"), None);
+    fn labels_that_controllers_put_there() {
+        let of = |pod: &str, labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            by_labels(pod, &labels).map(|(kind, name)| format!("{kind}/{name}"))
+        };
+        for (pod, labels, want) in [
+            ("a-x7k2p", &[("job-name", "a")][..], Some("Job/a")),
+            ("a-3135351842", &[("workflows.argoproj.io/workflow", "a")], Some("Workflow/a")),
+            (
+                "r-b-pod",
+                &[("tekton.dev/taskRun", "r-b"), ("tekton.dev/pipelineRun", "r")],
+                Some("PipelineRun/r"),
+            ),
+            ("web-0", &[("statefulset.kubernetes.io/pod-name", "web-0")], Some("StatefulSet/web")),
+            ("w-5b6f-9xk2l", &[("pod-template-hash", "5b6f")], Some("ReplicaSet/w-5b6f")),
+            (
+                "ds-x7k2p",
+                &[("controller-revision-hash", "7d"), ("pod-template-generation", "1")],
+                Some("DaemonSet/ds"),
+            ),
+            ("web-0", &[("app", "web"), ("job-name", "")], None),
+        ] {
+            assert_eq!(of(pod, labels).as_deref(), want, "{pod}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::judging::pod::Case;
 use crate::judging::subject::in_scope;
 use crate::judging::texts::Listener;
 use crate::judging::workload::{self, Seen};
-use crate::round::{consequences, ignored};
+use crate::round::{consequences, gone, ignored};
 use crate::rules::{self, RULES};
 
 /// The report, and the edits that its fixes make to the user's files.
@@ -61,6 +61,7 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
     }
     let mut judged = Judgements::default();
     by_rule.into_iter().for_each(|said| judged.absorb(said));
+    gone::leave_out(snapshot, &mut judged);
     let unused = ignored::take_out(snapshot, &mut judged);
     judged.faults.extend(unused.iter().map(rules::unused));
     say_what_is_missing(snapshot, &mut judged);

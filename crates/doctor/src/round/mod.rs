@@ -3,4 +3,5 @@
 
 mod consequences;
 pub(crate) mod engine;
+mod gone;
 mod ignored;

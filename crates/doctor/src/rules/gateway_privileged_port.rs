@@ -9,15 +9,18 @@
 //! containerd 2.0 release notes (`enable_unprivileged_ports` on by default); moby 20.10 release
 //! notes (`net.ipv4.ip_unprivileged_port_start=0` in containers' namespaces).
 
+use std::collections::BTreeMap;
+
 use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
 use sunup_api::{annotation, container, port};
-use sunup_evidence::log::{BindDenied, ContainerLog, Sample};
+use sunup_evidence::log::{BindDenied, Sample};
 use sunup_evidence::object::{Manifest, NodeInfo, PodTemplate, Workload};
-use sunup_evidence::shape::is_gateway;
+use sunup_evidence::shape::{Shape, is_gateway};
 use sunup_evidence::snapshot::{PodFacts, Snapshot};
 use sunup_evidence::subject;
 use sunup_evidence::time::Known;
 use sunup_evidence::timeline::{self, Point};
+use sunup_evidence::window::Windows;
 
 use crate::judging::fault::{Fault, Judgements, Open, item};
 use crate::judging::mesh::{Mesh, Version};
@@ -80,21 +83,40 @@ impl Rule for GatewayPrivilegedPort {
 /// Judges one pod by its log.
 fn judge_log(case: &Case<'_>, out: &mut Judgements) {
     for (name, log) in &case.facts.logs {
-        for denied in log.bind_denied.iter().filter(|d| d.port < port::UNPRIVILEGED_START) {
-            let of_istiod = matches!(name.as_str(), "discovery" | "istiod");
-            match of_istiod.then(|| node_of(&denied.sample.text)).flatten() {
-                Some((pod, namespace)) => {
-                    let facts = PodFacts {
-                        name: Some(pod.to_owned()),
-                        namespace: Some(namespace.to_owned()),
-                        ..PodFacts::default()
-                    };
-                    let subject = subject::of(&facts, case.snapshot);
-                    observed(case, subject, log, denied, out);
-                }
-                None if of_istiod => {}
-                None => observed(case, whose(case), log, denied, out),
+        let low = || log.bind_denied.iter().filter(|d| d.port < port::UNPRIVILEGED_START);
+        let mut told: BTreeMap<(&str, &str), Vec<&BindDenied>> = BTreeMap::new();
+        for denied in low() {
+            if let Some(node) = node_of(&denied.sample.text) {
+                told.entry(node).or_default().push(denied);
             }
+        }
+        if told.is_empty() {
+            let of_istiod = matches!(name.as_str(), "discovery" | "istiod");
+            let all: Vec<&BindDenied> = low().filter(|_| !of_istiod).collect();
+            if !all.is_empty() {
+                observed(case, case.facts, whose(case), &all, out);
+            }
+            continue;
+        }
+        // A rejection of several listeners has several lines, of which the first names the proxy.
+        let nameless = low().filter(|denied| node_of(&denied.sample.text).is_none());
+        if let (1, Some(only)) = (told.len(), told.values_mut().next()) {
+            only.extend(nameless);
+        }
+        for ((pod, namespace), mut denied) in told {
+            denied.sort_by_key(|denied| denied.port);
+            let named = PodFacts {
+                name: Some(pod.to_owned()),
+                namespace: Some(namespace.to_owned()),
+                ..PodFacts::default()
+            };
+            // What the control plane says of a pod is that pod's story, not the control plane's.
+            let facts = case.snapshot.pods.iter().find(|known| {
+                let near = known.namespace.as_deref().is_none_or(|n| n == namespace);
+                near && known.name.as_deref() == Some(pod)
+            });
+            let facts = facts.unwrap_or(&named);
+            observed(case, facts, subject::of(facts, case.snapshot), &denied, out);
         }
     }
 }
@@ -126,34 +148,28 @@ fn whose(case: &Case<'_>) -> Subject {
     }
 }
 
+/// What was seen of one gateway: `facts` are its own, whoever's log it was seen in.
 fn observed(
     case: &Case<'_>,
+    facts: &PodFacts,
     mut subject: Subject,
-    log: &ContainerLog,
-    denied: &BindDenied,
+    denied: &[&BindDenied],
     out: &mut Judgements,
 ) {
     subject.container = Some(container::PROXY.to_owned());
-    let ports: Vec<u16> = {
-        let low = log.bind_denied.iter().map(|d| d.port).filter(|p| *p < 1024);
-        let mut ports: Vec<u16> = low.collect();
-        ports.sort_unstable();
-        ports.dedup();
-        ports
-    };
-    if denied.port != ports[0] {
-        // One finding for all ports of a gateway.
-        return;
-    }
+    let mut ports: Vec<u16> = denied.iter().map(|d| d.port).collect();
+    ports.sort_unstable();
+    ports.dedup();
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let workload = workload(case.snapshot, &subject);
+    let object = facts.object();
     let template =
-        case.pod().map(|p| PodTemplate { metadata: p.metadata.clone(), spec: p.spec.clone() });
+        object.map(|p| PodTemplate { metadata: p.metadata.clone(), spec: p.spec.clone() });
     let template = template.or_else(|| workload.map(|(w, _)| w.template.clone()));
     let low = workload.map(|(w, _)| low_ports::of(case.snapshot, w).0).unwrap_or_default();
-    let mut points = timeline::of(case.facts, &case.shape, &case.windows);
+    let mut points = timeline::of(facts, &Shape::of(facts), &Windows::of(facts));
     let mut evidence = Vec::new();
-    for d in log.bind_denied.iter().filter(|d| d.port < 1024) {
+    for d in denied {
         evidence.push(item(&d.sample));
         points.extend(point(&d.sample, d.port));
     }

@@ -52,7 +52,7 @@ pub async fn collect(
     let (read, ()) = futures::join!(logs.read(&run), run.objects(&mut family));
     let gaps = merged(run.gaps.into_inner());
     let collected = Collected { pods: logs.pods, logs: read.read, cut: read.cut, gaps };
-    let _ = sink.send(about(cluster, &collected)).await;
+    let _ = sink.send(about(cluster, question, &collected)).await;
     Ok(collected)
 }
 
@@ -197,8 +197,16 @@ fn merged(mut gaps: Vec<Gap>) -> Vec<Gap> {
 }
 
 /// What was collected where, and what is missing: read back with the rest.
-fn about(cluster: &Cluster, collected: &Collected) -> Piece {
+fn about(cluster: &Cluster, question: &Question, collected: &Collected) -> Piece {
     let named = &cluster.named;
+    let narrow = question.workload.is_some() || question.selector.is_some();
+    // ReplicaSets and Jobs are kept only where they have pods or should have.
+    let whole = std::iter::once(&PODS).chain(LISTS).filter(|need| {
+        matches!(need.kind, "Pod" | "Deployment" | "StatefulSet" | "DaemonSet" | "CronJob")
+            && !collected.gaps.iter().any(|gap| gap.what == need.resource)
+    });
+    let kinds: Vec<&str> = whole.map(|need| need.kind).collect();
+    let whole = (!narrow).then(|| json!({"namespace": question.namespace, "kinds": kinds}));
     let about = json!({
         "apiVersion": "sunup.dev/v1",
         "kind": "Collection",
@@ -206,6 +214,7 @@ fn about(cluster: &Cluster, collected: &Collected) -> Piece {
         "cluster": named.cluster,
         "server": named.server,
         "gaps": collected.gaps,
+        "whole": whole,
     });
     let mut bytes = about.to_string().into_bytes();
     bytes.push(b'\n');

@@ -1,0 +1,183 @@
+//! Finds the pods of logs, events and rows that name none, once everything has been read.
+//!
+//! In this order: what the lines themselves say (a proxy's own name), the pod of the same file,
+//! the only pod with a container of that name, the only pod that was handed over at all: people
+//! paste an error and the events under it. Where several could be meant, it stays nobody's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sunup_api::container;
+
+use crate::identity;
+use crate::log::ContainerLog;
+use crate::shape::is_mesh_container;
+use crate::snapshot::PodFacts;
+
+/// Pods by namespace and name.
+pub(crate) type Pods = BTreeMap<(Option<String>, String), PodFacts>;
+
+/// istiod's container.
+pub(crate) const CONTROL_PLANE: &str = "discovery";
+
+/// What the lines of a file say of whose they are.
+#[derive(Debug, Default)]
+pub(crate) struct Claim {
+    /// Proxies that name themselves: namespace and pod.
+    proxies: BTreeSet<(String, String)>,
+    /// Lines are there that only a control plane writes.
+    control_plane: bool,
+}
+
+/// Proxies of one file that are told apart: a file with more has no owner anyway.
+const PROXIES_MAX: usize = 4;
+
+impl Claim {
+    /// A line of which the input does not say whose it is.
+    pub(crate) fn line(&mut self, text: &str, of_proxys_start: bool) {
+        if of_proxys_start
+            && self.proxies.len() < PROXIES_MAX
+            && let Some((pod, namespace)) = identity::own(text)
+        {
+            self.proxies.insert((namespace.to_owned(), pod.to_owned()));
+        }
+        self.control_plane |= identity::is_of_control_plane(text);
+    }
+}
+
+/// Gives everything that names no pod to the pod it belongs to; what is left is returned.
+pub(crate) fn orphans(
+    orphans: BTreeMap<Arc<str>, PodFacts>,
+    mut claims: BTreeMap<Arc<str>, Claim>,
+    pods: &mut Pods,
+) -> BTreeMap<Arc<str>, PodFacts> {
+    let mut left: BTreeMap<Arc<str>, PodFacts> = BTreeMap::new();
+    let mut homeless = Vec::new();
+    // First those that say it themselves: they may make known the only pod of the others.
+    for (file, mut facts) in orphans {
+        let claim = claims.remove(&file).unwrap_or_default();
+        let mut proxies = claim.proxies.into_iter();
+        match (proxies.next(), proxies.next()) {
+            (Some((namespace, pod)), None) => {
+                call_unnamed(&mut facts, container::PROXY, is_a_proxys);
+                let id = (Some(namespace), pod);
+                let home = pods.entry(id).or_insert_with_key(|(ns, pod)| PodFacts::named(ns, pod));
+                home.absorb(facts);
+            }
+            (None, _) if claim.control_plane => {
+                call_unnamed(&mut facts, CONTROL_PLANE, |_| true);
+                homeless.push((file, facts));
+            }
+            _ => homeless.push((file, facts)),
+        }
+    }
+    let none_named = pods.is_empty();
+    for (file, facts) in homeless {
+        match home(&file, &facts, pods).and_then(|id| pods.get_mut(&id)) {
+            Some(pod) => pod.absorb(facts),
+            // No pod is named anywhere: everything without a name is one pod's.
+            None if none_named && !is_control_planes(&facts) => {
+                left.entry("".into()).or_default().absorb(facts);
+            }
+            None => drop(left.insert(file, facts)),
+        }
+    }
+    left
+}
+
+/// Gives the log that names no container a name, where nothing in it speaks against it.
+fn call_unnamed(facts: &mut PodFacts, name: &str, fits: impl Fn(&ContainerLog) -> bool) {
+    if facts.logs.get("").is_some_and(fits)
+        && let Some(log) = facts.logs.remove("")
+    {
+        facts.logs.entry(name.to_owned()).or_default().absorb(log);
+    }
+}
+
+/// Whether no line of another program was kept: `kubectl logs --all-containers` mixes a pod's
+/// containers, and an application's error is not to become its proxy's.
+pub(crate) fn is_a_proxys(log: &ContainerLog) -> bool {
+    let refused = log.refusals.iter().flat_map(|burst| &burst.samples);
+    let friends = log.friends.values().map(|(sample, _)| sample);
+    let symptoms = log.symptoms.values().flat_map(|marks| marks.iter());
+    let mut all = refused.chain(friends).chain(symptoms);
+    all.all(|sample| identity::is_istios(&sample.text))
+}
+
+fn is_control_planes(facts: &PodFacts) -> bool {
+    facts.logs.contains_key(CONTROL_PLANE)
+}
+
+type Id = (Option<String>, String);
+
+fn home(file: &Arc<str>, facts: &PodFacts, pods: &Pods) -> Option<Id> {
+    let fits = |id: &Id, pod: &PodFacts| could_be_of(facts, id, pod);
+    // A row of a table makes a pod known, but not the subject of what was handed over.
+    for known in [is_known as fn(&PodFacts) -> bool, |_| true] {
+        let all = || pods.iter().filter(|(_, pod)| known(pod));
+        let mut of_file = all().filter(|(_, pod)| pod.is_from(file)).peekable();
+        if of_file.peek().is_some() {
+            return only(of_file.filter(|(id, pod)| fits(id, pod)));
+        }
+        if all().next().is_some() {
+            return only(all().filter(|(_, pod)| has_all_containers(facts, pod))).or_else(|| {
+                only(all()).filter(|id| pods.get(id).is_some_and(|pod| fits(id, pod)))
+            });
+        }
+    }
+    None
+}
+
+fn only<'p>(mut found: impl Iterator<Item = (&'p Id, &'p PodFacts)>) -> Option<Id> {
+    match (found.next(), found.next()) {
+        (Some((id, _)), None) => Some(id.clone()),
+        _ => None,
+    }
+}
+
+/// Whether more is known of a pod than that a table lists it.
+fn is_known(pod: &PodFacts) -> bool {
+    pod.pod.is_some() || !pod.logs.is_empty() || !pod.events.is_empty()
+}
+
+/// Whether nothing speaks against it: a pod that was handed over has the containers it has, and
+/// a control plane's log is no other pod's.
+fn could_be_of(facts: &PodFacts, (_, name): &Id, pod: &PodFacts) -> bool {
+    if is_control_planes(facts) {
+        let named = ["istiod-", "istio-pilot-"].iter().any(|stem| name.starts_with(stem));
+        return pod.object().map_or(named, |object| has_container(object, CONTROL_PLANE));
+    }
+    let named = facts.logs.keys().filter(|name| !name.is_empty());
+    pod.object().is_none_or(|object| named.into_iter().all(|name| has_container(object, name)))
+}
+
+/// Whether a pod that was handed over has containers of these names, among them one that not
+/// every pod of a mesh has.
+fn has_all_containers(facts: &PodFacts, pod: &PodFacts) -> bool {
+    let Some(object) = pod.object() else { return false };
+    let named = || facts.logs.keys().filter(|name| !name.is_empty());
+    named().any(|name| !is_mesh_container(name)) && named().all(|name| has_container(object, name))
+}
+
+fn has_container(pod: &crate::object::Pod, name: &str) -> bool {
+    let all = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+    all.into_iter().any(|container| container.name == name)
+}
+
+/// Of a pod whose log names no container, and which has one application container, it is that
+/// one's; of a gateway, which has none, its proxy's.
+pub(crate) fn name_the_only_container(facts: &mut PodFacts) {
+    let Some((pod, _)) = &facts.pod else { return };
+    let mut apps = pod.spec.containers.iter().filter(|c| c.name != container::PROXY);
+    let name = match (apps.next(), apps.next()) {
+        (Some(app), None) => app.name.clone(),
+        (None, None) => match pod.spec.containers.first() {
+            Some(only) => only.name.clone(),
+            None => return,
+        },
+        _ => return,
+    };
+    if let Some(log) = facts.logs.remove("") {
+        facts.logs.entry(name).or_default().absorb(log);
+    }
+}

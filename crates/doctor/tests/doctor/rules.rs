@@ -100,6 +100,18 @@ fn ids_files_and_list_agree() {
     }
 }
 
+/// What two rules need lies below them: a rule can be read, changed and taken away alone.
+#[test]
+fn a_rule_names_no_other() {
+    let modules: Vec<String> = rules().map(|m| m.id.replace('-', "_")).collect();
+    for meta in rules() {
+        let file = folder(meta).with_extension("rs");
+        let code = std::fs::read_to_string(&file).expect("a rule has a file");
+        let named = modules.iter().find(|module| code.contains(&format!("{module}::")));
+        assert_eq!(named, None, "{} knows another rule", file.display());
+    }
+}
+
 #[test]
 fn rules_explain_others_in_no_circle() {
     let of = |id: &str| rules().find(|m| m.id == id);

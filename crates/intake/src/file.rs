@@ -131,7 +131,7 @@ impl File<'_> {
 impl<'r> File<'r> {
     /// A file of which nothing has been read yet.
     pub(crate) fn new(
-        origin: &crate::run::Origin,
+        origin: &crate::origin::Origin,
         label: Arc<str>,
         whose: ContainerKey,
         scope: &'r Scope,

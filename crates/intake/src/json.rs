@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sunup_evidence::decode::TypeMeta;
-use sunup_evidence::line;
 use sunup_evidence::object::Object;
-use sunup_evidence::record::{ContainerRef, LogLine, Place};
+use sunup_evidence::record::{ContainerRef, Place};
 use sunup_logs::scan::{Chunk, ElementChunk};
 
 use crate::file::File;
 use crate::filter::Marked;
 use crate::lists;
+use crate::message;
 use crate::out::{Item, Out, borrowed};
-use crate::{payload, proxies, text, time};
+use crate::{payload, proxies, time};
 
 /// How many lines at the start of a file are read whatever they hold, to learn whose they are.
 const LOOK_AT: u64 = 32;
@@ -92,7 +92,7 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
     let bytes = chunk.bytes.as_slice();
     let mut marks = file.filter.json(bytes);
     for (number, line) in chunk.lines() {
-        let start = text::offset(bytes, line);
+        let start = message::offset(bytes, line);
         let marked = marks.of(start..start + line.len());
         let line = line.strip_suffix(b",").unwrap_or(line);
         if matches!(line, b"[" | b"]") {
@@ -284,7 +284,7 @@ fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
     let at = instant(head.timestamp).or_else(|| instant(head.receive_timestamp));
     if let Some(raw) = head.text_payload {
         let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return };
-        return log(file, container, at, text, at_line, out);
+        return message::log(file, container, at, text, at_line, out);
     }
     let Some(raw) = head.json_payload else { return };
     let Ok(Value::Object(map)) = serde_json::from_str(raw.get()) else { return };
@@ -293,7 +293,7 @@ fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
     }
     let at = at.or_else(|| payload::at(&map));
     let text = payload::text(&map, &|t| file.is_telling(t));
-    log(file, container, at, Cow::Owned(text), at_line, out);
+    message::log(file, container, at, Cow::Owned(text), at_line, out);
 }
 
 fn first<'a>(a: Cow<'a, str>, b: Cow<'a, str>) -> Option<Cow<'a, str>> {
@@ -385,31 +385,12 @@ fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut 
         || map.contains_key("podName");
     if let (true, Some(inner)) = (is_wrapper, wrapped) {
         let inner = inner.trim_end_matches('\n');
-        let (_, inner) = text::app(file, inner);
+        let (_, inner) = message::app(file, inner);
         let at = at.or_else(|| time::of_text(&inner));
-        return log(file, container, at, inner, at_line, out);
+        return message::log(file, container, at, inner, at_line, out);
     }
     let text = payload::text(map, &|t| file.is_telling(t));
-    log(file, container, at, Cow::Owned(text), at_line, out);
-}
-
-/// Hands one line to the judge of lines.
-pub(crate) fn log(
-    file: &File<'_>,
-    container: ContainerRef<'_>,
-    at: Option<jiff::Timestamp>,
-    text: Cow<'_, str>,
-    at_line: u64,
-    out: &mut Out,
-) {
-    if !file.scope.admits(&container, at) {
-        return;
-    }
-    let key = out.seen(&container, &file.seen);
-    let line = LogLine { container, at, text, line: at_line };
-    if let Some(noticed) = line::notice_admitted(&line, &key) {
-        out.items.push(Item::Line(noticed));
-    }
+    message::log(file, container, at, Cow::Owned(text), at_line, out);
 }
 
 fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {

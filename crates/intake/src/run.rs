@@ -21,9 +21,11 @@ use sunup_logs::scan::{Chunks, Elements, HEAD_BYTES, Layout, Limits};
 use crate::file::File;
 use crate::filter::Filter;
 use crate::form::Form;
+use crate::input::{Input, Options, Summary};
+use crate::origin::Origin;
 use crate::out::{Item, Out};
 use crate::unpack::{Counted, Fault, Tolerant, Utf16, peek, unpacked, utf16};
-use crate::{Input, Options, Summary, attribution, json, text, walk};
+use crate::{attribution, json, text, walk};
 
 /// Broken pieces of one file that are named; the rest are counted.
 const BROKEN_MAX: usize = 20;
@@ -37,37 +39,6 @@ const MEMBERS_MAX: usize = 200_000;
 /// Blocks are small enough that what is in flight stays far below the promised memory, and of a
 /// fixed size, so that the outcome does not depend on the machine.
 const LIMITS: Limits = Limits { block_bytes: 1 << 20, entry_bytes_max: 16 << 20 };
-
-/// Where a stream comes from.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    label: String,
-    /// What can be opened again.
-    found: Option<walk::Found>,
-    pub(crate) path: Option<PathBuf>,
-    /// The path that may say whose log it is, and how many of its parts count for certain.
-    whose: String,
-    below: usize,
-    explicit: bool,
-    pub(crate) kustomization: Option<Arc<str>>,
-    rotated: bool,
-}
-
-impl Origin {
-    /// Something that lies under this path in an archive or a collection.
-    fn member(name: String) -> Origin {
-        Origin {
-            label: name.clone(),
-            found: None,
-            path: None,
-            below: name.split('/').count(),
-            whose: name,
-            explicit: false,
-            kustomization: None,
-            rotated: false,
-        }
-    }
-}
 
 pub(crate) struct Run<'o> {
     options: &'o Options,
@@ -164,7 +135,7 @@ impl<'o> Run<'o> {
             Ok(opened) => opened,
             Err(error) => return self.unreadable(&label, None, walk::reason(&error)),
         };
-        let origin = ahead::origin(file);
+        let origin = Origin::of(file);
         let count = move |bytes| {
             if let Some(progress) = &progress {
                 progress.advance(bytes);

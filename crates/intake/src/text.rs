@@ -4,14 +4,14 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use sunup_evidence::record::ContainerRef;
 use sunup_logs::scan::Chunk;
 
 use crate::colours::plain;
 use crate::file::File;
+use crate::message;
 use crate::out::{Out, borrowed};
-use crate::{json, payload, time};
+use crate::{json, time};
 
 /// How many lines at the start of a file are looked at whatever they say, to learn whose they
 /// are.
@@ -37,7 +37,7 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
     let mut hit = file.filter.next_text(bytes, 0);
     let mut done = 0;
     for (number, line) in chunk.lines() {
-        let start = offset(bytes, line);
+        let start = message::offset(bytes, line);
         let end = start + line.len();
         if hit.is_some_and(|h| h < start) {
             hit = file.filter.next_text(bytes, start);
@@ -47,11 +47,6 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
             done = one(file, bytes, start..end, number, out);
         }
     }
-}
-
-/// Where a part of a buffer begins in it.
-pub(crate) fn offset(whole: &[u8], part: &[u8]) -> usize {
-    (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
 }
 
 /// Reads one line, and the lines joined with it; the index behind them.
@@ -74,7 +69,7 @@ fn one(
     }
     if let Some((stream, partial)) = split.cri {
         let (joined, end) = join_cri(block, &at, &split, stream, partial);
-        let (own, text) = app(file, &joined);
+        let (own, text) = message::app(file, &joined);
         let when = split.at.or(own);
         finish(file, &split, when, text, number, out);
         return end;
@@ -86,7 +81,7 @@ fn one(
             return at.end;
         }
     }
-    let (own, text) = app(file, split.text);
+    let (own, text) = message::app(file, split.text);
     let when = split
         .at
         .or(own)
@@ -114,7 +109,7 @@ fn finish(
             ..ContainerRef::default()
         };
     }
-    json::log(file, container, at, text, number, out);
+    message::log(file, container, at, text, number, out);
 }
 
 /// Takes off `[pod/NAME/CONTAINER] ` of `--prefix`, the time of `--timestamps` and CRI's
@@ -278,19 +273,6 @@ fn time_of_trace(block: &[u8], start: usize, text: &str) -> Option<Timestamp> {
         }
     }
     None
-}
-
-/// An application's own line: the text of the JSON it may be, and the time that says; without
-/// the colours of a terminal.
-pub(crate) fn app<'a>(file: &File<'_>, line: &'a str) -> (Option<Timestamp>, Cow<'a, str>) {
-    let text = line.trim_end();
-    if text.starts_with('{')
-        && text.ends_with('}')
-        && let Ok(Value::Object(map)) = serde_json::from_str(text)
-    {
-        return (payload::at(&map), Cow::Owned(payload::text(&map, &|t| file.is_telling(t))));
-    }
-    (None, plain(text))
 }
 
 #[cfg(test)]

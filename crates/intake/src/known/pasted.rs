@@ -16,8 +16,9 @@ use sunup_evidence::record::{ContainerRef, Event, Place};
 use super::reason;
 use crate::attribution::is_random_name;
 use crate::file::File;
+use crate::message;
 use crate::out::Out;
-use crate::{json, time};
+use crate::time;
 
 /// Severity (Debug, Info, Notice, Warning, Error, Critical, Alert, Fatal; `*` for default) and
 /// time of an entry.
@@ -135,7 +136,7 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
                     container: Some(Cow::Owned(container)),
                     ..ContainerRef::default()
                 };
-                json::log(file, container, Some(entry.at), Cow::Owned(text), line, out);
+                message::log(file, container, Some(entry.at), Cow::Owned(text), line, out);
             }
             Some(Said::Event { container, init, message }) => {
                 out.event(Event {

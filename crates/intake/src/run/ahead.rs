@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use sunup_evidence::line::ContainerKey;
 use sunup_logs::scan::HEAD_BYTES;
 
-use super::{Origin, Run};
+use super::Run;
 use crate::file::File;
 use crate::filter::Filter;
+use crate::origin::Origin;
 use crate::out::Out;
 use crate::sniff::{self, Format};
 use crate::unpack::{is_packed, utf16};
@@ -43,7 +44,7 @@ impl Run<'_> {
                 Some(pool) if portion.iter().filter(|file| is_small_yaml(file)).count() > 1 => {
                     let known = &*self;
                     let whose: Vec<ContainerKey> =
-                        portion.iter().map(|file| known.whose(&origin(file.clone()))).collect();
+                        portion.iter().map(|file| known.whose(&Origin::of(file.clone()))).collect();
                     let files = portion.par_iter().zip(whose);
                     let read = |(found, whose)| read(found, whose, &scope, &filter);
                     pool.install(|| files.map(read).collect())
@@ -63,7 +64,7 @@ impl Run<'_> {
     fn take(&mut self, found: walk::Found, ahead: Ahead<'_>) {
         let Ahead { file, out, held, bytes } = ahead;
         // What was read since may have told whose it is.
-        if self.whose(&origin(found.clone())) != file.whose {
+        if self.whose(&Origin::of(found.clone())) != file.whose {
             return self.disk(found);
         }
         if let Some(progress) = &self.options.progress {
@@ -112,25 +113,9 @@ fn read<'r>(
     let bytes = raw.len() as u64;
     let whole = String::from_utf8(raw).ok()?;
     let label: Arc<str> = found.label.as_str().into();
-    let mut file = File::new(&origin(found.clone()), label, whose, scope, filter);
+    let mut file = File::new(&Origin::of(found.clone()), label, whose, scope, filter);
     file.keep_text(&whole);
     let mut out = Out::default();
     let held = yaml::read(&mut file, whole.strip_prefix('\u{feff}').unwrap_or(&whole), &mut out);
     Some(Ahead { file, out, held, bytes })
-}
-
-/// A file on disk as the start of a stream.
-pub(super) fn origin(file: walk::Found) -> Origin {
-    // A pipe gives its bytes once.
-    let found = Some(file.clone()).filter(|found| found.regular);
-    Origin {
-        found,
-        label: file.label,
-        whose: file.path.to_string_lossy().into_owned(),
-        path: Some(file.path),
-        below: if file.explicit { 0 } else { file.below },
-        explicit: file.explicit,
-        kustomization: file.kustomization,
-        rotated: file.rotated,
-    }
 }

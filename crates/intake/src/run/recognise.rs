@@ -8,13 +8,14 @@ use sunup_api::report::{FormRead, PartlyRead, Unrecognised};
 use sunup_evidence::record::Place;
 use sunup_logs::scan::{HEAD_BYTES, Layout};
 
-use super::{LIMITS, Origin, Run};
+use super::{LIMITS, Run};
 use crate::alien::{self, Alien};
 use crate::attribution;
 use crate::colours::{Colours, Plain};
 use crate::file::File;
 use crate::form::{self, Form};
 use crate::known::Way;
+use crate::origin::Origin;
 use crate::sniff::{self, Format};
 
 impl Run<'_> {

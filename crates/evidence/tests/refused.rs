@@ -1,5 +1,7 @@
 //! The connection-refused recogniser against what programs print, and against everything else.
 
+mod recorded;
+
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -93,7 +95,21 @@ fn spans_lie_on_telling_words() {
     for case in cases(CORPUS) {
         if let Some(refused) = recognise(&case.text) {
             let words = case.text[refused.span].to_ascii_lowercase();
-            let telling = ["refus", "111", "connect", "error", "avail", "link", "establish"];
+            let telling = [
+                "refus",
+                "111",
+                "connect",
+                "error",
+                "avail",
+                "link",
+                "establish",
+                "down",
+                "reach",
+                "contact",
+                "response",
+                "transient",
+                "pool",
+            ];
             assert!(telling.iter().any(|t| words.contains(t)), "line {}: {words}", case.line);
         }
     }
@@ -271,6 +287,42 @@ fn joined_false_friends_are_named() {
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].false_friend, Some(FalseFriend::Loopback));
     assert!(all[0].refused.loopback());
+}
+
+/// What is joined, as `strength false-friend`.
+fn verdicts(lines: &str) -> Vec<String> {
+    let show = |j: &Joined| match j.false_friend {
+        Some(friend) => format!("{:?} {friend:?}", j.refused.strength),
+        None => format!("{:?}", j.refused.strength),
+    };
+    let all: Vec<String> = join(lines, true).iter().map(show).collect();
+    assert_eq!(all, join(lines, false).iter().map(show).collect::<Vec<_>>());
+    all
+}
+
+#[test]
+fn another_cause_beside_weaker_words_explains_them() {
+    let after = "Failed to connect to db.shop.svc:5432\nCaused by: Connection timed out";
+    assert_eq!(verdicts(after), ["Weak OtherErrno"]);
+    let before = "mq.shop.svc:9092: Connection timed out\n1/1 brokers are down";
+    assert_eq!(verdicts(before), ["Weak OtherErrno"]);
+    let python = "socket.gaierror: [Errno -2] Name or service not known\n\
+        During handling of the above exception, another exception occurred:\n\
+        EndpointConnectionError: Could not connect to the endpoint URL: \"http://s3.shop.svc:9000/\"";
+    assert_eq!(verdicts(python), ["Weak OtherErrno"]);
+    let broker = "Connection Refused: not authorised.\nError: The connection was refused.";
+    assert_eq!(verdicts(broker), ["Strong Answered"]);
+    // Of another far end, or of a refusal after all.
+    let other = "Unable to connect to cache.shop.svc:6379\nmq.shop.svc:5672: Connection timed out";
+    assert_eq!(verdicts(other), ["Weak"]);
+    let pool = "Connection is not available, request timed out after 2000ms\n\
+        Caused by: Communications link failure\n\
+        Caused by: java.net.ConnectException: Connection refused";
+    assert_eq!(verdicts(pool), ["Strong"]);
+    let mut joiner = Joiner::new();
+    assert_eq!(joiner.push(1, Some(0), "mq.shop.svc:9092: Connection timed out"), None);
+    let late = joiner.push(2, Some(5_000_000_000), "1/1 brokers are down");
+    assert_eq!(late.or_else(|| joiner.flush()).map(|j| j.false_friend), Some(None));
 }
 
 proptest! {

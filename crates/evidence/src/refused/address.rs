@@ -189,6 +189,15 @@ impl<'a> Finder<'a> {
         if self.port_word(text, &at, key) || self.unresolved(text, &at) {
             return;
         }
+        // `cache:11211:CONNECTION`: what is said of the address follows without a blank.
+        if let Some((head, last)) = text.rsplit_once(':')
+            && !last.is_empty()
+            && last.bytes().all(|b| b.is_ascii_alphabetic())
+            && host_port(head, false).is_some_and(|(_, port)| port.is_some())
+        {
+            at.end = at.start + head.len();
+            text = head;
+        }
         let side = self.side(key, &at);
         let mut found = socket(text, self.node_style(), &at);
         if found.is_empty() {
@@ -285,19 +294,33 @@ impl<'a> Finder<'a> {
         let bytes = self.line.as_bytes();
         let mark = |b: Option<&u8>| matches!(b, Some(b'\'' | b'"' | b'`'));
         let quoted = at.start > 0 && mark(bytes.get(at.start - 1)) && mark(bytes.get(at.end));
-        if quoted && bytes.get(at.end + 1) == Some(&b':') {
+        // Prisma's "`db`:`5432`"; every other quoted word before a colon is a key.
+        let marked = self.line[at.end..].strip_prefix("`:`").and_then(|rest| {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            port_number(&rest[..digits])
+        });
+        if quoted && marked.is_none() && bytes.get(at.end + 1) == Some(&b':') {
             return;
         }
-        let port_follows = next.is_some_and(|n| {
-            let word = n.text.split(['=', ':']).next().unwrap_or_default();
-            word.eq_ignore_ascii_case("port")
-        });
+        // `"kind":"NotReachable","port":5432`: a value of another name is no host.
+        let nameless = key.is_none() || self.side(key, &at) == Side::Peer;
+        let port_follows = nameless
+            && next.is_some_and(|n| {
+                let word = n.text.split(['=', ':']).next().unwrap_or_default();
+                word.eq_ignore_ascii_case("port")
+            });
         let ip_follows = next.is_some_and(|n| {
             let gap = self.line.get(at.end..n.at.start);
             matches!(gap, Some(" (" | "\" (" | "' (" | " [")) && n.text.parse::<IpAddr>().is_ok()
         });
+        // `to host db.svc and port 5432`
+        let dotted = text.contains('.') && self.previous_word().eq_ignore_ascii_case("host");
+        // DB-Library's `… does not exist (db.svc)`, at the end.
+        let ends = self.line[at.end..].strip_prefix(')').is_some_and(|rest| rest.trim().is_empty());
+        let bracketed = self.line[..at.start].ends_with('(') && ends;
+        let bracketed = bracketed && text.contains('.') && !is_source(text);
         // Most words end here, before anything is allocated.
-        if !quoted && key.is_none() && !port_follows && !ip_follows {
+        if !quoted && key.is_none() && !port_follows && !ip_follows && !dotted && !bracketed {
             return;
         }
         let Some(name) = host_name(text.trim_end_matches(['.', ':'])) else { return };
@@ -312,12 +335,15 @@ impl<'a> Finder<'a> {
         let led =
             quoted && beside && LEADS.iter().any(|l| self.previous_word().eq_ignore_ascii_case(l));
         let side = self.side(key, &at);
-        let keyed = key.is_some() && side == Side::Peer && assigned;
-        let named = led || keyed || port_follows || ip_follows;
+        // Rust's tracing names the module that logs so.
+        let module = key.is_some_and(|k| k.eq_ignore_ascii_case("target"));
+        let keyed = key.is_some() && side == Side::Peer && assigned && !module;
+        let named =
+            led || keyed || port_follows || ip_follows || key.is_none() && (dotted || bracketed);
         if port.is_none() && !named {
             return;
         }
-        let port = port.or_else(|| if keyed { self.port.take() } else { None });
+        let port = port.or(marked).or_else(|| if keyed { self.port.take() } else { None });
         self.push(Host::Name(name), port, at, side, true);
     }
 
@@ -640,8 +666,14 @@ fn url(scheme: &str, rest: &str) -> Option<(Host, Option<u16>)> {
     {
         return None;
     }
-    // gRPC's `dns:///host:port` has no authority.
+    // gRPC's `dns:///host:port` has no authority, `dns://server/host:port` another one's.
     let rest = rest.strip_prefix('/').unwrap_or(rest);
+    if !matches!(scheme.as_str(), "http" | "https" | "ws" | "wss")
+        && let Some((_, path)) = rest.split_once('/')
+        && let Some((Host::Name(_) | Host::Ip(_), Some(_))) = host_port(path, false)
+    {
+        return host_port(path, false);
+    }
     let end = rest.rfind('@').filter(|n| !rest[..*n].contains(['/', '?', '#']));
     let rest = end.map_or(rest, |n| &rest[n + 1..]);
     let authority = &rest[..rest.find(['/', '?', '#', '&', '\\']).unwrap_or(rest.len())];

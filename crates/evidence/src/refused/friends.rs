@@ -115,6 +115,8 @@ const OTHER_NUMBERS: &[&str] = &[
     "code=61 ",
     "code: 61",
     "(113:",
+    "(113,",
+    "(110,",
     "errno 113",
     "os error 113",
     "(110:",

@@ -45,6 +45,23 @@ struct Given {
     chain: bool,
 }
 
+/// What went wrong, told by a line that is no refusal; words that only repeat it are none either.
+#[derive(Clone, Copy)]
+struct Explained {
+    at: Option<i64>,
+    friend: FalseFriend,
+    /// A chain marker came: the next error is this one, told again.
+    chain: bool,
+}
+
+impl Explained {
+    fn why(self, refused: &Refused) -> Option<FalseFriend> {
+        let weak = refused.strength == Strength::Weak;
+        let again = refused.echoes() || self.chain && weak;
+        (again && (weak || self.friend == FalseFriend::Answered)).then_some(self.friend)
+    }
+}
+
 /// Joins lines of one container that belong to one error: `Caused by:` and `--->` children,
 /// AggregateError's, psycopg2's three lines, Node's object dumps, Python's chained tracebacks.
 ///
@@ -57,6 +74,7 @@ struct Given {
 pub struct Joiner {
     open: Option<Open>,
     given: Option<Given>,
+    explained: Option<Explained>,
     out: VecDeque<Joined>,
 }
 
@@ -107,16 +125,39 @@ impl Joiner {
             return self.message(tag, at, text);
         }
         match line::read(&plain.text, &plain.lower) {
-            Line::Error { mut refused, friend } => {
+            Line::Error { mut refused, friend, beside } => {
                 refused.span = plain.original(refused.span);
                 let child = continues(&plain.lower);
+                let known = self.open.as_ref().is_some_and(|o| !o.refused.destinations.is_empty());
+                if known && child && !beside {
+                    refused.destinations.clear();
+                }
                 self.error(tag, at, refused, friend, child);
             }
             Line::Piece(piece) => {
                 let span = plain.original(0..plain.text.len());
                 self.piece(tag, at, piece, span);
             }
+            Line::OtherCause => self.other_cause(at, &plain.text),
+            Line::Aside(FalseFriend::Answered) => {
+                self.explained =
+                    Some(Explained { at, friend: FalseFriend::Answered, chain: false });
+            }
             Line::Aside(_) | Line::Nothing => {}
+        }
+    }
+
+    /// The cause of the weaker words right before it, which so were no refusal; unless it speaks of
+    /// another far end.
+    fn other_cause(&mut self, at: Option<i64>, text: &str) {
+        self.explained = Some(Explained { at, friend: FalseFriend::OtherErrno, chain: false });
+        if let Some(open) = &mut self.open
+            && open.refused.strength == Strength::Weak
+            && compatible(&open.refused.destinations, &line::targets(text))
+        {
+            open.at = at.or(open.at);
+            open.friend = Some(FalseFriend::OtherErrno);
+            self.close();
         }
     }
 
@@ -151,6 +192,7 @@ impl Joiner {
             return;
         }
         self.close();
+        let friend = friend.or_else(|| self.explained.and_then(|e| e.why(&refused)));
         let open = Open {
             tag,
             at,
@@ -171,6 +213,10 @@ impl Joiner {
     fn piece(&mut self, tag: u64, at: Option<i64>, piece: Piece, span: std::ops::Range<usize>) {
         if let Piece::NodeField = piece {
             return self.node_field(tag, at, span);
+        }
+        if let (Piece::Chain, Some(explained)) = (&piece, &mut self.explained) {
+            explained.chain = true;
+            explained.at = at.or(explained.at);
         }
         if let (Piece::Chain, None, Some(given)) = (&piece, &self.open, &mut self.given) {
             given.chain = true;
@@ -222,6 +268,9 @@ impl Joiner {
         if self.given.as_ref().is_some_and(|given| far(given.at)) {
             self.given = None;
         }
+        if self.explained.is_some_and(|e| far(e.at)) {
+            self.explained = None;
+        }
     }
 
     fn close(&mut self) {
@@ -239,6 +288,8 @@ impl Open {
     fn merge(&mut self, child: Refused, friend: Option<FalseFriend>) {
         if child.strength > self.refused.strength {
             self.refused.strength = child.strength;
+            // What seemed to be another cause was only told along with this one.
+            self.friend = self.friend.filter(|f| *f != FalseFriend::OtherErrno);
             if self.refused.form != "aggregate-error" {
                 self.refused.form = child.form;
             }

@@ -8,7 +8,7 @@ use super::address::{self, Address, Side};
 use super::plain::Plain;
 use super::reading::{Destination, FalseFriend, Host, Reading, Refused, Strength};
 use super::telling::{self, Decoy, Telling};
-use super::{friends, peer};
+use super::{friends, peer, weaker};
 
 /// At most this many telling lines of one message are put together.
 const LINES_MAX: usize = 64;
@@ -16,14 +16,25 @@ const LINES_MAX: usize = 64;
 /// What one line says.
 #[derive(Debug, Clone)]
 pub(super) enum Line {
-    /// Telling words, perhaps a false friend's.
-    Error { refused: Refused, friend: Option<FalseFriend> },
+    /// Telling words, perhaps a false friend's; and whether the destinations stand beside them.
+    Error { refused: Refused, friend: Option<FalseFriend>, beside: bool },
     /// Words that only look telling, with nothing to join.
     Aside(FalseFriend),
+    /// What went wrong with a connection, and it was no refusal: weaker words beside it mean this.
+    OtherCause,
     /// A piece of an error told over several lines.
     Piece(Piece),
     /// Neither.
     Nothing,
+}
+
+impl Refused {
+    /// Whether it only repeats in other words what another line says better: "Connection refused:
+    /// not authorised", and then "the connection was refused".
+    pub(super) fn echoes(&self) -> bool {
+        let loose = self.strength == Strength::Weak || self.form == "refused-near";
+        loose && self.destinations.is_empty()
+    }
 }
 
 /// Continuation lines of known many-line errors.
@@ -58,21 +69,21 @@ pub(super) fn read(text: &str, lower: &str) -> Line {
             Some(Decoy::Name) => Line::Aside(FalseFriend::QuotedText),
             Some(Decoy::Answered) => Line::Aside(FalseFriend::Answered),
             None if friends::other_number(lower) => Line::Aside(FalseFriend::OtherErrno),
+            None if weaker::is_other_cause(lower) => Line::OtherCause,
             None => Line::Nothing,
         };
     };
-    let span = first.span.clone();
-    let weak = first.strength == Strength::Weak;
-    if weak && telling::names_other_cause(lower) {
-        return Line::Aside(FalseFriend::OtherErrno);
+    let strength = tellings.iter().map(|t| t.strength).max().unwrap_or(first.strength);
+    let best = tellings.iter().find(|t| t.strength == strength).unwrap_or(first);
+    if strength == Strength::Weak && weaker::names_other_cause(lower) {
+        return Line::OtherCause;
     }
+    let (span, form) = (best.span.clone(), best.form);
     let found = address::find(text);
-    let destinations = peer::choose(lower, &tellings, &found);
-    let form = first.form;
-    let strength = first.strength;
+    let peer::Chosen { destinations, beside } = peer::choose(lower, &tellings, &found);
     let refused = Refused { strength, destinations, form, span: span.clone() };
     let friend = friend(lower, &span, &refused, suspicious);
-    Line::Error { refused, friend }
+    Line::Error { refused, friend, beside }
 }
 
 fn friend(
@@ -118,6 +129,11 @@ fn piece(text: &str, lower: &str) -> Option<Piece> {
         let len = digits.bytes().take_while(u8::is_ascii_digit).count();
         return digits[..len].parse().ok().map(Piece::Port);
     }
+    // telnet's `Trying 10.0.0.1...`, which a pipe has it print last.
+    if line.len() <= 60 && line.starts_with("trying ") && line.trim_end().ends_with("...") {
+        let ips: Vec<Host> = hosts(text).into_iter().filter(|h| matches!(h, Host::Ip(_))).collect();
+        return (!ips.is_empty()).then_some(Piece::Hosts(ips));
+    }
     if line.len() <= 80 && line.starts_with("address: '") {
         return Some(Piece::Hosts(hosts(text)));
     }
@@ -133,6 +149,12 @@ fn piece(text: &str, lower: &str) -> Option<Piece> {
     let chain = line.starts_with("during handling of the above exception")
         || line.contains("direct cause of the following exception");
     chain.then_some(Piece::Chain)
+}
+
+/// The far ends that a line names.
+pub(super) fn targets(text: &str) -> Vec<Destination> {
+    let far = address::find(text).into_iter().filter(|a| a.side != Side::Own && !a.bare);
+    far.map(|a| Destination { host: a.host, port: a.port }).take(8).collect()
 }
 
 fn hosts(text: &str) -> Vec<Host> {
@@ -151,6 +173,10 @@ pub(super) struct Whole {
     probe: bool,
     /// Addresses of requests told in lines before the first telling one.
     earlier: Vec<Destination>,
+    /// A line names another cause.
+    other_cause: bool,
+    /// An address stands beside telling words.
+    beside: bool,
 }
 
 impl Whole {
@@ -166,13 +192,25 @@ impl Whole {
                 continue;
             }
             match read(text, lower) {
-                Line::Error { mut refused, friend } => {
+                Line::Error { mut refused, friend, beside } => {
                     let span = start + refused.span.start..start + refused.span.end;
                     refused.span = plain.original(span);
+                    // A line of the same error that has its address beside it says better where.
+                    if beside && !self.beside {
+                        self.errors.iter_mut().for_each(|(r, _)| r.destinations.clear());
+                    } else if self.beside && !beside {
+                        refused.destinations.clear();
+                    }
+                    self.beside |= beside;
                     self.errors.push((refused, friend));
                 }
                 Line::Aside(friend) => self.aside = self.aside.or(Some(friend)),
                 Line::Piece(piece) => self.piece(piece, plain, start..start + lower.len()),
+                Line::OtherCause => {
+                    self.other_cause = true;
+                    self.aside = self.aside.or(Some(FalseFriend::OtherErrno));
+                    self.earlier(text, lower);
+                }
                 Line::Nothing => self.earlier(text, lower),
             }
         }
@@ -196,8 +234,13 @@ impl Whole {
         if !self.errors.is_empty() || !FAILING.iter().any(|w| lower.contains(w)) {
             return;
         }
-        let found = address::find(text).into_iter();
-        for a in found.filter(|a| a.side != Side::Own && !a.bare && a.port.is_some()).take(2) {
+        let found = address::find(text).into_iter().filter(|a| a.side != Side::Own);
+        // DB-Library tells no port: `Unable to connect: … (10.0.0.1)`.
+        let bracketed = |a: &Address| {
+            let around = (text[..a.at.start].ends_with('('), text[a.at.end..].trim_end());
+            a.port.is_none() && around == (true, ")") && lower.contains("connect")
+        };
+        for a in found.filter(|a| !a.bare && a.port.is_some() || bracketed(a)).take(2) {
             self.earlier = vec![Destination { host: a.host, port: a.port }];
         }
     }
@@ -225,6 +268,13 @@ impl Whole {
             };
         }
         let best = kept.iter().map(|(r, _)| r.strength).max().unwrap_or(Strength::Weak);
+        let explained = self.other_cause && best == Strength::Weak;
+        let answered =
+            self.aside == Some(FalseFriend::Answered) && kept.iter().all(|(r, _)| r.echoes());
+        if explained || answered {
+            let friend = if explained { FalseFriend::OtherErrno } else { FalseFriend::Answered };
+            return Reading::FalseFriend(friend, Some(kept.swap_remove(0).0));
+        }
         let mut destinations = Vec::new();
         for strength in [Strength::Strong, Strength::Weak] {
             let of = kept.iter().filter(|(r, _)| r.strength == strength);

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Span};
 
+use super::weaker::CAUSES;
+
 /// Lowercase ASCII literals, one of which is in every text that [`super::read`],
 /// [`super::recognise`] or [`super::Joiner`] could use: families, weaker families and
 /// continuation lines (psycopg2's second and third line, Node's object dump, Python's chain
@@ -14,7 +16,10 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Span};
 ///
 /// Search them case-insensitively, or with [`find_literal`], and skip lines without any. None
 /// holds a character that JSON must escape, except the two that spell out an escaped quote.
-pub const LITERALS: &[&str] = &[
+pub const LITERALS: &[&str] = &joined::<{ WORDS.len() + CAUSES.len() }>(WORDS, CAUSES);
+
+/// The literals but for the other causes, which say that weaker words beside them were no refusal.
+const WORDS: &[&str] = &[
     // ECONNREFUSED in every spelling.
     "refus",
     // The number, in the places where programs print it.
@@ -40,6 +45,8 @@ pub const LITERALS: &[&str] = &[
     "code\\\": 111",
     // Weaker families: the same failure without its name.
     "connect to",
+    "failed to connect before",
+    "create a connection",
     "unabletoconnect",
     "error connecting",
     "failed connecting",
@@ -48,8 +55,16 @@ pub const LITERALS: &[&str] = &[
     "connect failed",
     "connection to node",
     "connection could not be",
+    "not establish",
+    "t reach ",
+    "unable to reach",
+    "failed to reach",
+    "can't contact",
+    "connection failure",
+    "transientfailure",
     "connectexception",
     "no living connections",
+    "server not found in pool",
     "link failure",
     "unavailable: io",
     "aggregateerror",
@@ -59,6 +74,14 @@ pub const LITERALS: &[&str] = &[
     "no brokers available",
     "available brokers",
     "no servers available",
+    "no server available",
+    "no server is available",
+    "no reachable servers",
+    "nodes is available",
+    "brokers are down",
+    "are unreachable",
+    "- no response",
+    "pooltimedout",
     "no hosts available",
     // Continuation lines.
     "is the server running",
@@ -69,10 +92,27 @@ pub const LITERALS: &[&str] = &[
     "direct cause of the following",
 ];
 
+/// Two lists as one.
+const fn joined<const N: usize>(
+    a: &'static [&'static str],
+    b: &'static [&'static str],
+) -> [&'static str; N] {
+    let mut out = [""; N];
+    let mut i = 0;
+    while i < N {
+        out[i] = if i < a.len() { a[i] } else { b[i - a.len()] };
+        i += 1;
+    }
+    out
+}
+
 /// Short pieces, one in each literal, few enough for a vectorised search in every case; they
 /// are chosen to be rare in logs.
-const PIECES: &[&str] =
-    &["efu", "111", "rrn", "nne", "k f", "vai", "ggr", "nni", ": '", "rt:", "bov", "cau"];
+const PIECES: &[&str] = &[
+    "efu", "111", "rrn", "nne", "k f", "vai", "ggr", "nni", ": '", "rt:", "bov", "cau", "bli",
+    "eac", "tac", "ntf", "s a", "spo", "ed o", "edo", "meo", "nnr", "h h", "i_a", "otf", "olv",
+    "kno", "eof", "nam", "ve f", "n fa", "dsh", "tif", "ngp", "d in p",
+];
 
 /// Where in the text the next of [`LITERALS`] begins at or after `from`, in any case.
 ///

@@ -18,6 +18,7 @@ mod peer;
 mod plain;
 mod reading;
 mod telling;
+mod weaker;
 
 pub use join::{Joined, Joiner};
 pub use literals::{LITERALS, find_literal, may_matter};

@@ -11,6 +11,11 @@ use super::telling::Telling;
 /// At most this many destinations are kept for one error.
 pub(super) const DESTINATIONS_MAX: usize = 16;
 
+/// From this score on an address is the telling words' own.
+const SURE: i32 = 80;
+/// Below this score an address merely is in the same line.
+const NEAR: i32 = 50;
+
 /// Words that may stand between an address and the telling words after it.
 const GLUE_BEFORE: &[&str] = &[
     "connect",
@@ -161,8 +166,15 @@ const GLUE_AFTER: &[&str] = &[
     "request",
 ];
 
+/// What [`choose`] found.
+pub(super) struct Chosen {
+    pub(super) destinations: Vec<Destination>,
+    /// They stand beside the telling words; else merely somewhere in the same line.
+    pub(super) beside: bool,
+}
+
 /// The addresses that belong to a line's telling words, in their order.
-pub(super) fn choose(lower: &str, tellings: &[Telling], found: &[Address]) -> Vec<Destination> {
+pub(super) fn choose(lower: &str, tellings: &[Telling], found: &[Address]) -> Chosen {
     let proxy_log = lower.contains("while connecting to upstream");
     // In nginx's error log `host:` and `server:` are what the client asked for.
     let request_log = lower.contains(", client: ") && lower.contains(", server: ");
@@ -174,16 +186,19 @@ pub(super) fn choose(lower: &str, tellings: &[Telling], found: &[Address]) -> Ve
         _ => !proxy_log && !quoted(a),
     };
     let found: Vec<&Address> = found.iter().filter(usable).collect();
+    let best = |telling: &Telling| {
+        let scores = found.iter().enumerate();
+        let scores = scores.filter_map(|(i, a)| Some((score(lower, telling, a)?, i)));
+        scores.max_by_key(|(score, i)| (*score, std::cmp::Reverse(*i)))
+    };
+    let best: Vec<(i32, usize)> = tellings.iter().filter_map(best).collect();
+    // One error told several times over: where one telling has its address beside it, another
+    // that only finds one somewhere in the line has none of its own.
+    let sure = best.iter().any(|(score, _)| *score >= SURE);
+    let beside = best.iter().any(|(score, _)| *score >= NEAR);
     let mut chosen: Vec<usize> = Vec::new();
-    for telling in tellings {
-        let best = found
-            .iter()
-            .enumerate()
-            .filter_map(|(i, a)| Some((score(lower, telling, a)?, i)))
-            .max_by_key(|(score, i)| (*score, std::cmp::Reverse(*i)));
-        if let Some((_, i)) = best {
-            with_neighbours(lower, &found, i, &mut chosen);
-        }
+    for (_, i) in best.into_iter().filter(|(score, _)| !sure || *score >= NEAR) {
+        with_neighbours(lower, &found, i, &mut chosen);
     }
     partners(&found, &mut chosen);
     chosen.sort_unstable();
@@ -203,7 +218,7 @@ pub(super) fn choose(lower: &str, tellings: &[Telling], found: &[Address]) -> Ve
         let port = found[i].port.or(common).filter(|port| !(dart && *port >= 32_768));
         add(&mut out, Destination { host: found[i].host.clone(), port });
     }
-    out
+    Chosen { destinations: out, beside }
 }
 
 fn overlaps(address: &Address, telling: &Telling) -> bool {
@@ -240,6 +255,9 @@ fn score(lower: &str, telling: &Telling, address: &Address) -> Option<i32> {
     let distance = i32::try_from(gap.len()).unwrap_or(i32::MAX);
     let weak = telling.strength == Strength::Weak;
     let glue = distance <= 200 && glued(gap, if before { GLUE_BEFORE } else { GLUE_AFTER });
+    // "Can't connect to MySQL server on 'db'": what it is stands before where it is.
+    let glue =
+        glue || weak && !before && distance <= 40 && !gap.contains(['.', ':', ';', ',', '(']);
     let keyed = matches!(address.side, Side::Peer | Side::Upstream);
     let mut score = match (glue, before) {
         (true, true) => 100 - distance / 4 + if gap.starts_with([':', ')']) { 15 } else { 0 },

@@ -1,10 +1,11 @@
-//! The telling words of one line: errno words and numbers in context, and the weaker families.
+//! The telling words of one line: errno words and numbers in context, else the weaker families.
 //!
 //! Works on ASCII-lowercase text. Must not know whole sentences of any library, nor addresses.
 
 use std::ops::Range;
 
 use super::reading::Strength;
+use super::weaker;
 
 /// At most this many places per line are looked at.
 const PLACES_MAX: usize = 32;
@@ -58,7 +59,8 @@ pub(super) fn find(lower: &str) -> (Vec<Telling>, Option<Decoy>) {
     }
     found.sort_by_key(|t| t.span.start);
     if found.is_empty() && decoy.is_none() {
-        found = weak(lower);
+        let weak = |(span, form)| Telling { span, form, strength: Strength::Weak };
+        found = weaker::find(lower).map(weak).collect();
     }
     (found, decoy)
 }
@@ -97,6 +99,10 @@ fn refused(lower: &str, at: usize) -> Result<Option<Telling>, Decoy> {
         let rest = after.strip_prefix("error").or(after.strip_prefix("exception")).unwrap_or(after);
         if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
             return Err(Decoy::Name);
+        }
+        // An MQTT client's `ConnectionRefused(NotAuthorized)`: the broker answered.
+        if answered(rest) {
+            return Err(Decoy::Answered);
         }
         return Ok(Some(strong(head.len()..end, "kind-word")));
     }
@@ -147,6 +153,10 @@ fn phrase_form(head: &str, after: &str) -> &'static str {
     }
 }
 
+/// What PostgreSQL's JDBC driver adds to "Connection to X refused" for every failed `connect`,
+/// one that timed out too.
+const WHATEVER_HAPPENED: &str = ". check that the hostname and port are correct";
+
 /// "Connection to X refused", "the server refused to connect": the word near a connect-ish one.
 fn loose(lower: &str, at: usize, end: usize) -> Result<Option<Telling>, Decoy> {
     let (before, after) = (&lower[..at], &lower[end..]);
@@ -168,7 +178,11 @@ fn loose(lower: &str, at: usize, end: usize) -> Result<Option<Telling>, Decoy> {
         let start = at - clause.len() + n;
         // One target lies between; a second sentence does not.
         if clause[n..].split_whitespace().count() <= 7 && !answered(after) {
-            return Ok(Some(strong(start..end, "refused-between")));
+            let strength = match after.starts_with(WHATEVER_HAPPENED) {
+                true => Strength::Weak,
+                false => Strength::Strong,
+            };
+            return Ok(Some(Telling { span: start..end, form: "refused-between", strength }));
         }
     }
     if let Some(n) = tail(clause, 40).rfind("connect") {
@@ -192,6 +206,9 @@ fn answered(after: &str) -> bool {
     let after = head(after, 60).trim_start_matches([':', ',', ' ', '-', '(', '\'', '"', '.']);
     const REASONS: &[&str] = &[
         "not auth",
+        "notauth",
+        "badusername",
+        "badidentifier",
         "bad user",
         "bad credentials",
         "invalid credentials",
@@ -264,115 +281,6 @@ fn connecting(near: &str) -> bool {
     const WORDS: &[&str] =
         &["connect", "socket", "dial", "tcp", "upstream", "reach", "redis", "mysql", "broker"];
     WORDS.iter().any(|w| near.contains(w))
-}
-
-/// Words of the weaker families, each with its id; the first that fits names the family.
-const WEAK: &[(&str, &str)] = &[
-    ("communications link failure", "link-failure"),
-    ("failed to connect to all addresses", "grpc-all-addresses"),
-    ("unavailable: io exception", "grpc-io-exception"),
-    ("aggregateerror", "aggregate-error"),
-    ("unabletoconnect", "unable-to-connect"),
-    ("unable to connect to", "unable-to-connect"),
-    ("not possible to connect to", "unable-to-connect"),
-    ("failed to connect to", "failed-to-connect"),
-    ("couldn't connect to", "failed-to-connect"),
-    ("could not connect to", "failed-to-connect"),
-    ("can't connect to", "failed-to-connect"),
-    ("cannot connect to", "failed-to-connect"),
-    ("can not connect to", "failed-to-connect"),
-    ("not able to connect to", "failed-to-connect"),
-    ("error connecting", "failed-to-connect"),
-    ("failed connecting", "failed-to-connect"),
-    ("error trying to connect to", "failed-to-connect"),
-    ("connect call failed", "connect-call-failed"),
-    ("could not be established", "kafka-node"),
-    ("connection failed", "connection-failed"),
-    ("connect failed", "connection-failed"),
-    ("nohostavailable", "none-available"),
-    ("nonodeavailable", "none-available"),
-    ("nobrokersavailable", "none-available"),
-    ("no brokers available", "none-available"),
-    ("available brokers to talk to", "none-available"),
-    ("no reachable servers", "none-available"),
-    ("no servers available", "none-available"),
-    ("no living connections", "none-available"),
-    ("no hosts available", "none-available"),
-    ("brokers are down", "none-available"),
-    ("net.connectexception", "connect-exception"),
-];
-
-/// Words that name another cause, so that a weaker family does not mean a refusal.
-const OTHER_CAUSES: &[&str] = &[
-    "timed out",
-    "timeout was reached",
-    "connect timeout",
-    "connection timeout",
-    "timeoutexception",
-    "i/o timeout",
-    "deadline exceeded",
-    "etimedout",
-    "no route to host",
-    "unreachable",
-    "no such host",
-    "name or service",
-    "unknown host",
-    "unknownhost",
-    "not resolve",
-    "failed to resolve",
-    "unable to resolve",
-    "name resolution",
-    "enotfound",
-    "eai_again",
-    "nodename nor servname",
-    "no address associated",
-    "connection reset",
-    "econnreset",
-    "broken pipe",
-    "authentication failed",
-    "password",
-    "access denied",
-    "permission denied",
-    "certificate",
-    "tls handshake",
-    "ssl handshake",
-    "handshake_failure",
-    "does not exist",
-    "no such file",
-    "unknown database",
-    "unexpected eof",
-    "too many connections",
-    "starting up",
-    "noauth",
-];
-
-/// The weaker families of a line; the first names the family, all of them point at addresses.
-fn weak(lower: &str) -> Vec<Telling> {
-    WEAK.iter().filter_map(|(words, form)| weak_one(lower, words, form)).collect()
-}
-
-fn weak_one(lower: &str, words: &str, form: &'static str) -> Option<Telling> {
-    let at = lower.find(words)?;
-    // "connection failed" by itself is an everyday word; it takes "could not", "refus…" or an
-    // error word to be about a socket.
-    if form == "connection-failed" && !lower.contains("error") && !lower.contains("exception") {
-        return None;
-    }
-    if form == "kafka-node" && !lower.contains("connection") {
-        return None;
-    }
-    // A stack frame or an import that merely holds the class name.
-    if form == "connect-exception" && lower.trim_start().starts_with("at ") {
-        return None;
-    }
-    Some(Telling { span: at..at + words.len(), form, strength: Strength::Weak })
-}
-
-/// Whether a line with weaker words names another cause than a refusal.
-pub(super) fn names_other_cause(lower: &str) -> bool {
-    // StackExchange.Redis guesses at causes in the same breath; this word is the real one.
-    let certain = lower.contains("unabletoconnect on ");
-    !certain && OTHER_CAUSES.iter().any(|w| lower.contains(w))
 }
 
 /// The last `bytes` of a text, cut at a character.

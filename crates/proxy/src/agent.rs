@@ -5,11 +5,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use sunup_startup::{Event, Gate};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::config::{Config, Scrape};
 use crate::http::{Body, text};
+use crate::metrics::Direction;
 use crate::probe::Probers;
 use crate::state::{Order, Shared};
 use crate::{destination, http, probe};
@@ -41,7 +45,9 @@ pub(crate) async fn agent(
     peer: SocketAddr,
 ) -> Response<Body> {
     let path = request.uri().path();
-    let local = peer.ip().to_canonical().is_loopback();
+    // What capture led past us comes from the passthrough address, whoever sent it.
+    let from = peer.ip().to_canonical();
+    let local = from.is_loopback() && !destination::is_passthrough(from);
     let post = request.method() == Method::POST;
     match path {
         "/healthz/ready" => ready(&shared),
@@ -83,7 +89,7 @@ fn not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "not found\n")
 }
 
-fn prometheus(body: String) -> Response<Body> {
+fn prometheus(body: impl Into<Bytes>) -> Response<Body> {
     let mut response = text(StatusCode::OK, body);
     let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
@@ -91,31 +97,22 @@ fn prometheus(body: String) -> Response<Body> {
 }
 
 fn own_metrics(shared: &Shared) -> String {
-    shared.metrics.render(shared.is_ready(), shared.log.dropped())
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    shared.metrics.render(shared.is_ready(), shared.log.dropped(), now)
 }
 
 /// Our metrics and the application's. Where the application can't be read, ours stand alone and
 /// say so.
-async fn merged(shared: &Shared) -> String {
+async fn merged(shared: &Shared) -> Bytes {
     let config = shared.config();
     let mut out = own_metrics(shared);
-    let Some(scrape) = &config.scrape else { return out };
+    let Some(scrape) = &config.scrape else { return out.into() };
     let application = async {
-        let to = SocketAddr::from(([127, 0, 0, 1], scrape.port));
-        let direction = crate::metrics::Direction::Outbound;
-        let stream =
-            destination::connect(to, direction, to, &config).await.map_err(|e| e.to_string())?;
-        let request = Request::get(&scrape.path)
-            .header(hyper::header::HOST, to.to_string())
-            .body(Body::default())
-            .map_err(|e| e.to_string())?;
-        let response = http::exchange(stream, request, SCRAPE_MAX).await?;
-        if !response.status().is_success() {
-            return Err(format!("status {}", response.status()));
-        }
-        let text = String::from_utf8_lossy(response.body()).into_owned();
-        // OpenMetrics' end mark would hide whatever a collector appends.
-        Ok::<_, String>(text.replace("# EOF\n", ""))
+        // Large answers are held until they are read: a few at a time, for all who ask.
+        let scrapes = Arc::clone(&shared.scrapes);
+        let place = scrapes.acquire_owned().await.map_err(|e| e.to_string())?;
+        application(&config, scrape).await.map(|text| (text, place))
     };
     let limit = std::time::Duration::from_secs(10);
     let application =
@@ -124,11 +121,45 @@ async fn merged(shared: &Shared) -> String {
     out.push_str("# TYPE sunup_application_scrape_failed gauge\n");
     out.push_str(&format!("sunup_application_scrape_failed {failed}\n"));
     match application {
-        Ok(text) => out.push_str(&text),
-        Err(why) => shared.log.warn(format_args!(
-            "the application's metrics at port {} {} can't be read: {why}",
-            scrape.port, scrape.path
-        )),
+        Ok((text, place)) => {
+            out.push_str(&text);
+            Bytes::from_owner(Held { text: out, _place: place })
+        }
+        Err(why) => {
+            shared.log.warn(format_args!(
+                "the application's metrics at port {} {} can't be read: {why}",
+                scrape.port, scrape.path
+            ));
+            out.into()
+        }
     }
-    out
+}
+
+/// A text that holds its place until it is sent.
+struct Held {
+    text: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+async fn application(config: &Config, scrape: &Scrape) -> Result<String, String> {
+    let to = SocketAddr::from(([127, 0, 0, 1], scrape.port));
+    let stream = destination::connect(to, Direction::Outbound, to, config).await;
+    let stream = stream.map_err(|e| e.to_string())?;
+    let request = Request::get(&scrape.path)
+        .header(hyper::header::HOST, to.to_string())
+        .body(Body::default())
+        .map_err(|e| e.to_string())?;
+    let response = http::exchange(stream, request, SCRAPE_MAX).await?;
+    if !response.status().is_success() {
+        return Err(format!("status {}", response.status()));
+    }
+    let text = String::from_utf8_lossy(response.body());
+    // OpenMetrics' end mark would hide whatever a collector appends.
+    Ok(text.replace("# EOF\n", ""))
 }

@@ -3,12 +3,15 @@
 //!
 //! Reads no file and no environment itself; unknown fields are for others and are left alone.
 
+mod entry;
+mod ports;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use entry::Entry;
+pub use ports::{ChosenPorts, Ports};
 use serde::{Deserialize, Serialize};
-use sunup_api::port;
 use sunup_startup::Drain;
 
 /// How inbound packets reach the proxy.
@@ -46,102 +49,22 @@ pub enum Encoding {
     Json,
 }
 
-/// The ports that the proxy binds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Ports {
-    /// Outbound capture.
-    pub outbound: u16,
-    /// Inbound capture.
-    pub inbound: u16,
-    /// Agent: probes, merged metrics, `/quitquitquit`.
-    pub agent: u16,
-    /// Readiness for the kubelet.
-    pub readiness: u16,
-    /// The proxy's own metrics.
-    pub metrics: u16,
-    /// DNS, UDP and TCP.
-    pub dns: u16,
-}
-
-impl Default for Ports {
-    fn default() -> Self {
-        Self {
-            outbound: port::OUTBOUND,
-            inbound: port::INBOUND,
-            agent: port::AGENT,
-            readiness: port::READINESS,
-            metrics: port::METRICS,
-            dns: port::DNS,
-        }
-    }
-}
-
-/// A destination of the registry: a network and perhaps a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    network: IpAddr,
-    prefix: u8,
-    port: Option<u16>,
-}
-
-impl Entry {
-    /// `10.0.0.0/8`, `10.0.0.1:443`, `fd00::/8`, `[fd00::1]:443`.
-    fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!("{text:?} is no destination: write 10.0.0.0/8, 10.0.0.1:443 or [fd00::1]:443")
-        };
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            let prefix = if address.is_ipv4() { 32 } else { 128 };
-            return Ok(Self { network: address.ip(), prefix, port: Some(address.port()) });
-        }
-        let (ip, prefix) = text.split_once('/').map_or((text, None), |(i, p)| (i, Some(p)));
-        let network: IpAddr = ip.parse().map_err(|_| wrong())?;
-        let most = if network.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
-        if prefix > most {
-            return Err(wrong());
-        }
-        Ok(Self { network, prefix, port: None })
-    }
-
-    /// Whether a destination belongs to it.
-    #[must_use]
-    pub fn has(&self, to: SocketAddr) -> bool {
-        if self.port.is_some_and(|port| port != to.port()) {
-            return false;
-        }
-        match (self.network, to.ip()) {
-            (IpAddr::V4(own), IpAddr::V4(ip)) => {
-                let shift = 32 - u32::from(self.prefix);
-                (u32::from(own) ^ u32::from(ip)).checked_shr(shift).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(ip)) => {
-                let shift = 128 - u32::from(self.prefix);
-                (u128::from(own) ^ u128::from(ip)).checked_shr(shift).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Serialize for Entry {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let text = match self.port {
-            Some(port) => SocketAddr::new(self.network, port).to_string(),
-            None => format!("{}/{}", self.network, self.prefix),
-        };
-        out.serialize_str(&text)
-    }
-}
-
 /// What is in force.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Config {
     /// `ISTIO_META_INTERCEPTION_MODE`, `interceptionMode`.
     pub mode: Mode,
-    /// Ports; fixed at start.
+    /// Ports. Those that a change names are bound beside the ones before it: capture and probes of
+    /// this pod lead where they led at its start.
     pub ports: Ports,
+    /// Every port that capture may lead to: what would come back here if the proxy connected to it.
+    #[serde(skip)]
+    pub(crate) captures: Vec<u16>,
+    /// Every port of the agent: the one on the command line, and `statusPort`, where collectors of
+    /// metrics are sent.
+    #[serde(skip)]
+    pub(crate) agents: Vec<u16>,
     /// Worker threads; fixed at start. Default 2, at most the cores there are; 0: all cores.
     pub concurrency: usize,
     /// `outboundTrafficPolicy.mode`.
@@ -166,7 +89,8 @@ pub struct Config {
     /// `MINIMUM_DRAIN_DURATION`, default 5 s.
     #[serde(serialize_with = "as_text")]
     pub minimum_drain: Duration,
-    /// `SUNUP_MAX_CONNECTIONS`; 0: what the limit on open files allows.
+    /// `SUNUP_MAX_CONNECTIONS`; 0: what the limit on open files allows. Inbound ones get seven in
+    /// eight of them.
     pub max_connections: u64,
     /// `ISTIO_META_DNS_CAPTURE`.
     pub dns_capture: bool,
@@ -201,7 +125,7 @@ pub struct Sources {
     /// Name and text of the MeshConfig file, where there is one.
     pub mesh: Option<(String, String)>,
     /// Ports chosen on the command line.
-    pub ports: Ports,
+    pub ports: ChosenPorts,
 }
 
 /// A configuration that is refused.
@@ -259,15 +183,17 @@ impl Sources {
         };
         let reader =
             Reader { env: &self.env, metadata: [own.proxy_metadata, default.proxy_metadata] };
-        let mut ports = self.ports;
-        let keep = |port: &mut u16, standard: u16, told: Option<u16>| {
-            if let (true, Some(told)) = (*port == standard, told.filter(|t| *t != 0)) {
-                *port = told;
-            }
-        };
-        keep(&mut ports.outbound, port::OUTBOUND, mesh.proxy_listen_port);
-        keep(&mut ports.inbound, port::INBOUND, mesh.proxy_inbound_listen_port);
-        keep(&mut ports.agent, port::AGENT, own.status_port.or(default.status_port));
+        let told = |port: Option<u16>, standard| port.filter(|p| *p != 0).unwrap_or(standard);
+        let standard = Ports::default();
+        let ports = self.ports.over(Ports {
+            outbound: told(mesh.proxy_listen_port, standard.outbound),
+            inbound: told(mesh.proxy_inbound_listen_port, standard.inbound),
+            agent: told(own.status_port.or(default.status_port), standard.agent),
+            ..standard
+        });
+        let mut agents = vec![ports.agent];
+        let status_port = own.status_port.or(default.status_port).filter(|port| *port != 0);
+        agents.extend(status_port.filter(|port| *port != ports.agent));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let concurrency = match own.concurrency.or(default.concurrency) {
             Some(0) => cores,
@@ -294,6 +220,8 @@ impl Sources {
                 &[("REDIRECT", Mode::Redirect), ("TPROXY", Mode::Tproxy), ("NONE", Mode::None)],
             )?,
             ports,
+            captures: vec![ports.outbound, ports.inbound],
+            agents,
             concurrency,
             policy,
             registry: reader.registry()?,

@@ -22,6 +22,11 @@ const PASSTHROUGH_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 /// The same for IPv6; istio-init puts it on `lo`.
 const PASSTHROUGH_V6: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6);
 
+/// Whether an address stands for whoever connected to the inbound side.
+pub(crate) fn is_passthrough(ip: IpAddr) -> bool {
+    ip == PASSTHROUGH_V4 || ip == PASSTHROUGH_V6
+}
+
 /// Why a connection is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -57,21 +62,17 @@ pub(crate) fn original(
     direction: Direction,
     config: &Config,
 ) -> Result<SocketAddr, Refusal> {
-    let own_port = match direction {
-        Direction::Outbound => config.ports.outbound,
-        _ => config.ports.inbound,
-    };
     // TPROXY leaves the packet's destination alone: the socket's own address is it.
     if direction == Direction::Inbound && config.mode == Mode::Tproxy {
         let local = stream.local_addr().map_err(|_| Refusal::NotCaptured)?;
-        if local.port() != own_port {
+        if !config.captures.contains(&local.port()) {
             return Ok(unmapped(local));
         }
     }
     let to = sunup_sys::socket::original_destination(stream, from.is_ipv6());
     let to = to.map_err(|_| Refusal::NotCaptured)?;
     // Only what came to the capture port can have come to it directly: asked then alone.
-    if to.port() == own_port && stream.local_addr().is_ok_and(|local| local == to) {
+    if config.captures.contains(&to.port()) && stream.local_addr().is_ok_and(|local| local == to) {
         return Err(Refusal::NotCaptured);
     }
     Ok(unmapped(to))
@@ -94,8 +95,7 @@ pub(crate) fn allowed(
     if to.ip().is_unspecified() || to.port() == 0 {
         return Err(Refusal::Loop);
     }
-    let ours = [config.ports.outbound, config.ports.inbound];
-    if ours.contains(&to.port()) && is_own(to.ip()) {
+    if config.captures.contains(&to.port()) && is_own(to.ip()) {
         return Err(Refusal::Loop);
     }
     if direction == Direction::Outbound
@@ -112,7 +112,9 @@ fn is_own(ip: IpAddr) -> bool {
     ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
-/// Connects to a destination as the given side of the proxy.
+/// Connects to a destination as the given side of the proxy. Where the inbound side's address isn't
+/// there it goes nowhere: by another one it would come back here, or reach what listens on loopback
+/// for the pod alone.
 ///
 /// # Errors
 /// The kernel's, or `ETIMEDOUT` after `connectTimeout`.
@@ -123,28 +125,52 @@ pub(crate) async fn connect(
     config: &Config,
 ) -> io::Result<TcpStream> {
     let dial = async {
-        if direction != Direction::Inbound {
-            return socket(to, config)?.connect(to).await;
-        }
-        let passthrough: IpAddr = match to.ip() {
-            IpAddr::V4(_) => PASSTHROUGH_V4.into(),
-            IpAddr::V6(_) => PASSTHROUGH_V6.into(),
-        };
         let socket = socket(to, config)?;
-        if config.mode == Mode::Tproxy {
-            keep_source(&socket, client)?;
-            return socket.connect(to).await;
+        if direction == Direction::Inbound {
+            match config.mode {
+                Mode::Tproxy => keep_source(&socket, client)?,
+                _ => socket.bind(passthrough(to))?,
+            }
         }
-        match socket.bind(SocketAddr::new(passthrough, 0)) {
+        socket.connect(to).await
+    };
+    within(config.connect_timeout, dial).await
+}
+
+/// Connects to the pod's own application on behalf of its kubelet.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_probe(to: SocketAddr, config: &Config) -> io::Result<TcpStream> {
+    let dial = async {
+        let socket = socket(to, config)?;
+        match socket.bind(passthrough(to)) {
             Ok(()) => socket.connect(to).await,
-            // Without ::6 on lo the pod's own address would be captured again; ::1 never is.
+            // Without ::6 on lo the pod's own address would be captured again; ::1 never is. What
+            // is asked there is what the pod's manifest says, whoever asks.
             Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable && to.is_ipv6() => {
                 socket.connect(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), to.port())).await
             }
             Err(e) => Err(e),
         }
     };
-    let stream = match tokio::time::timeout(config.connect_timeout, dial).await {
+    within(config.connect_timeout, dial).await
+}
+
+/// Where connections to the application come from, so that capture lets them through.
+fn passthrough(to: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = match to.ip() {
+        IpAddr::V4(_) => PASSTHROUGH_V4.into(),
+        IpAddr::V6(_) => PASSTHROUGH_V6.into(),
+    };
+    SocketAddr::new(ip, 0)
+}
+
+async fn within(
+    limit: Duration,
+    dial: impl Future<Output = io::Result<TcpStream>>,
+) -> io::Result<TcpStream> {
+    let stream = match tokio::time::timeout(limit, dial).await {
         Ok(connected) => connected?,
         Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut)),
     };

@@ -38,7 +38,11 @@ pub(crate) async fn udp(
     socket: std::net::UdpSocket,
     servers: Arc<Vec<SocketAddr>>,
 ) {
-    let Ok(socket) = UdpSocket::from_std(socket) else { return };
+    let socket = match UdpSocket::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return shared.fail(format!("cannot watch the dns socket: {error}")),
+    };
+    let _vital = shared.vital("dns");
     // Answers are known to be the proxy's too: capture keeps them in conntrack's zone for it.
     if let Some(mark) = shared.config().mark
         && let Err(error) = sunup_sys::socket::set_mark(&socket, mark)
@@ -128,7 +132,11 @@ pub(crate) async fn tcp(
     listener: std::net::TcpListener,
     servers: Arc<Vec<SocketAddr>>,
 ) {
-    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return shared.fail(format!("cannot watch the dns socket: {error}")),
+    };
+    let _vital = shared.vital("dns");
     let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     loop {
         let Ok((stream, from)) = listener.accept().await else {

@@ -42,10 +42,10 @@ pub(crate) async fn accept(
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(e) => {
-            let what = format!("cannot watch the {} socket: {e}", direction.name());
-            return shared.event(sunup_startup::Event::Failed(what));
+            return shared.fail(format!("cannot watch the {} socket: {e}", direction.name()));
         }
     };
+    let _vital = shared.vital("accepting connections");
     let begun = shared.age();
     let mut queued = true;
     loop {
@@ -71,7 +71,7 @@ pub(crate) async fn accept(
                     let ms = u64::try_from(ms).unwrap_or(u64::MAX);
                     flows.waited_ms_max.fetch_max(ms, Ordering::Relaxed);
                 }
-                if shared.admit() {
+                if shared.admit(direction) {
                     flows.open.fetch_add(1, Ordering::Relaxed);
                     let place = Place { shared: Arc::clone(&shared), direction };
                     // Tasks of their own: one that only copies is much smaller.
@@ -174,9 +174,13 @@ pub(crate) async fn relay(
         Err(error) => {
             let why = errno(&error);
             shared.metrics.failed(direction, Some(to), why);
+            // The inbound side's own address is missing, not the application's.
+            let own = direction == Direction::Inbound && why == "EADDRNOTAVAIL" && to.is_ipv6();
+            let remedy =
+                if own { "; capture's setup puts ::6 on lo, and it isn't there" } else { "" };
             shared.log.warn(format_args!(
                 "{} connection from {from} to {to} reset: the destination can't be reached: {why} \
-                 ({error})",
+                 ({error}){remedy}",
                 direction.name()
             ));
             record.flags = "UF";

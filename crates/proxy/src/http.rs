@@ -3,7 +3,8 @@
 //! Limits are fixed here: they hold for whoever can reach a port of ours.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,23 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sunup_limits::{Patient, Places};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+
+use crate::state::Shared;
 
 /// The most that the head of a request may measure; more is answered with 431.
 pub(crate) const HEAD_MAX: usize = 16 * 1024;
 /// How long a client may take over the head of a request: what a slowloris gets.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(5);
-/// Connections at a time to one of our own endpoints; more are reset.
+/// How long a client may take over an answer.
+const WRITE_TIME: Duration = Duration::from_secs(10);
+/// Connections at a time to one of our own endpoints. A newcomer gets the place of another one, of
+/// whoever has most: a kubelet always gets in.
 const CONNECTIONS_MAX: usize = 256;
+/// Those of one address among them.
+const PER_PEER_MAX: usize = 32;
 
 pub(crate) type Body = Full<Bytes>;
 
@@ -35,36 +43,80 @@ pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
     response
 }
 
+/// Who may hold a connection of one endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Guests {
+    places: Places,
+    endpoint: &'static str,
+}
+
+impl Guests {
+    /// The guests of one endpoint; `friends` are not sent away for others.
+    pub(crate) fn new(endpoint: &'static str, friends: Vec<IpAddr>) -> Self {
+        Self { places: Places::new(CONNECTIONS_MAX, PER_PEER_MAX, friends), endpoint }
+    }
+}
+
 /// Serves one of our endpoints for ever.
-pub(crate) async fn serve<F, A>(listener: std::net::TcpListener, answer: F)
-where
+pub(crate) async fn serve<F, A>(
+    shared: Arc<Shared>,
+    listener: std::net::TcpListener,
+    guests: Guests,
+    answer: F,
+) where
     F: Fn(Request<Incoming>, SocketAddr) -> A + Clone + Send + 'static,
     A: Future<Output = Response<Body>> + Send + 'static,
 {
-    let Ok(listener) = TcpListener::from_std(listener) else { return };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            return shared.fail(format!("cannot watch the {} socket: {error}", guests.endpoint));
+        }
+    };
+    let _vital = shared.vital("an endpoint of our own");
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            crate::destination::reset(stream);
-            continue;
-        };
-        let answer = answer.clone();
+        let (place, displaced) = guests.places.enter(peer.ip());
+        if displaced {
+            shared.metrics.shed(guests.endpoint, "displaced");
+        }
+        let (shared, answer, endpoint) = (Arc::clone(&shared), answer.clone(), guests.endpoint);
         tokio::spawn(async move {
+            let place = Arc::new(place);
+            let of_requests = Arc::clone(&place);
             let service = service_fn(move |request| {
+                let under_way = of_requests.request();
                 let answer = answer(request, peer);
-                async move { Ok::<_, Infallible>(answer.await) }
+                async move {
+                    // Whoever sends many requests at once waits with each for its turn.
+                    tokio::task::yield_now().await;
+                    let answer = answer.await;
+                    drop(under_way);
+                    Ok::<_, Infallible>(answer)
+                }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_MAX);
-            // A client that breaks the protocol has had its answer from hyper.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-            drop(place);
+            let stream = TokioIo::new(Patient::new(stream, WRITE_TIME));
+            let connection = server.serve_connection(stream, service);
+            tokio::select! {
+                // A client that breaks the protocol has had its answer from hyper.
+                ended = connection => if ended.is_err_and(|error| is_timeout(&error)) {
+                    shared.metrics.shed(endpoint, "timeout");
+                },
+                () = place.displaced() => {}
+            }
         });
     }
+}
+
+/// Whether a client took too long over its request or our answer.
+fn is_timeout(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    error.is_timeout() || cause.is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Sends one request and reads the whole answer, at most `limit` bytes of it.

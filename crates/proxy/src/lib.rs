@@ -1,7 +1,7 @@
 //! The data plane: sidecar and gateway.
 //!
-//! Its first act is to bind every socket, before configuration, so that connections queue instead
-//! of failing. What *ready* means is said by `sunup-startup`; packets are captured by others. It
+//! Its first act is to bind every socket, so that connections queue instead of failing; of the
+//! configuration only the ports are looked at before. What *ready* means is said by `sunup-startup`; packets are captured by others. It
 //! reads no environment variable itself and prints nothing: both are handed in.
 #![cfg(target_os = "linux")]
 
@@ -14,6 +14,8 @@ mod dns;
 mod flow;
 mod gateway;
 mod http;
+mod idle;
+mod listen;
 mod log;
 mod metrics;
 mod observe;
@@ -23,6 +25,7 @@ mod sockets;
 mod state;
 mod tls;
 pub mod wait;
+mod workers;
 
 pub use log::Level;
 pub use run::{Options, Role, effective, run};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +64,10 @@ pub(crate) struct Metrics {
     flows: [Flows; 3],
     failures: Mutex<BTreeMap<Labels, u64>>,
     http: Mutex<HashMap<(Direction, String), Arc<Http>>>,
+    /// When the certificates in force end, by port and file, in seconds since 1970.
+    certificates_end: Mutex<BTreeMap<(u16, PathBuf), i64>>,
+    /// Clients of our own endpoints that were sent away, by endpoint and reason.
+    shed: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     pub(crate) dns_queries: AtomicU64,
     pub(crate) dns_failures: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
@@ -94,6 +99,16 @@ impl Metrics {
         *failures.entry(key).or_default() += 1;
     }
 
+    /// Which certificates are in force, and when they end.
+    pub(crate) fn certificates_end(&self, ends: BTreeMap<(u16, PathBuf), i64>) {
+        *lock(&self.certificates_end) = ends;
+    }
+
+    /// Counts a client of one of our own endpoints that was sent away.
+    pub(crate) fn shed(&self, endpoint: &'static str, why: &'static str) {
+        *lock(&self.shed).entry((endpoint, why)).or_default() += 1;
+    }
+
     /// The HTTP counters of a destination, made at the first HTTP connection to it.
     pub(crate) fn http(&self, direction: Direction, to: SocketAddr) -> Arc<Http> {
         let mut all = lock(&self.http);
@@ -103,8 +118,8 @@ impl Metrics {
         Arc::clone(all.entry(key).or_default())
     }
 
-    /// Prometheus' text format.
-    pub(crate) fn render(&self, ready: bool, dropped_log_lines: u64) -> String {
+    /// Prometheus' text format; `now` in seconds since 1970.
+    pub(crate) fn render(&self, ready: bool, dropped_log_lines: u64, now: i64) -> String {
         let mut out = Text::default();
         let per_flow = |read: fn(&Flows) -> &AtomicU64| {
             Direction::ALL.map(|d| {
@@ -140,7 +155,21 @@ impl Metrics {
         let help = "Connections that were not served, and why";
         out.family("sunup_connections_failed_total", counter, help, rows);
         drop(failures);
+        let rows = lock(&self.shed).clone().into_iter();
+        let rows = rows.map(|((endpoint, why), count)| {
+            (format!("{{endpoint=\"{endpoint}\",reason=\"{why}\"}}"), count)
+        });
+        let help = "Clients of the proxy's own endpoints that were sent away, and why";
+        out.family("sunup_endpoint_shed_total", counter, help, rows);
         self.render_http(&mut out);
+        let ends = lock(&self.certificates_end).clone().into_iter();
+        let rows = ends.map(|((port, file), at)| {
+            let file = file.to_string_lossy();
+            let file = file.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            (format!("{{port=\"{port}\",certificate=\"{file}\"}}"), at.saturating_sub(now))
+        });
+        let help = "Until a certificate in force expires; negative once it has";
+        out.family("sunup_certificate_expiry_seconds", gauge, help, rows);
         for (name, kind, help, value) in [
             ("sunup_dns_queries_total", counter, "DNS queries", &self.dns_queries),
             ("sunup_dns_failures_total", counter, "DNS queries without answer", &self.dns_failures),
@@ -249,7 +278,12 @@ mod tests {
             let to = SocketAddr::from(([10, 0, 0, 1], port));
             metrics.failed(Direction::Outbound, Some(to), "ECONNREFUSED");
         }
-        let text = metrics.render(true, 0);
+        let file = PathBuf::from("/c/a\"b.crt");
+        metrics.certificates_end(BTreeMap::from([((443, file), 1000)]));
+        let text = metrics.render(true, 0, 1010);
+        let row =
+            "sunup_certificate_expiry_seconds{port=\"443\",certificate=\"/c/a\\\"b.crt\"} -10";
+        assert!(text.contains(row), "{text}");
         let row = "sunup_connections_failed_total{direction=\"outbound\",\
                    destination=\"10.0.0.1:999\",reason=\"ECONNREFUSED\"} 1";
         assert!(text.contains(row), "{text}");

@@ -20,7 +20,6 @@ use tokio::net::TcpStream;
 
 use crate::destination;
 use crate::http::{self, Body, text};
-use crate::metrics::Direction;
 use crate::state::Shared;
 use crate::tls;
 
@@ -137,7 +136,7 @@ async fn probe(
 ) -> Result<Response<Body>, String> {
     if let Some(get) = &prober.http_get {
         let to = prober.to(&get.host, get.port);
-        let request = request(get, to, headers, shared.config().ports.agent)?;
+        let request = request(get, to, headers, &shared.config().agents)?;
         let stream = connect(shared, to).await?;
         let answer = if get.scheme.eq_ignore_ascii_case("https") {
             let stream = tls::connect_unverified(stream).await;
@@ -169,11 +168,7 @@ async fn probe(
 
 /// From the address that capture lets through to the application.
 async fn connect(shared: &Arc<Shared>, to: SocketAddr) -> Result<TcpStream, String> {
-    let config = shared.config();
-    // TPROXY's way of keeping a source makes no sense without a client.
-    let redirect =
-        crate::config::Config { mode: crate::config::Mode::Redirect, ..(*config).clone() };
-    let connected = destination::connect(to, Direction::Inbound, to, &redirect).await;
+    let connected = destination::connect_probe(to, &shared.config()).await;
     connected.map_err(|e| format!("{to}: {e}"))
 }
 
@@ -185,7 +180,7 @@ fn request(
     get: &HttpGet,
     to: SocketAddr,
     headers: &HeaderMap,
-    agent_port: u16,
+    agents: &[u16],
 ) -> Result<Request<Body>, String> {
     let slash = if get.path.starts_with('/') { "" } else { "/" };
     let uri = format!("{slash}{}", get.path);
@@ -196,7 +191,9 @@ fn request(
     }
     let told = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = match told.and_then(|host| host.rsplit_once(':')) {
-        Some((host, port)) if port.parse() == Ok(agent_port) => format!("{host}:{}", to.port()),
+        Some((host, port)) if port.parse().is_ok_and(|port| agents.contains(&port)) => {
+            format!("{host}:{}", to.port())
+        }
         _ => told.map_or_else(|| to.to_string(), str::to_owned),
     };
     let host = HeaderValue::from_str(&host).map_err(|e| e.to_string())?;

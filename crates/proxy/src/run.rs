@@ -1,14 +1,13 @@
-//! The life of a proxy: bind, serve the health endpoints, read the configuration, let the workers
-//! loose, then obey signals and the state machine until the end.
+//! The life of a proxy: bind, serve the health endpoints, take the configuration over, let the
+//! workers loose, then obey signals and the state machine until the end.
 //!
-//! The control thread owns everything but connections; each worker is a thread with a runtime of
-//! its own, so that a busy worker never delays a probe.
+//! The control thread owns everything but connections.
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sunup_startup::{Action, Event, Gate};
@@ -16,21 +15,15 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::config::{Config, ConfigError, Ports, Sources};
+use crate::config::{ChosenPorts, Config, ConfigError, Mode, Ports, Sources};
 use crate::gateway::Gateway;
+use crate::listen::{self, Listening};
 use crate::log::{Level, Log};
-use crate::metrics::Direction;
-use crate::probe::Probers;
-use crate::sockets::{self, BindError, Bound, Wanted};
-use crate::state::{Order, Shared};
-use crate::{agent, dns, flow, http, state};
+use crate::state::{self, Order, Shared};
+use crate::workers::Workers;
 
 /// How often the configuration's file is looked at, and a port that is taken tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// A worker wakes up this often at least. A timer that would be the next to fire interrupts the
-/// wait for sockets, which costs two calls; behind this one, those of connections are never next.
-const BEAT: Duration = Duration::from_secs(5);
 
 /// What a proxy is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +46,8 @@ pub struct Options {
     pub env: BTreeMap<String, String>,
     /// The MeshConfig file; read again when it changes. It need not exist.
     pub mesh_file: Option<PathBuf>,
-    /// Ports, where they aren't Istio's.
-    pub ports: Ports,
+    /// Ports chosen on the command line.
+    pub ports: ChosenPorts,
     /// Where log lines go.
     pub log: Box<dyn Write + Send>,
     /// The least level that is logged.
@@ -96,7 +89,7 @@ pub fn effective(
         Some(path) => read(path)?,
         None => None,
     };
-    Sources { env, mesh, ports: Ports::default() }.resolve()
+    Sources { env, mesh, ports: ChosenPorts::default() }.resolve()
 }
 
 /// Runs a proxy until it is asked to end; the process' exit code.
@@ -104,12 +97,23 @@ pub fn effective(
 /// # Errors
 /// No thread or runtime can be made: the system is out of something.
 pub fn run(mut options: Options) -> std::io::Result<u8> {
+    // Which ports to bind is all that is asked of the configuration before they are bound.
+    let sources = options.sources();
+    let resolved = sources.clone().and_then(|sources| sources.resolve());
     // TPROXY's sockets need an option before they are bound; the injector tells by variable.
-    let tproxy =
-        options.env.get("ISTIO_META_INTERCEPTION_MODE").is_some_and(|mode| mode == "TPROXY");
-    let capture = options.role == Role::Sidecar;
-    let wanted = Wanted { capture, tproxy, dns: capture };
-    let (bound, errors) = sockets::bind(&options.ports, wanted);
+    let mode = options.env.get("ISTIO_META_INTERCEPTION_MODE").map(String::as_str);
+    let (ports, agents, tproxy, dns) = match &resolved {
+        Ok(config) => {
+            let tproxy = config.mode == Mode::Tproxy;
+            (config.ports, config.agents.clone(), tproxy, config.dns_capture)
+        }
+        Err(_) => {
+            let ports = options.ports.over(Ports::default());
+            (ports, vec![ports.agent], mode == Some("TPROXY"), true)
+        }
+    };
+    let role = listen::Role { capture: options.role == Role::Sidecar, tproxy };
+    let first = listen::first(role, &ports, &agents, dns);
     let listening = options.started.elapsed();
     state::raise_open_files();
     let out = std::mem::replace(&mut options.log, Box::new(std::io::sink()));
@@ -120,8 +124,9 @@ pub fn run(mut options: Options) -> std::io::Result<u8> {
     let us = u64::try_from(listening.as_micros()).unwrap_or(u64::MAX);
     shared.metrics.listening_us.store(us, std::sync::atomic::Ordering::Relaxed);
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let life = Life { shared: Arc::clone(&shared), options, wanted, listening };
-    let code = runtime.block_on(life.run(bound, errors, orders));
+    let life = Life { shared: Arc::clone(&shared), options };
+    let begin = Begin { role, first, listening, sources, resolved };
+    let code = runtime.block_on(life.run(begin, orders));
     shared.log.flush();
     code
 }
@@ -129,76 +134,62 @@ pub fn run(mut options: Options) -> std::io::Result<u8> {
 struct Life {
     shared: Arc<Shared>,
     options: Options,
-    wanted: Wanted,
+}
+
+/// What there is before anything runs.
+struct Begin {
+    role: listen::Role,
+    first: listen::First,
+    /// When its sockets were bound, since the process began.
     listening: Duration,
+    sources: Result<Sources, ConfigError>,
+    resolved: Result<Config, ConfigError>,
 }
 
 impl Life {
-    async fn run(
-        self,
-        mut bound: Bound,
-        errors: Vec<BindError>,
-        orders: UnboundedReceiver<Order>,
-    ) -> std::io::Result<u8> {
+    async fn run(self, begin: Begin, orders: UnboundedReceiver<Order>) -> std::io::Result<u8> {
+        let Begin { role, first, listening, sources, resolved } = begin;
         let shared = Arc::clone(&self.shared);
         shared.log.info(format_args!(
-            "listening after {:.1} ms; connections queue until the configuration is read",
-            self.listening.as_secs_f64() * 1000.0
+            "listening after {:.1} ms; connections queue until the workers serve them",
+            listening.as_secs_f64() * 1000.0
         ));
-        let mut served = Served { probers: self.probers(), ..Served::default() };
-        served.endpoints(&shared, &mut bound);
-        // Kept: a change while we start must not go unseen.
-        let sources = self.options.sources();
-        let config = self.first_configuration(&sources);
+        let (env, resolv_conf) = (&self.options.env, self.options.resolv_conf.clone());
+        let mut ports = Listening::new(&shared, role, first, listening, env, resolv_conf);
+        // Health is answered from here on.
+        ports.step(None);
+        let config = self.first_configuration(resolved);
         let workers = Workers::start(&shared, config.concurrency)?;
-        let mut gateway = match &self.options.role {
+        let gateway = match &self.options.role {
             Role::Gateway(file) => Some(Gateway::new(&shared, file.clone())),
             Role::Sidecar => None,
         };
-        // Under a configuration that was refused nothing is served: clients go on queueing.
-        let mut held = Some(bound);
-        self.release(&workers, &mut held);
-        if errors.is_empty() {
-            shared.open_gate(Gate::Listeners);
-        }
-        for error in &errors {
-            self.unbound(error);
-        }
-        if let (Some(gateway), None) = (&mut gateway, &held) {
-            gateway.look(&workers.handles);
-        }
-        let parts = Parts { gateway, workers, served, held, missing: !errors.is_empty() };
+        let mut parts = Parts { gateway, workers, ports };
+        self.go_on(&mut parts, true);
         self.obey(orders, parts, sources).await
     }
 
-    /// Lets the workers at the sockets, once there is a configuration to serve by.
-    fn release(&self, workers: &Workers, held: &mut Option<Bound>) {
+    /// Does what is left to do. Under a configuration that was refused nothing is served: clients
+    /// go on queueing.
+    fn go_on(&self, parts: &mut Parts, changed: bool) {
+        let Parts { gateway, workers, ports } = parts;
         if self.shared.is_pending(&Gate::Configuration) {
             return;
         }
-        if let Some(mut bound) = held.take() {
-            workers.take(&mut bound, self.listening);
-            self.dns(&self.shared.config(), &mut bound);
-            self.shared.open_gate(Gate::Workers);
+        if changed {
+            ports.follow(&self.shared.config());
+        }
+        if changed || !ports.is_complete() {
+            ports.step(Some(workers));
+        }
+        if let Some(gateway) = gateway {
+            gateway.look(workers.handles());
         }
     }
 
-    fn unbound(&self, error: &BindError) {
-        self.shared.log.error(format_args!("{error}; trying again"));
-        self.shared.event(Event::Shut { gate: Gate::Listeners, why: error.to_string() });
-    }
-
-    fn probers(&self) -> Arc<Probers> {
-        let probers = Probers::parse(&self.options.env).unwrap_or_else(|why| {
-            self.shared.log.error(format_args!("{why}: no probe can be answered"));
-            Probers::default()
-        });
-        Arc::new(probers)
-    }
-
     /// The first configuration, or the defaults with the gate shut and the reason told.
-    fn first_configuration(&self, sources: &Result<Sources, ConfigError>) -> Arc<Config> {
-        match sources.clone().and_then(|s| s.resolve()) {
+    fn first_configuration(&self, resolved: Result<Config, ConfigError>) -> Arc<Config> {
+        match resolved {
             Ok(config) => {
                 for note in &config.notes {
                     self.shared.log.warn(note);
@@ -216,34 +207,13 @@ impl Life {
         self.shared.config()
     }
 
-    fn dns(&self, config: &Config, bound: &mut Bound) {
-        let (tcp, udp) = (std::mem::take(&mut bound.dns_tcp), std::mem::take(&mut bound.dns_udp));
-        if !config.dns_capture {
-            return;
-        }
-        let text = std::fs::read_to_string(&self.options.resolv_conf).unwrap_or_default();
-        let servers = Arc::new(dns::servers(&text));
-        if servers.is_empty() {
-            let file = self.options.resolv_conf.display();
-            let why = format!("{file} names no server to ask");
-            self.shared.event(Event::Shut { gate: Gate::Dns, why });
-        }
-        for socket in udp {
-            tokio::spawn(dns::udp(Arc::clone(&self.shared), socket, Arc::clone(&servers)));
-        }
-        for listener in tcp {
-            tokio::spawn(dns::tcp(Arc::clone(&self.shared), listener, Arc::clone(&servers)));
-        }
-    }
-
     /// Signals, orders and changes of the file, until the state machine says exit.
     async fn obey(
         self,
         mut orders: UnboundedReceiver<Order>,
-        parts: Parts,
+        mut parts: Parts,
         mut last: Result<Sources, ConfigError>,
     ) -> std::io::Result<u8> {
-        let Parts { mut gateway, workers, mut served, mut held, mut missing } = parts;
         let shared = &self.shared;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -278,21 +248,16 @@ impl Life {
                 _ = hangup.recv() => {
                     last = self.options.sources();
                     self.reload(&last);
-                    self.release(&workers, &mut held);
+                    self.go_on(&mut parts, true);
                 }
                 _ = look.tick() => {
-                    if let (Some(gateway), None) = (&mut gateway, &held) {
-                        gateway.look(&workers.handles);
-                    }
-                    if missing && held.is_none() {
-                        missing = self.bind_again(&workers, &mut served);
-                    }
                     let now = self.options.sources();
-                    if !same(&now, &last) {
+                    let changed = !same(&now, &last);
+                    if changed {
                         last = now;
                         self.reload(&last);
-                        self.release(&workers, &mut held);
                     }
+                    self.go_on(&mut parts, changed);
                 }
             }
         }
@@ -323,22 +288,17 @@ impl Life {
     /// Takes a new configuration over, or keeps the old one and says why.
     fn reload(&self, sources: &Result<Sources, ConfigError>) {
         let shared = &self.shared;
-        let count = |n: &std::sync::atomic::AtomicU64| {
-            n.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let count = |n: &AtomicU64| {
+            n.fetch_add(1, Ordering::Relaxed);
         };
         match sources.clone().and_then(|s| s.resolve()) {
-            Ok(mut config) => {
+            Ok(config) => {
+                // Where none was in force yet, nothing was served by another one.
+                let first = shared.is_pending(&Gate::Configuration);
                 let old = shared.config();
-                if (config.ports, config.concurrency, config.mode, config.dns_capture)
-                    != (old.ports, old.concurrency, old.mode, old.dns_capture)
-                {
-                    shared.log.warn(
-                        "ports, concurrency, interceptionMode and DNS capture change at the next \
-                         start only",
-                    );
-                    (config.ports, config.concurrency) = (old.ports, old.concurrency);
-                    (config.mode, config.dns_capture) = (old.mode, old.dns_capture);
-                }
+                let mut config = if first { config } else { self.beside(config, &old) };
+                // The workers are there.
+                config.concurrency = old.concurrency;
                 shared.replace(config);
                 count(&shared.metrics.reloads);
                 shared.log.info("configuration taken over");
@@ -351,37 +311,28 @@ impl Life {
         }
     }
 
-    /// Tries the ports again that couldn't be bound; whether some still can't.
-    fn bind_again(&self, workers: &Workers, served: &mut Served) -> bool {
-        let ports = &self.options.ports;
-        let mut more = Bound::default();
-        let mut failed = None;
-        let mut again = |have: bool, port: u16, what, transparent| {
-            if have {
-                return Vec::new();
-            }
-            sockets::tcp(port, transparent).unwrap_or_else(|error| {
-                failed = Some(BindError { port, what, error });
-                Vec::new()
-            })
-        };
-        let tproxy = self.wanted.tproxy;
-        let captured = |direction| !self.wanted.capture || workers.has(direction);
-        more.outbound = again(captured(Direction::Outbound), ports.outbound, "outbound", false);
-        more.inbound = again(captured(Direction::Inbound), ports.inbound, "inbound", tproxy);
-        more.agent = again(served.agent, ports.agent, "agent", false);
-        more.readiness = again(served.readiness, ports.readiness, "readiness", false);
-        more.metrics = again(served.metrics, ports.metrics, "metrics", false);
-        workers.take(&mut more, self.shared.age());
-        served.endpoints(&self.shared, &mut more);
-        match &failed {
-            Some(error) => {
-                let why = error.to_string();
-                self.shared.event(Event::Shut { gate: Gate::Listeners, why });
-            }
-            None => self.shared.open_gate(Gate::Listeners),
+    /// A configuration that follows another one under open connections: what is fixed at the start
+    /// stays, and ports are added.
+    fn beside(&self, mut config: Config, old: &Config) -> Config {
+        let fixed = |c: &Config| (c.concurrency, c.mode, c.dns_capture);
+        if fixed(&config) != fixed(old) {
+            self.shared.log.warn(
+                "concurrency, interceptionMode and DNS capture change at the next start only",
+            );
+            (config.mode, config.dns_capture) = (old.mode, old.dns_capture);
         }
-        failed.is_some()
+        if config.ports != old.ports {
+            self.shared.log.warn(
+                "the new ports are served beside those before: capture and probes of this pod \
+                 lead where they led at its start",
+            );
+        }
+        for port in &old.captures {
+            if !config.captures.contains(port) {
+                config.captures.push(*port);
+            }
+        }
+        config
     }
 }
 
@@ -389,11 +340,7 @@ impl Life {
 struct Parts {
     gateway: Option<Gateway>,
     workers: Workers,
-    served: Served,
-    /// Sockets that nobody serves before there is a configuration.
-    held: Option<Bound>,
-    /// Some of our own ports couldn't be bound yet.
-    missing: bool,
+    ports: Listening,
 }
 
 fn same(a: &Result<Sources, ConfigError>, b: &Result<Sources, ConfigError>) -> bool {
@@ -401,95 +348,5 @@ fn same(a: &Result<Sources, ConfigError>, b: &Result<Sources, ConfigError>) -> b
         (Ok(a), Ok(b)) => a.mesh == b.mesh,
         (Err(a), Err(b)) => a == b,
         _ => false,
-    }
-}
-
-/// Which of our own endpoints are served.
-#[derive(Debug, Default)]
-struct Served {
-    probers: Arc<Probers>,
-    agent: bool,
-    readiness: bool,
-    metrics: bool,
-}
-
-impl Served {
-    fn endpoints(&mut self, shared: &Arc<Shared>, bound: &mut Bound) {
-        self.agent |= !bound.agent.is_empty();
-        self.readiness |= !bound.readiness.is_empty();
-        self.metrics |= !bound.metrics.is_empty();
-        for listener in bound.agent.drain(..) {
-            let (shared, probers) = (Arc::clone(shared), Arc::clone(&self.probers));
-            tokio::spawn(http::serve(listener, move |request, peer| {
-                agent::agent(Arc::clone(&shared), Arc::clone(&probers), request, peer)
-            }));
-        }
-        for listener in bound.readiness.drain(..) {
-            let shared = Arc::clone(shared);
-            tokio::spawn(http::serve(listener, move |request, _| {
-                let shared = Arc::clone(&shared);
-                async move { agent::readiness(&shared, &request) }
-            }));
-        }
-        for listener in bound.metrics.drain(..) {
-            let shared = Arc::clone(shared);
-            tokio::spawn(http::serve(listener, move |request, _| {
-                let shared = Arc::clone(&shared);
-                async move { agent::metrics(&shared, &request) }
-            }));
-        }
-    }
-}
-
-/// The worker threads, by the runtimes they run.
-struct Workers {
-    shared: Arc<Shared>,
-    handles: Vec<tokio::runtime::Handle>,
-    taken: std::sync::Mutex<Vec<Direction>>,
-}
-
-impl Workers {
-    fn start(shared: &Arc<Shared>, count: usize) -> std::io::Result<Self> {
-        let mut handles = Vec::with_capacity(count);
-        for n in 0..count.max(1) {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            handles.push(runtime.handle().clone());
-            let thread = std::thread::Builder::new().name(format!("worker-{n}"));
-            thread.stack_size(512 * 1024).spawn(move || {
-                runtime.block_on(async {
-                    let mut beat = tokio::time::interval(BEAT);
-                    loop {
-                        beat.tick().await;
-                    }
-                });
-            })?;
-        }
-        Ok(Self { shared: Arc::clone(shared), handles, taken: std::sync::Mutex::default() })
-    }
-
-    /// Gives listeners to every worker; `listening` is since when clients could queue there.
-    fn take(&self, bound: &mut Bound, listening: Duration) {
-        let give = |listeners: &mut Vec<TcpListener>, direction| {
-            for listener in listeners.drain(..) {
-                crate::metrics::lock(&self.taken).push(direction);
-                for handle in &self.handles {
-                    let Ok(listener) = listener.try_clone() else { continue };
-                    let shared = Arc::clone(&self.shared);
-                    let _entered = handle.enter();
-                    handle.spawn(flow::accept(
-                        shared,
-                        listener,
-                        flow::Kind::Captured(direction),
-                        listening,
-                    ));
-                }
-            }
-        };
-        give(&mut bound.outbound, Direction::Outbound);
-        give(&mut bound.inbound, Direction::Inbound);
-    }
-
-    fn has(&self, direction: Direction) -> bool {
-        crate::metrics::lock(&self.taken).contains(&direction)
     }
 }

@@ -8,8 +8,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::Ports;
-
 /// Connections that may queue per port; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
@@ -38,51 +36,62 @@ fn hint(port: u16, error: &io::Error) -> &'static str {
     }
 }
 
-/// What a role listens on from its first moment.
-#[derive(Debug, Default)]
-pub(crate) struct Bound {
-    pub(crate) outbound: Vec<TcpListener>,
-    pub(crate) inbound: Vec<TcpListener>,
-    pub(crate) agent: Vec<TcpListener>,
-    pub(crate) readiness: Vec<TcpListener>,
-    pub(crate) metrics: Vec<TcpListener>,
-    pub(crate) dns_tcp: Vec<TcpListener>,
-    pub(crate) dns_udp: Vec<UdpSocket>,
+/// What a port of ours is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    Outbound,
+    Inbound,
+    Readiness,
+    Agent,
+    Metrics,
+    Dns,
 }
 
-/// What is asked of [`bind`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    pub(crate) capture: bool,
-    pub(crate) tproxy: bool,
-    pub(crate) dns: bool,
-}
-
-/// Binds all that is wanted; those that fail are told and don't keep the others from being bound.
-pub(crate) fn bind(ports: &Ports, wanted: Wanted) -> (Bound, Vec<BindError>) {
-    let mut errors = Vec::new();
-    let mut bound = Bound::default();
-    let mut put =
-        |into: &mut Vec<TcpListener>, port, what, transparent| match tcp(port, transparent) {
-            Ok(listeners) => *into = listeners,
-            Err(error) => errors.push(BindError { port, what, error }),
-        };
-    if wanted.capture {
-        put(&mut bound.outbound, ports.outbound, "outbound capture", false);
-        put(&mut bound.inbound, ports.inbound, "inbound capture", wanted.tproxy);
-    }
-    put(&mut bound.readiness, ports.readiness, "readiness", false);
-    put(&mut bound.agent, ports.agent, "agent", false);
-    put(&mut bound.metrics, ports.metrics, "metrics", false);
-    if wanted.dns {
-        put(&mut bound.dns_tcp, ports.dns, "dns", false);
-        match udp(ports.dns) {
-            Ok(sockets) => bound.dns_udp = sockets,
-            Err(error) => errors.push(BindError { port: ports.dns, what: "dns", error }),
+impl Purpose {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound capture",
+            Self::Inbound => "inbound capture",
+            Self::Readiness => "readiness",
+            Self::Agent => "agent",
+            Self::Metrics => "metrics",
+            Self::Dns => "dns",
         }
     }
-    (bound, errors)
 }
+
+/// The sockets of one port.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) purpose: Purpose,
+    pub(crate) port: u16,
+    pub(crate) tcp: Vec<TcpListener>,
+    pub(crate) udp: Vec<UdpSocket>,
+}
+
+/// Binds a port for a purpose; `tproxy` says how inbound packets reach us.
+///
+/// # Errors
+/// The kernel's reason.
+pub(crate) fn bind(purpose: Purpose, port: u16, tproxy: bool) -> Result<Bound, BindError> {
+    let sockets = match purpose {
+        // Capture sends DNS to the loopback address; nobody else has business with this port.
+        Purpose::Dns => {
+            listen(&LOOPBACK, port, false).and_then(|tcp| udp(port).map(|udp| (tcp, udp)))
+        }
+        _ => {
+            let transparent = tproxy && purpose == Purpose::Inbound;
+            tcp(port, transparent).map(|tcp| (tcp, Vec::new()))
+        }
+    };
+    match sockets {
+        Ok((tcp, udp)) => Ok(Bound { purpose, port, tcp, udp }),
+        Err(error) => Err(BindError { port, what: purpose.name(), error }),
+    }
+}
+
+const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// IPv4 and, where the kernel has it, IPv6: two sockets, since conntrack's original destination
 /// is asked by family.
@@ -90,8 +99,12 @@ pub(crate) fn bind(ports: &Ports, wanted: Wanted) -> (Bound, Vec<BindError>) {
 /// # Errors
 /// IPv4 can't be bound, or IPv6 for another reason than its absence.
 pub(crate) fn tcp(port: u16, transparent: bool) -> io::Result<Vec<TcpListener>> {
+    listen(&ANY, port, transparent)
+}
+
+fn listen(at: &[IpAddr; 2], port: u16, transparent: bool) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(2);
-    for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+    for ip in *at {
         match one(SocketAddr::new(ip, port), transparent) {
             Ok(socket) => {
                 // Accepted connections inherit it: no call for each of them.
@@ -108,8 +121,7 @@ pub(crate) fn tcp(port: u16, transparent: bool) -> io::Result<Vec<TcpListener>> 
 
 fn udp(port: u16) -> io::Result<Vec<UdpSocket>> {
     let mut sockets = Vec::with_capacity(2);
-    // Capture sends DNS to the loopback address; nobody else has business with this port.
-    for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+    for ip in LOOPBACK {
         let bound = UdpSocket::bind(SocketAddr::new(ip, port));
         match bound.and_then(|s| s.set_nonblocking(true).map(|()| s)) {
             Ok(socket) => sockets.push(socket),

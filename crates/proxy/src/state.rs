@@ -5,11 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use sunup_startup::{Action, Event, Gate, Machine};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::Config;
+use crate::idle::Clients;
 use crate::log::Log;
-use crate::metrics::{Metrics, lock};
+use crate::metrics::{Direction, Metrics, lock};
+
+/// Answers of the application's metrics that are held at a time.
+const SCRAPES_MAX: usize = 2;
 
 /// A request to the control thread.
 #[derive(Debug)]
@@ -30,6 +35,10 @@ pub(crate) struct Shared {
     draining: AtomicBool,
     /// Connections allowed at a time.
     limit: AtomicU64,
+    /// A gateway's clients that may be idle.
+    pub(crate) clients: Arc<Clients>,
+    /// Places for reading the application's metrics.
+    pub(crate) scrapes: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -48,6 +57,8 @@ impl Shared {
             orders,
             draining: AtomicBool::new(false),
             limit: AtomicU64::new(u64::MAX),
+            clients: Arc::default(),
+            scrapes: Arc::new(Semaphore::new(SCRAPES_MAX)),
         };
         (Arc::new(shared), taken)
     }
@@ -114,9 +125,15 @@ impl Shared {
         self.limit.store(limit.max(1), Ordering::Relaxed);
     }
 
-    /// Takes a place among the connections, unless all are taken.
-    pub(crate) fn admit(self: &Arc<Self>) -> bool {
-        self.metrics.open_connections() < self.limit.load(Ordering::Relaxed)
+    /// Whether there is a place among the connections: a free one, or an idle client's. One in
+    /// eight is kept for the pod's own: those who connect to it can't take them all.
+    pub(crate) fn admit(&self, direction: Direction) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let inbound = || self.metrics.flows(Direction::Inbound).open.load(Ordering::Relaxed);
+        if direction == Direction::Inbound && inbound() >= limit - limit / 8 {
+            return false;
+        }
+        self.metrics.open_connections() < limit || self.clients.make_room()
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -127,6 +144,34 @@ impl Shared {
     pub(crate) fn connection_ended(&self) {
         if self.draining.load(Ordering::Relaxed) {
             self.event(Event::Connections(self.metrics.open_connections()));
+        }
+    }
+}
+
+impl Shared {
+    /// Held by what the proxy can't do without: where it ends by a panic, so does the proxy, for
+    /// the kubelet to start it again.
+    pub(crate) fn vital(self: &Arc<Self>, what: &'static str) -> Vital {
+        Vital { shared: Arc::clone(self), what }
+    }
+
+    /// It can't go on.
+    pub(crate) fn fail(&self, why: String) {
+        self.log.error(&why);
+        self.event(Event::Failed(why));
+    }
+}
+
+/// See [`Shared::vital`].
+pub(crate) struct Vital {
+    shared: Arc<Shared>,
+    what: &'static str,
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.fail(format!("{} met a bug of ours and ended", self.what));
         }
     }
 }

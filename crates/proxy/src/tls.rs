@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -12,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
+use sunup_limits::Validity;
 use tokio::net::TcpStream;
 
 /// A certificate chain with its key, both PEM.
@@ -21,25 +23,43 @@ pub(crate) struct Pair<'a> {
     pub(crate) key: &'a [u8],
 }
 
+/// TLS that ends here.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) certificates: Arc<ByName>,
+}
+
 /// What a server needs to speak TLS 1.2 and 1.3 with these certificates, `protocols` by ALPN.
 ///
 /// # Errors
 /// In words: number of the pair, from 0, and what is wrong with it.
-pub(crate) fn server(
-    pairs: &[Pair<'_>],
-    protocols: &[&[u8]],
-) -> Result<Arc<ServerConfig>, (usize, String)> {
+pub(crate) fn server(pairs: &[Pair<'_>], protocols: &[&[u8]]) -> Result<Ended, (usize, String)> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let read = |(n, pair): (usize, &Pair<'_>)| {
-        certified(pair, &provider).map(Arc::new).map_err(|why| (n, why))
-    };
+    let read = |(n, pair): (usize, &Pair<'_>)| named(pair, &provider).map_err(|why| (n, why));
     let keys = pairs.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let certificates = Arc::new(ByName(keys));
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| (0, e.to_string()))?;
-    let mut config = config.with_no_client_auth().with_cert_resolver(Arc::new(ByName(keys)));
+    let mut config =
+        config.with_no_client_auth().with_cert_resolver(Arc::clone(&certificates) as _);
     config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
-    Ok(Arc::new(config))
+    Ok(Ended { config: Arc::new(config), certificates })
+}
+
+/// A certificate with its key, and when it is good.
+#[derive(Debug)]
+struct Named {
+    key: Arc<CertifiedKey>,
+    validity: Validity,
+}
+
+fn named(pair: &Pair<'_>, provider: &CryptoProvider) -> Result<Named, String> {
+    let key = Arc::new(certified(pair, provider)?);
+    let validity = key.cert.first().and_then(|leaf| Validity::of(leaf));
+    let validity = validity.ok_or("the certificate's dates can't be read")?;
+    Ok(Named { key, validity })
 }
 
 fn certified(pair: &Pair<'_>, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
@@ -56,22 +76,37 @@ fn certified(pair: &Pair<'_>, provider: &CryptoProvider) -> Result<CertifiedKey,
     })
 }
 
-/// The first certificate that is good for the name asked for, else the first.
+/// Certificates, of which the name that is asked for chooses: the first that is good for it and not
+/// expired, else the first that is good for it, else the first.
 #[derive(Debug)]
-struct ByName(Vec<Arc<CertifiedKey>>);
+pub(crate) struct ByName(Vec<Named>);
+
+impl ByName {
+    /// The number of the certificate that is shown for a name.
+    pub(crate) fn chosen(&self, name: Option<&str>) -> usize {
+        if self.0.len() < 2 {
+            return 0;
+        }
+        let Some(name) = name.and_then(|name| ServerName::try_from(name).ok()) else { return 0 };
+        let fits = |named: &Named| {
+            let leaf = named.key.end_entity_cert().and_then(ParsedCertificate::try_from);
+            leaf.is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
+        };
+        let fitting: Vec<usize> = (0..self.0.len()).filter(|n| fits(&self.0[*n])).collect();
+        let now = SystemTime::now();
+        let good = fitting.iter().find(|n| self.0[**n].validity.problem(now).is_none());
+        good.or(fitting.first()).copied().unwrap_or(0)
+    }
+
+    /// When each of them is good.
+    pub(crate) fn validities(&self) -> impl Iterator<Item = Validity> + '_ {
+        self.0.iter().map(|named| named.validity)
+    }
+}
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let fits = |key: &&Arc<CertifiedKey>, name: &ServerName<'_>| {
-            let leaf = key.end_entity_cert().and_then(ParsedCertificate::try_from);
-            leaf.is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
-        };
-        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let by_name = match name {
-            Some(name) if self.0.len() > 1 => self.0.iter().find(|key| fits(key, &name)),
-            _ => None,
-        };
-        by_name.or(self.0.first()).cloned()
+        self.0.get(self.chosen(hello.server_name())).map(|named| Arc::clone(&named.key))
     }
 }
 

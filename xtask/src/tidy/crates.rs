@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     ("logs", &[]),
     ("startup", &[]),
+    ("limits", &[]),
     ("testkit", &[]),
     ("capture", &["api"]),
     ("sys", &["capture"]),
@@ -20,8 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("evidence", &["api", "capture"]),
     ("intake", &["api", "evidence", "logs", "yaml"]),
     ("doctor", &["api", "capture", "evidence", "yaml"]),
-    ("proxy", &["api", "startup", "sys"]),
-    ("webhook", &["api", "doctor", "evidence", "inject"]),
+    ("proxy", &["api", "limits", "startup", "sys"]),
+    ("webhook", &["api", "doctor", "evidence", "inject", "limits"]),
     ("kube", &["api", "evidence"]),
     ("lab", &["api", "capture", "doctor", "evidence", "sys"]),
     (

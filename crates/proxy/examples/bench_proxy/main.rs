@@ -24,7 +24,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use sunup_capture::{Host, Plan, Ruleset, Settings};
-use sunup_proxy::config::Ports;
+use sunup_proxy::config::ChosenPorts;
 use sunup_proxy::{Level, Options, Role};
 use sunup_sys::ns::Namespace;
 use sunup_sys::{capture, route};
@@ -53,7 +53,7 @@ fn be_the_proxy(gateway: Option<PathBuf>) {
         started: Instant::now(),
         env: std::env::vars().collect::<BTreeMap<_, _>>(),
         mesh_file: None,
-        ports: Ports::default(),
+        ports: ChosenPorts::default(),
         log: Box::new(std::io::sink()),
         level: Level::Error,
         log_json: false,

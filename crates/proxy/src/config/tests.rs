@@ -6,7 +6,7 @@ fn sources(env: &[(&str, &str)], mesh: &str) -> Sources {
     Sources {
         env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         mesh: Some(("mesh".to_owned(), mesh.to_owned())),
-        ports: Ports::default(),
+        ports: ChosenPorts::default(),
     }
 }
 
@@ -43,6 +43,22 @@ defaultConfig:
     assert_eq!(config.access_log_encoding, Encoding::Json);
     assert!(config.registry[0].has("10.1.2.3:80".parse().unwrap()));
     assert!(!config.registry[0].has("11.1.2.3:80".parse().unwrap()));
+}
+
+#[test]
+fn ports_of_the_mesh_hold_unless_the_command_line_chooses() {
+    let mesh = "proxyListenPort: 15101\nproxyInboundListenPort: 15106\n\
+                defaultConfig: {statusPort: 15029}";
+    let mut sources = sources(&[], mesh);
+    let ports = sources.resolve().unwrap().ports;
+    assert_eq!((ports.outbound, ports.inbound, ports.agent), (15101, 15106, 15029));
+    // A number that happens to be the standard one is a choice too.
+    sources.ports.agent = Some(15020);
+    sources.ports.outbound = Some(15201);
+    let config = sources.resolve().unwrap();
+    assert_eq!((config.ports.outbound, config.ports.agent), (15201, 15020));
+    assert_eq!(config.captures, [15201, 15106]);
+    assert_eq!(config.agents, [15020, 15029]);
 }
 
 #[test]

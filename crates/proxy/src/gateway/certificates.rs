@@ -3,21 +3,32 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use rustls::ServerConfig;
+use sunup_limits::Validity;
 
 use super::file::{Certificate, Listener, Protocol};
-use crate::tls::{self, Pair};
+use crate::tls::{self, Ended, Pair};
 
 /// What is known of one port's certificates.
 #[derive(Debug, Default)]
 struct Known {
     /// Digest of the files as they were read last; their keys aren't kept twice.
     seen: Option<u64>,
-    config: Option<Arc<ServerConfig>>,
+    ended: Option<Ended>,
+    /// The certificates' files, as they were when these were taken.
+    files: Vec<PathBuf>,
     problem: Option<String>,
+    /// What was said of its dates last.
+    told: Option<String>,
+}
+
+impl Known {
+    fn in_force(&self) -> impl Iterator<Item = (&Path, Validity)> {
+        let all = self.ended.iter().flat_map(|ended| ended.certificates.validities());
+        self.files.iter().map(PathBuf::as_path).zip(all)
+    }
 }
 
 /// What a look at the files brought.
@@ -44,9 +55,10 @@ impl Certificates {
             return News::Same;
         }
         known.seen = seen;
-        match read.and_then(|texts| config(listener, &texts)) {
-            Ok(config) => {
-                (known.config, known.problem) = (Some(config), None);
+        match read.and_then(|texts| ended(listener, &texts)) {
+            Ok(ended) => {
+                (known.ended, known.problem) = (Some(ended), None);
+                known.files = listener.tls.iter().map(|f| f.certificate.clone()).collect();
                 News::Taken
             }
             Err(why) => {
@@ -57,11 +69,32 @@ impl Certificates {
     }
 
     /// What a port's listener speaks TLS with, or why it can't.
-    pub(super) fn of(&self, port: u16) -> Result<Arc<ServerConfig>, String> {
+    pub(super) fn of(&self, port: u16) -> Result<Ended, String> {
         let known = self.0.get(&port);
-        let config = known.and_then(|known| known.config.clone());
+        let ended = known.and_then(|known| known.ended.clone());
         let problem = || known.and_then(|known| known.problem.clone()).unwrap_or_default();
-        config.ok_or_else(problem)
+        ended.ok_or_else(problem)
+    }
+
+    /// When each certificate in force at a port ends, by its file, in seconds since 1970.
+    pub(super) fn ends(&self, port: u16) -> impl Iterator<Item = (&Path, i64)> {
+        let all = self.0.get(&port).into_iter().flat_map(Known::in_force);
+        all.map(|(file, validity)| (file, validity.not_after))
+    }
+
+    /// Which of a port's certificates in force no client takes at this time, and whether that is
+    /// news.
+    pub(super) fn out_of_date(&mut self, port: u16, now: SystemTime) -> (Option<String>, bool) {
+        let Some(known) = self.0.get_mut(&port) else { return (None, false) };
+        let bad = known.in_force().filter_map(|(file, validity)| {
+            let problem = validity.problem(now)?;
+            Some(format!("the certificate {} is {problem}", file.display()))
+        });
+        let bad: Vec<String> = bad.collect();
+        let bad = (!bad.is_empty()).then(|| bad.join("; "));
+        let news = known.told != bad;
+        known.told.clone_from(&bad);
+        (bad, news)
     }
 
     /// Forgets ports that the file has no more; which they were.
@@ -80,7 +113,7 @@ fn texts(files: &Certificate) -> Result<Texts, String> {
     Ok((read(&files.certificate)?, read(&files.key)?))
 }
 
-fn config(listener: &Listener, texts: &[Texts]) -> Result<Arc<ServerConfig>, String> {
+fn ended(listener: &Listener, texts: &[Texts]) -> Result<Ended, String> {
     let pairs: Vec<Pair<'_>> = texts.iter().map(|(chain, key)| Pair { chain, key }).collect();
     let protocols: &[&[u8]] = match listener.protocol {
         Protocol::Https => &[b"http/1.1"],

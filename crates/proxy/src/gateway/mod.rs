@@ -8,6 +8,7 @@
 mod certificates;
 mod file;
 mod http;
+mod names;
 mod routes;
 mod sni;
 
@@ -16,7 +17,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use sunup_api::port::UNPRIVILEGED_START;
@@ -93,8 +94,14 @@ impl Gateway {
         }
         let ports: Vec<u16> = self.file.listeners.iter().map(|l| l.port).collect();
         for port in ports {
-            if self.routes.serving(port).is_some() {
-                self.bind(port, workers);
+            if self.routes.serving(port).is_none() {
+                // Its certificates are missing, and its gate says so.
+                continue;
+            }
+            let why = self.bind(port, workers).err().or_else(|| self.out_of_date(port));
+            match why {
+                Some(why) => self.shared.event(Event::Shut { gate: Gate::Port(port), why }),
+                None => self.shared.open_gate(Gate::Port(port)),
             }
         }
         if !self.file.listeners.is_empty() {
@@ -158,20 +165,36 @@ impl Gateway {
         taken
     }
 
+    /// Which certificates of a port no client takes: it is served, and not ready.
+    fn out_of_date(&mut self, port: u16) -> Option<String> {
+        let (bad, news) = self.certificates.out_of_date(port, SystemTime::now());
+        match &bad {
+            Some(why) if news => self.shared.log.error(format_args!("port {port}: {why}")),
+            None if news => {
+                self.shared.log.info(format_args!("port {port}: certificates are good"))
+            }
+            _ => {}
+        }
+        bad
+    }
+
     /// Gives the workers the table that follows from file and certificates.
     fn replace(&mut self) {
-        let mut table = BTreeMap::new();
+        let (mut table, mut ends_of_all) = (BTreeMap::new(), BTreeMap::new());
         for listener in &self.file.listeners {
             let tls = match listener.tls.is_empty() {
                 true => None,
                 false => match self.certificates.of(listener.port) {
-                    Ok(config) => Some(config),
+                    Ok(ended) => Some(ended),
                     Err(_) => continue,
                 },
             };
+            let ends = self.certificates.ends(listener.port);
+            ends_of_all.extend(ends.map(|(file, at)| ((listener.port, file.to_owned()), at)));
             table.insert(listener.port, Arc::new(Serving { listener: listener.clone(), tls }));
         }
         self.routes.replace(table);
+        self.shared.metrics.certificates_end(ends_of_all);
     }
 
     /// Stops accepting on ports that the file has no more; open connections go on.
@@ -192,11 +215,14 @@ impl Gateway {
         });
     }
 
-    fn bind(&mut self, port: u16, workers: &[tokio::runtime::Handle]) {
+    /// Binds a port that isn't bound yet.
+    ///
+    /// # Errors
+    /// Why it can't be.
+    fn bind(&mut self, port: u16, workers: &[tokio::runtime::Handle]) -> Result<(), String> {
         let known = self.served.get(&port);
         if known.is_some_and(|served| served.itself.is_some()) {
-            // Its certificates may have been what was missing.
-            return self.shared.open_gate(Gate::Port(port));
+            return Ok(());
         }
         let first = known.is_none();
         match sockets::tcp(port, false) {
@@ -204,7 +230,7 @@ impl Gateway {
                 let accepting = self.accept(port, listeners, workers);
                 self.served.entry(port).or_default().itself = Some(accepting);
                 self.shared.log.info(format_args!("port {port} is served"));
-                self.shared.open_gate(Gate::Port(port));
+                Ok(())
             }
             Err(error) => {
                 let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
@@ -216,7 +242,7 @@ impl Gateway {
                     self.shared.log.error(format_args!("{why}; trying again"));
                 }
                 self.served.entry(port).or_default();
-                self.shared.event(Event::Shut { gate: Gate::Port(port), why });
+                Err(why)
             }
         }
     }
@@ -275,16 +301,21 @@ pub(crate) async fn serve(
     let Some(serving) = routes.serving(port) else { return on.refuse("no-listener", client) };
     // Boxed by kind: a connection holds no room for what others do.
     match (serving.listener.protocol, &serving.tls) {
-        (Protocol::Http, _) => {
-            Box::pin(http::serve(shared, port, routes, client, from, "http")).await;
-        }
         (Protocol::Tcp, _) => on.relay(serving.by_name(None), client, Vec::new()).await,
-        (_, Some(tls)) => Box::pin(on.end_tls(&serving, tls, client)).await,
+        (Protocol::Http, _) => {
+            let guest = shared.clients.enter();
+            let arrival = http::Arrival { guest, tls: false, sni: None };
+            Box::pin(http::serve(shared, port, routes, client, from, arrival)).await;
+        }
+        (_, Some(tls)) => Box::pin(on.end_tls(&serving, &tls.config, client)).await,
         (_, None) => {
-            let greeting = tokio::time::timeout(GREETING_TIME, sni::read(&mut client)).await;
+            let guest = shared.clients.enter();
+            let greeting = tokio::time::timeout(GREETING_TIME, sni::read(&mut client));
+            let Some(greeting) = guest.unless_sent_away(greeting).await else { return };
             let Ok(Ok((name, first))) = greeting else {
                 return on.refuse("no-tls-greeting", client);
             };
+            drop(guest);
             on.relay(serving.by_name(name.as_deref()), client, first).await;
         }
     }
@@ -301,16 +332,22 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// TLS ends here; what is within goes on by request, by name, or all to one place.
     async fn end_tls(&self, serving: &Serving, tls: &Arc<ServerConfig>, client: TcpStream) {
+        let guest = self.shared.clients.enter();
         let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(client);
-        let client = match tokio::time::timeout(GREETING_TIME, handshake).await {
+        let handshake = tokio::time::timeout(GREETING_TIME, handshake);
+        let Some(handshake) = guest.unless_sent_away(handshake).await else { return };
+        let client = match handshake {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => return self.refused("tls-handshake", &error),
             Err(_) => return self.refused("tls-handshake", &"it took too long"),
         };
         if serving.listener.protocol == Protocol::Https {
             let Self { shared, port, routes, from } = self;
-            http::serve(shared, *port, routes, client, *from, "https").await;
+            let sni = client.get_ref().1.server_name().map(Box::from);
+            let arrival = http::Arrival { guest, tls: true, sni };
+            http::serve(shared, *port, routes, client, *from, arrival).await;
         } else {
+            drop(guest);
             let to = serving.by_name(client.get_ref().1.server_name());
             self.relay(to, client, Vec::new()).await;
         }

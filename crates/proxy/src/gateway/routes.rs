@@ -1,25 +1,20 @@
 //! Where a gateway's connections go, as its workers see it: one table, replaced as a whole. Richer
 //! routing belongs here; nothing else knows what a route is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
-
-use rustls::ServerConfig;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::file::{Listener, Route, Target};
-use crate::metrics::lock;
-
-/// How long the addresses of a name are used before it is looked up again.
-const NAME_FRESH: Duration = Duration::from_secs(5);
+use super::names::Names;
+use crate::tls::Ended;
 
 /// What is done with the connections of one port.
 #[derive(Debug)]
 pub(super) struct Serving {
     pub(super) listener: Listener,
     /// For TLS that ends here.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Ended>,
 }
 
 impl Serving {
@@ -28,6 +23,23 @@ impl Serving {
         let listener = &self.listener;
         let route = listener.routes.iter().find(|r| r.has_host(name)).map(|r| &r.to);
         route.or(listener.to.as_ref())
+    }
+
+    /// Whether a request's host leads to another server than the name that TLS was made for, or
+    /// would have been shown another certificate (RFC 9110, 15.5.20).
+    pub(super) fn is_misdirected(&self, sni: Option<&str>, host: Option<&str>) -> bool {
+        let (Some(tls), Some(host)) = (&self.tls, host) else { return false };
+        let host = host.trim_end_matches('.');
+        if sni.is_some_and(|sni| sni.eq_ignore_ascii_case(host)) {
+            return false;
+        }
+        if tls.certificates.chosen(sni) != tls.certificates.chosen(Some(host)) {
+            return true;
+        }
+        // Without a name no server was chosen, only the certificate.
+        let Some(sni) = sni else { return false };
+        let mut routes = self.listener.routes.iter();
+        routes.any(|route| route.has_host(Some(sni)) != route.has_host(Some(host)))
     }
 
     /// The route for a request: the longest prefix wins; among equals the first in the file.
@@ -43,14 +55,11 @@ impl Serving {
     }
 }
 
-/// The addresses of a name, and when they were asked for.
-type Found = (Instant, Arc<[SocketAddr]>);
-
 /// The table, and the addresses of names in it.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     by_port: RwLock<BTreeMap<u16, Arc<Serving>>>,
-    names: Mutex<HashMap<Arc<str>, Found>>,
+    names: Arc<Names>,
 }
 
 impl Routes {
@@ -60,33 +69,20 @@ impl Routes {
     }
 
     pub(super) fn replace(&self, by_port: BTreeMap<u16, Arc<Serving>>) {
+        let targets = by_port.values().flat_map(|serving| {
+            let routes = serving.listener.routes.iter().map(|route| &route.to);
+            routes.chain(&serving.listener.to)
+        });
+        let names: BTreeSet<Arc<str>> = targets.map(|to| Arc::clone(&to.name)).collect();
         *self.by_port.write().unwrap_or_else(PoisonError::into_inner) = by_port;
-        // Names of old tables don't pile up.
-        lock(&self.names).clear();
+        self.names.keep(|name| names.contains(name));
     }
 
-    /// The addresses to try, in order; none where the name has none. While a name server is away
-    /// the addresses known last are used.
+    /// The addresses to try, in order; none where the name has none.
     pub(super) async fn resolve(&self, to: &Target) -> Arc<[SocketAddr]> {
-        if let Some(address) = &to.literal {
-            return Arc::clone(address);
-        }
-        let known = lock(&self.names).get(&to.name).cloned();
-        if let Some((at, addresses)) = &known
-            && at.elapsed() < NAME_FRESH
-        {
-            return Arc::clone(addresses);
-        }
-        let found = tokio::net::lookup_host(&*to.name).await;
-        let found: Arc<[SocketAddr]> = found.map(Iterator::collect).unwrap_or_default();
-        match known {
-            Some((_, old)) if found.is_empty() => old,
-            _ if found.is_empty() => found,
-            _ => {
-                let entry = (Instant::now(), Arc::clone(&found));
-                lock(&self.names).insert(Arc::clone(&to.name), entry);
-                found
-            }
+        match &to.literal {
+            Some(address) => Arc::clone(address),
+            None => self.names.resolve(&to.name).await,
         }
     }
 }

@@ -303,3 +303,42 @@ fn the_proxy_works_as_an_ordinary_user_known_by_its_uid() {
         });
     });
 }
+
+/// What an application sees that listens on loopback alone, where the address is missing by which
+/// the inbound side is let through to applications.
+#[test]
+fn without_its_own_address_the_inbound_side_exposes_no_loopback_service() {
+    let test = "data::without_its_own_address_the_inbound_side_exposes_no_loopback_service";
+    with_world(test, |world| {
+        let proxy = world.ready_proxy(&[]);
+        world.application("[::1]:7100", echo);
+        world.application("[fd00::2]:7200", echo);
+        world.application("10.0.0.2:7300", echo);
+        let echoes = |to: &str| {
+            let Ok(mut stream) = world.connect_from_outside(to) else { return false };
+            let _ = stream.write_all(b"x");
+            stream.read(&mut [0; 1]).is_ok_and(|n| n == 1)
+        };
+        assert!(echoes("[fd00::2]:7200") && !echoes("[fd00::2]:7100"));
+        // The addresses of lo go; only ::1 comes back.
+        let toggle = || {
+            let switch = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
+            std::fs::write(switch, "1").and_then(|()| std::fs::write(switch, "0")).ok()
+        };
+        let what = "sysctls that can be written";
+        let toggled = world.pod.run(toggle).unwrap();
+        if sunup_testkit::require(test, what, toggled).is_none() {
+            return;
+        }
+        let gone = || std::net::UdpSocket::bind("[::6]:0").is_err();
+        let back = || std::net::UdpSocket::bind("[::1]:0").is_ok();
+        assert!(world.pod.run(|| gone() && back()).unwrap());
+        assert!(!echoes("[fd00::2]:7100"), "a service for the pod alone");
+        assert!(!echoes("[fd00::2]:7200"), "the way there is gone");
+        assert!(proxy.log().contains("::6 on lo"), "{}", proxy.log());
+        assert!(echoes("10.0.0.2:7300"));
+        let text = world.metrics();
+        let row = "destination=\"[fd00::2]:7100\",reason=\"EADDRNOTAVAIL\"";
+        assert!(text.contains(row), "{text}");
+    });
+}

@@ -10,7 +10,7 @@ use crate::gateway::{file, until_ready};
 use crate::world::{Proxy, World, with_world};
 
 /// What a destination expects, byte for byte, and what it answers, in turns.
-type Script = &'static [(&'static str, &'static str)];
+pub(crate) type Script = &'static [(&'static str, &'static str)];
 
 const ROUTES: &str = "
 listeners:
@@ -23,14 +23,14 @@ listeners:
 
 /// A destination that follows a script; what differs from it is told.
 #[derive(Clone, Default)]
-struct Origin {
+pub(crate) struct Origin {
     wrong: Arc<Mutex<Vec<String>>>,
     connections: Arc<Mutex<usize>>,
 }
 
 impl Origin {
     /// Each connection begins where the last one stopped.
-    fn start(world: &World, at: &str, script: Script) -> Self {
+    pub(crate) fn start(world: &World, at: &str, script: Script) -> Self {
         let origin = Self::default();
         let (told, step) = (origin.clone(), Arc::new(Mutex::new(0)));
         world.serve(at, move |mut stream| {
@@ -65,13 +65,13 @@ impl Origin {
         origin
     }
 
-    fn was_right(&self) {
+    pub(crate) fn was_right(&self) {
         assert_eq!(*self.wrong.lock().unwrap(), Vec::<String>::new());
     }
 }
 
 /// The gateway, and the file it goes on reading.
-fn gateway(world: &World) -> (Proxy, tempfile::NamedTempFile) {
+pub(crate) fn gateway(world: &World) -> (Proxy, tempfile::NamedTempFile) {
     let routes = file(ROUTES);
     // One worker: what waits for the next request is known by worker.
     let env = [("PROXY_CONFIG", r#"{"concurrency": 1}"#)];
@@ -81,7 +81,7 @@ fn gateway(world: &World) -> (Proxy, tempfile::NamedTempFile) {
 }
 
 /// Sends bytes, in small parts, and reads until the end or until so much has come.
-fn talk(stream: &mut TcpStream, bytes: &str, enough: usize) -> String {
+pub(crate) fn talk(stream: &mut TcpStream, bytes: &str, enough: usize) -> String {
     for part in bytes.as_bytes().chunks(7) {
         if stream.write_all(part).is_err() {
             break;
@@ -98,7 +98,7 @@ fn talk(stream: &mut TcpStream, bytes: &str, enough: usize) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-fn once(world: &World, bytes: &str) -> String {
+pub(crate) fn once(world: &World, bytes: &str) -> String {
     let mut stream = world.connect_from_outside("127.0.0.1:80").unwrap();
     talk(&mut stream, bytes, usize::MAX)
 }
@@ -114,6 +114,7 @@ macro_rules! head {
         )
     };
 }
+pub(crate) use head;
 
 #[test]
 fn every_kind_of_message_arrives_byte_for_byte() {

@@ -4,12 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod agent;
+mod clients;
 mod data;
+mod edge;
+mod endpoints;
 mod envoy;
 mod gateway;
 mod http;
 mod passthrough;
 mod peers;
+mod ports;
 mod seed;
 mod start;
 mod tls;

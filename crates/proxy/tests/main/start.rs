@@ -214,3 +214,30 @@ fn many_at_once_stay_within_the_limit_and_are_told() {
         });
     });
 }
+
+#[test]
+fn strangers_at_the_pods_ports_leave_places_for_its_own_connections() {
+    let test = "start::strangers_at_the_pods_ports_leave_places_for_its_own_connections";
+    with_world(test, |world| {
+        world.serve("10.0.0.1:80", echo);
+        world.application("10.0.0.2:7000", echo);
+        let _proxy = world.ready_proxy(&[("SUNUP_MAX_CONNECTIONS", "16")]);
+        let strangers: Vec<_> =
+            (0..30).filter_map(|_| world.connect_from_outside("10.0.0.2:7000").ok()).collect();
+        world.until("they have all they get", || {
+            world
+                .metrics()
+                .contains("direction=\"inbound\",destination=\"unknown\",reason=\"limit\"")
+        });
+        for _ in 0..2 {
+            let mut own = world.connect("10.0.0.1:80").unwrap();
+            own.write_all(b"x").unwrap();
+            own.read_exact(&mut [0; 1]).unwrap();
+            drop(own);
+            world.until("its place is free", || {
+                world.metrics().contains("sunup_connections_open{direction=\"outbound\"} 0")
+            });
+        }
+        drop(strangers);
+    });
+}

@@ -27,6 +27,17 @@ impl Identity {
         Self { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
     }
 
+    /// The same for other dates.
+    pub(crate) fn dated(names: &[&str], from: i32, until: i32) -> Self {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        Self { certificate: made.pem(), key: key.serialize_pem() }
+    }
+
     fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
     }
@@ -48,7 +59,7 @@ impl Identity {
     }
 
     /// In files of a directory, replaced in one step each.
-    fn write(&self, dir: &Path, name: &str) {
+    pub(crate) fn write(&self, dir: &Path, name: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         for (kind, text) in [("key", &self.key), ("crt", &self.certificate)] {
             let new = dir.join("new");
@@ -59,10 +70,15 @@ impl Identity {
     }
 }
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client that trusts this identity alone.
-fn connect(world: &World, port: u16, name: &str, trusts: &Identity) -> std::io::Result<Tls> {
+pub(crate) fn connect(
+    world: &World,
+    port: u16,
+    name: &str,
+    trusts: &Identity,
+) -> std::io::Result<Tls> {
     let mut roots = RootCertStore::empty();
     roots.add(trusts.der()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))

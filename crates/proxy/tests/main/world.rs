@@ -343,7 +343,7 @@ fn the_proxy_itself() {
         started: Instant::now(),
         env,
         mesh_file,
-        ports: sunup_proxy::config::Ports::default(),
+        ports: sunup_proxy::config::ChosenPorts::default(),
         log: Box::new(log),
         level: sunup_proxy::Level::Info,
         log_json: false,

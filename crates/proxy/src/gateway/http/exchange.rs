@@ -1,9 +1,11 @@
 //! One request to its destination and its answer to the client, with all that can go wrong between
 //! them: a connection that died while it waited, an answer that makes no sense, a client that left.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Instant;
 
 use super::body::Body;
@@ -20,6 +22,9 @@ use crate::http::HEAD_MAX;
 use crate::metrics::Direction;
 use crate::observe::Protocol;
 
+/// What the access log says where nothing moved for the idle time; Envoy's word.
+const IDLE: &str = "stream_idle_timeout";
+
 /// What came of sending a request to a destination.
 enum Outcome {
     Answered(u16, Next),
@@ -29,6 +34,8 @@ enum Outcome {
     Nonsense(&'static str),
     /// The request's body is wrong, and nothing was answered yet.
     BadBody,
+    /// Nothing moved for the idle time, and nothing was answered yet; the request was whole or not.
+    Idle(bool),
     Broken(Fault),
 }
 
@@ -38,6 +45,8 @@ impl<C: Peer> Session<'_, C> {
         let log = request.log.take();
         let begun = log.is_some().then(Instant::now);
         self.bodies = Bodies::default();
+        self.moved.begin();
+        self.guest.busy();
         self.input.drain(..request.length);
         let (mut record, next) = self.serve_one(&mut request).await;
         if let (Some(log), Some(begun)) = (log, begun) {
@@ -46,10 +55,16 @@ impl<C: Peer> Session<'_, C> {
             record.http = Some(log);
             access::write(self.shared, &record, begun);
         }
+        self.guest.idle();
         next
     }
 
     async fn serve_one(&mut self, request: &mut Prepared) -> (Record, Next) {
+        if request.misdirected {
+            let why = "the host is not the one that TLS was made for";
+            let next = self.fail(request, 421, why).await;
+            return (Record::unsent(self.from, None, "NR", "misdirected", 421), next);
+        }
         let Some(to) = request.to.clone() else {
             let next = self.fail(request, 404, "no route").await;
             return (Record::unsent(self.from, None, "NR", "route_not_found", 404), next);
@@ -58,6 +73,10 @@ impl<C: Peer> Session<'_, C> {
         loop {
             let upstream = match self.upstream(&to, request.repeatable, fresh).await {
                 Ok(upstream) => upstream,
+                Err((to, IDLE)) => {
+                    let next = self.fail(request, 504, "the destination does not answer").await;
+                    return (Record::unsent(self.from, to, "SI", IDLE, 504), next);
+                }
                 Err((to, why)) => {
                     let next = self.fail(request, 503, "the destination can't be reached").await;
                     return (Record::unsent(self.from, to, "UF", why, 503), next);
@@ -101,9 +120,12 @@ impl<C: Peer> Session<'_, C> {
             Outcome::Broken(Fault::Body) => ("DPE", "bad-body", 0),
             Outcome::Broken(Fault::Destination(_) | Fault::Answer) => ("UC", "broken-off", 0),
             Outcome::BadBody => ("DPE", "bad-body", 400),
+            Outcome::Broken(Fault::Idle) => ("SI", IDLE, 0),
+            Outcome::Idle(true) => ("SI", IDLE, 504),
+            Outcome::Idle(false) => ("SI", IDLE, 408),
         };
         (record.flags, record.details, record.status) = (flags, details, status);
-        if flags.starts_with('U') {
+        if flags.starts_with('U') || flags == "SI" {
             let (from, to) = (self.from, record.to());
             self.shared.metrics.failed(Direction::Gateway, Some(to), details);
             let text = format_args!("gateway request from {from} to {to} failed: {details}");
@@ -112,6 +134,8 @@ impl<C: Peer> Session<'_, C> {
         match status {
             0 => Next::Reset,
             400 => self.fail(request, 400, "the body's framing is wrong").await,
+            408 => self.fail(request, 408, "the body took too long").await,
+            504 => self.fail(request, 504, "the destination does not answer").await,
             _ => self.fail(request, status, "the destination broke off").await,
         }
     }
@@ -137,7 +161,13 @@ impl<C: Peer> Session<'_, C> {
         let config = shared.config();
         // Boxed: connections wait much longer than they connect.
         let dial = Box::pin(flow::connect_any(&addresses, Direction::Gateway, from, &config));
-        match dial.await {
+        let mut dial = dial;
+        let dialled = poll_fn(|cx| match dial.as_mut().poll(cx) {
+            Poll::Pending if self.moved.is_over() => Poll::Ready(None),
+            dialled => dialled.map(Some),
+        });
+        let Some(dialled) = dialled.await else { return Err((None, IDLE)) };
+        match dialled {
             (Ok(stream), address) => {
                 notice_vanishing(&stream);
                 let http = shared.metrics.http(Direction::Gateway, address);
@@ -176,8 +206,7 @@ impl<C: Peer> Session<'_, C> {
             to_destination: out,
             to_client: Outgoing::default(),
             sent: false,
-            received: &self.moved.received,
-            returned: &self.moved.returned,
+            moved: self.moved,
             bodies: &mut self.bodies,
         };
         if transfer.take_input().is_err() {
@@ -265,6 +294,7 @@ async fn answer<C: Peer>(
                 Fault::Destination(error) if searched == 0 => Outcome::Unanswered(error),
                 Fault::Destination(_) => Outcome::Nonsense("it ends within its head"),
                 Fault::Body => Outcome::BadBody,
+                Fault::Idle => Outcome::Idle(transfer.sent && transfer.request.is_done()),
                 other => Outcome::Broken(other),
             })?;
             continue;
@@ -272,7 +302,8 @@ async fn answer<C: Peer>(
         let response = Response::read(&transfer.answer[..end], request.to_head);
         let response = response.map_err(Outcome::Nonsense)?;
         let status = response.status;
-        if status == 101 && !request.upgrade {
+        let agreed = |asked: &String| head::agreed(asked, &response.protocols);
+        if status == 101 && !request.upgrade.as_ref().is_some_and(agreed) {
             return Err(Outcome::Nonsense("it switches protocols unasked"));
         }
         let plain = request.http10 && matches!(response.body, Body::Chunked(_));
@@ -296,11 +327,13 @@ async fn answer<C: Peer>(
             transfer.to_client.room().extend_from_slice(&rest);
             return Ok(Answer { status, body, plain, reusable: false, keep: false });
         }
-        let n = pass_body(&mut body, &rest, plain, &mut transfer.to_client);
-        let n = n.map_err(Outcome::Broken)?;
+        let taken = pass_body(&mut body, &rest, plain, &mut transfer.to_client);
+        let taken = taken.map_err(Outcome::Broken)?;
+        let n = taken.all;
         transfer.bodies.answer += n as u64;
         if !plain {
-            transfer.to_client.room().extend_from_slice(&rest[..n]);
+            transfer.to_client.room().extend_from_slice(&rest[..taken.on]);
+            transfer.to_client.trailers(&mut body);
         }
         transfer.to_client.last = !keep && body.is_done();
         transfer.count_reply();

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::body::{Body, is_token};
+use super::body::{Body, is_token, says_who_asks};
 
 /// The most fields a head may have.
 const FIELDS_MAX: usize = 100;
@@ -48,8 +48,8 @@ pub(super) struct Request<'b> {
     pub(super) authority: Option<&'b str>,
     pub(super) http10: bool,
     pub(super) keep_alive: bool,
-    /// The protocol that the client would rather go on with.
-    pub(super) upgrade: Option<&'b str>,
+    /// Protocols that the client would rather go on with.
+    pub(super) upgrade: Vec<&'b str>,
     pub(super) body: Body,
     /// The target was a whole URL: its host counts, not the field's (RFC 9112, 3.2.2).
     absolute: bool,
@@ -67,7 +67,7 @@ struct Framing<'b> {
     close: bool,
     keep_alive: bool,
     upgrade: bool,
-    protocol: Option<&'b str>,
+    protocols: Vec<&'b str>,
     trailers: bool,
     hop: Vec<&'b str>,
 }
@@ -81,7 +81,7 @@ impl<'b> Framing<'b> {
             2 if is("te") => {
                 self.trailers |= list(value).any(|v| v.eq_ignore_ascii_case("trailers"));
             }
-            7 if is("upgrade") => self.protocol = std::str::from_utf8(value).ok(),
+            7 if is("upgrade") => self.protocols.extend(list(value)),
             10 if is("connection") => {
                 for option in list(value) {
                     if option.eq_ignore_ascii_case("close") {
@@ -131,10 +131,24 @@ fn is_hop(name: &str) -> bool {
         2 => is("te"),
         7 => is("upgrade"),
         10 => is("connection") || is("keep-alive"),
+        14 => is("http2-settings"),
         16 => is("proxy-connection"),
         17 => is("transfer-encoding"),
         _ => false,
     }
+}
+
+/// Whether whole requests would be hidden behind a switch to this protocol.
+fn hides_requests(protocol: &str) -> bool {
+    let name = protocol.split_once('/').map_or(protocol, |(name, _)| name);
+    ["h2c", "h2", "http", "tls"].iter().any(|hiding| name.eq_ignore_ascii_case(hiding))
+}
+
+/// Whether an answer's protocols are among those that were asked for; it must name one.
+pub(super) fn agreed(asked: &str, answered: &[&str]) -> bool {
+    let is_asked =
+        |protocol: &&str| list(asked.as_bytes()).any(|asked| asked.eq_ignore_ascii_case(protocol));
+    !answered.is_empty() && answered.iter().all(is_asked)
 }
 
 /// Fields that no `Connection` can have left away: they say where a message goes and ends.
@@ -186,8 +200,11 @@ impl<'b> Request<'b> {
             Some(length) => Body::Length(length),
             None => Body::NONE,
         };
-        // A whole connection of HTTP/2 would be hidden behind an upgrade to it.
-        let rather = framing.protocol.filter(|p| framing.upgrade && !p.eq_ignore_ascii_case("h2c"));
+        let mut upgrade = framing.protocols;
+        upgrade.retain(|protocol| framing.upgrade && !hides_requests(protocol));
+        if !body.is_done() || http10 {
+            upgrade.clear();
+        }
         let named = |name: &&str| !is_bound(name);
         Ok(Self {
             method,
@@ -195,7 +212,7 @@ impl<'b> Request<'b> {
             authority: authority.or(host).filter(|host| !host.is_empty()),
             http10,
             keep_alive: !framing.close && (!http10 || framing.keep_alive),
-            upgrade: rather.filter(|_| body.is_done() && !http10),
+            upgrade,
             body,
             absolute: authority.is_some(),
             trailers: framing.trailers,
@@ -251,6 +268,8 @@ impl<'b> Request<'b> {
                     forwarded.extend_from_slice(b", ");
                 }
                 17 if is("x-forwarded-proto") => {}
+                23 if is("x-forwarded-client-cert") => {}
+                9.. if is_ours_to_say(field.name) => {}
                 _ if is_hop(field.name) || listed(&self.hop, field.name) => {}
                 _ => put(out, field.name, field.value),
             }
@@ -258,9 +277,9 @@ impl<'b> Request<'b> {
         if matches!(self.body, Body::Chunked(_)) {
             put(out, "transfer-encoding", b"chunked");
         }
-        if let Some(protocol) = self.upgrade {
+        if !self.upgrade.is_empty() {
             put(out, "connection", b"upgrade");
-            put(out, "upgrade", protocol.as_bytes());
+            put(out, "upgrade", self.upgrade.join(", ").as_bytes());
         } else if self.trailers {
             put(out, "connection", b"te");
             put(out, "te", b"trailers");
@@ -305,6 +324,18 @@ fn is_authority(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&b))
 }
 
+/// Fields by which the mesh's own proxies tell each other what they know of a client; and any of
+/// those that we write, disguised as applications undo it that take `_` for `-`.
+fn is_ours_to_say(name: &str) -> bool {
+    if !name.starts_with(['x', 'X']) {
+        return false;
+    }
+    let begins = |prefix: &str| {
+        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    begins("x-envoy-") || (name.contains('_') && says_who_asks(&name.replace('_', "-")))
+}
+
 fn listed(hop: &[&str], name: &str) -> bool {
     hop.iter().any(|hop| hop.eq_ignore_ascii_case(name))
 }
@@ -324,10 +355,11 @@ pub(super) struct Response<'b> {
     /// The destination will take another request on this connection.
     pub(super) keep_alive: bool,
     reason: &'b str,
-    protocol: Option<&'b str>,
+    /// What it switches to.
+    pub(super) protocols: Vec<&'b str>,
     fields: Vec<Header<'b>>,
     hop: Vec<&'b str>,
-    /// A length that chunks overrule is left away.
+    /// A length that chunks overrule is left away, and one of an answer that can have none.
     without_length: bool,
 }
 
@@ -370,10 +402,10 @@ impl<'b> Response<'b> {
             keep_alive: !framing.close && !http10 && !both && body != Body::UntilClose,
             body,
             reason: parsed.reason.unwrap_or_default(),
-            protocol: framing.protocol,
+            protocols: framing.protocols,
             fields: parsed.headers.to_vec(),
             hop: framing.hop.into_iter().filter(|name| !is_bound(name)).collect(),
-            without_length: both,
+            without_length: both || status < 200 || status == 204,
         })
     }
 
@@ -393,12 +425,12 @@ impl<'b> Response<'b> {
         if matches!(self.body, Body::Chunked(_)) && !onward.http10 {
             put(out, "transfer-encoding", b"chunked");
         }
-        match (self.status, self.protocol) {
-            (101, Some(protocol)) => {
+        match self.status {
+            101 => {
                 put(out, "connection", b"upgrade");
-                put(out, "upgrade", protocol.as_bytes());
+                put(out, "upgrade", self.protocols.join(", ").as_bytes());
             }
-            (100..200, _) => {}
+            100..200 => {}
             _ if !onward.keep_alive => put(out, "connection", b"close"),
             _ if onward.http10 => put(out, "connection", b"keep-alive"),
             _ => {}

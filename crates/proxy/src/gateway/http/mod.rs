@@ -15,7 +15,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -30,11 +30,16 @@ use super::routes::Routes;
 use crate::access;
 use crate::destination::{Peer, reset};
 use crate::http::{HEAD_MAX, HEAD_TIME};
+use crate::idle::Guest;
 use crate::metrics::Direction;
 use crate::state::Shared;
 
 /// How long a new connection may be silent.
 const FIRST_TIME: Duration = Duration::from_secs(60);
+/// How long a client may take over an answer of ours.
+const LAST_WORD: Duration = Duration::from_secs(5);
+/// Empty lines that may stand before a request.
+const EMPTY_LINES_MAX: usize = 4;
 /// How long a client that was sent away may go on talking, and how much it may say.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_MAX: usize = 256 * 1024;
@@ -46,8 +51,9 @@ pub(super) async fn serve<C: Peer>(
     routes: &Arc<Routes>,
     client: C,
     from: SocketAddr,
-    scheme: &'static str,
+    arrival: Arrival,
 ) {
+    let guest = arrival.guest;
     let idle = shared.config().idle_timeout;
     let moved = Traffic::default();
     let session = Session {
@@ -56,7 +62,10 @@ pub(super) async fn serve<C: Peer>(
         routes,
         from,
         client_ip: from.ip().to_canonical().to_string(),
-        scheme,
+        scheme: if arrival.tls { "https" } else { "http" },
+        tls: arrival.tls,
+        sni: arrival.sni,
+        guest: &guest,
         client,
         input: Vec::new(),
         moved: &moved,
@@ -70,28 +79,59 @@ pub(super) async fn serve<C: Peer>(
         if work.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        if guest.leaves(cx) {
+            return Poll::Ready(());
+        }
         // The timer is looked at when it fires, not moved at every byte.
         while timer.as_mut().poll(cx).is_ready() {
             let now = moved.sum();
+            let mut again = idle;
             if now == at_last_look {
-                return Poll::Ready(());
+                if !guest.is_busy() || moved.over.swap(true, Ordering::Relaxed) {
+                    return Poll::Ready(());
+                }
+                // Whoever waits for an answer is told, and the access log too.
+                if work.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                again = LAST_WORD * 2;
             }
             at_last_look = now;
-            timer.as_mut().reset(tokio::time::Instant::now() + idle);
+            timer.as_mut().reset(tokio::time::Instant::now() + again);
         }
         Poll::Pending
     })
     .await;
 }
 
-/// Bytes of one connection.
+/// How a client comes to HTTP.
+pub(super) struct Arrival {
+    pub(super) guest: Guest,
+    /// By TLS that ends here.
+    pub(super) tls: bool,
+    /// The name that it was made for, where the client said one.
+    pub(super) sni: Option<Box<str>>,
+}
+
+/// Bytes of one connection, and whether they ceased to move.
 #[derive(Debug, Default)]
 struct Traffic {
     received: AtomicU64,
     returned: AtomicU64,
+    /// Nothing moved for the idle time, while a request was under way.
+    over: AtomicBool,
 }
 
 impl Traffic {
+    /// A request begins.
+    fn begin(&self) {
+        self.over.store(false, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
     fn now(&self) -> (u64, u64) {
         (self.received.load(Ordering::Relaxed), self.returned.load(Ordering::Relaxed))
     }
@@ -110,6 +150,9 @@ struct Session<'s, C> {
     from: SocketAddr,
     client_ip: String,
     scheme: &'static str,
+    tls: bool,
+    sni: Option<Box<str>>,
+    guest: &'s Guest,
     client: C,
     /// Read and not yet used; without memory while the client is idle.
     input: Vec<u8>,
@@ -133,7 +176,10 @@ struct Prepared {
     http10: bool,
     keep_alive: bool,
     to_head: bool,
-    upgrade: bool,
+    /// Protocols that the client would rather go on with.
+    upgrade: Option<String>,
+    /// Its host is another server's than the one that TLS was made for.
+    misdirected: bool,
     /// It can be sent a second time.
     repeatable: bool,
     /// There is an access log.
@@ -193,10 +239,15 @@ impl<C: Peer> Session<'_, C> {
     async fn request(&mut self, first: bool) -> Result<Option<Prepared>, Wrong> {
         let mut searched = 0;
         let mut until = None;
+        let mut empty_lines = 0;
         loop {
-            // Empty lines before a request are allowed (RFC 9112, 2.2).
+            // Empty lines before a request are allowed (RFC 9112, 2.2), not for ever.
             while self.input.starts_with(b"\r\n") {
                 self.input.drain(..2);
+                empty_lines += 1;
+                if empty_lines > EMPTY_LINES_MAX {
+                    return Err(Wrong::new(400, "empty lines instead of a request"));
+                }
             }
             if let Some(end) = head::end(&self.input, searched) {
                 if end > HEAD_MAX {
@@ -250,7 +301,11 @@ impl<C: Peer> Session<'_, C> {
             http10: request.http10,
             keep_alive: request.keep_alive,
             to_head: request.method == "HEAD",
-            upgrade: request.upgrade.is_some(),
+            upgrade: (!request.upgrade.is_empty()).then(|| request.upgrade.join(",")),
+            misdirected: self.tls
+                && serving.as_ref().is_some_and(|serving| {
+                    serving.is_misdirected(self.sni.as_deref(), request.host())
+                }),
             bodiless: request.body.is_done(),
             repeatable: request.is_idempotent() && request.body.is_done(),
             logged,
@@ -262,10 +317,13 @@ impl<C: Peer> Session<'_, C> {
     /// Answers in the destination's place.
     async fn fail(&mut self, request: &Prepared, status: u16, why: &'static str) -> Next {
         let keep = request.keep_alive && request.bodiless && !self.shared.is_draining();
-        match self.say(status, why, request.to_head, keep).await {
-            Ok(()) if keep => Next::Again,
-            Ok(()) => Next::Linger,
-            Err(_) => Next::Close,
+        let said = self.say(status, why, request.to_head, keep);
+        match tokio::time::timeout(LAST_WORD, said).await {
+            Ok(Ok(())) if keep => Next::Again,
+            Ok(Ok(())) => Next::Linger,
+            Ok(Err(_)) => Next::Close,
+            // It doesn't even read that.
+            Err(_) => Next::Reset,
         }
     }
 

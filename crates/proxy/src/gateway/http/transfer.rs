@@ -7,13 +7,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::body::Body;
+use super::Traffic;
+use super::body::{Body, Taken};
 use crate::copy::with_scratch;
 use crate::destination::Peer;
 use crate::http::HEAD_MAX;
@@ -29,6 +30,8 @@ pub(super) enum Fault {
     Destination(io::Error),
     /// What the destination sends isn't the body it announced.
     Answer,
+    /// Nothing moved for the idle time.
+    Idle,
 }
 
 /// Bytes for one side that it hasn't taken yet.
@@ -75,6 +78,14 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
+    /// What is left of a body's trailers, once they are whole.
+    pub(super) fn trailers(&mut self, body: &mut Body) {
+        let trailers = body.trailers();
+        if !trailers.is_empty() {
+            self.room().extend_from_slice(&trailers);
+        }
+    }
+
     /// Writes what the other side takes now of bytes that aren't ours; the rest waits.
     fn pass<W: AsyncWrite + Unpin>(
         &mut self,
@@ -105,8 +116,7 @@ pub(super) struct Transfer<'t, C> {
     pub(super) to_client: Outgoing,
     /// The request is out, or the destination takes no more of it.
     pub(super) sent: bool,
-    pub(super) received: &'t AtomicU64,
-    pub(super) returned: &'t AtomicU64,
+    pub(super) moved: &'t Traffic,
     /// Bytes of both bodies so far.
     pub(super) bodies: &'t mut Bodies,
 }
@@ -132,20 +142,21 @@ impl<C: Peer> Transfer<'_, C> {
             }
             let (client, input) = (&mut *self.client, &mut *self.input);
             let (request, out) = (&mut self.request, &mut self.to_destination);
-            let (destination, received) = (&mut *self.destination, self.received);
+            let (destination, moved) = (&mut *self.destination, self.moved);
             let bodies = &mut *self.bodies;
             let passed = with_scratch(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
                 ready!(Pin::new(client).poll_read(cx, &mut buffer)).map_err(|_| Fault::Client)?;
                 let bytes = buffer.filled();
-                received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                moved.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 if bytes.is_empty() {
                     return Poll::Ready(Err(Fault::Client));
                 }
-                let n = request.take(bytes, |_| {}).map_err(|_| Fault::Body)?;
-                bodies.request += n as u64;
-                out.pass(cx, destination, &bytes[..n]).map_err(Fault::Destination)?;
-                input.extend_from_slice(&bytes[n..]);
+                let taken = request.take(bytes, |_| {}).map_err(|_| Fault::Body)?;
+                bodies.request += taken.all as u64;
+                out.pass(cx, destination, &bytes[..taken.on]).map_err(Fault::Destination)?;
+                out.trailers(request);
+                input.extend_from_slice(&bytes[taken.all..]);
                 Poll::Ready(Ok(()))
             });
             ready!(passed)?;
@@ -154,10 +165,11 @@ impl<C: Peer> Transfer<'_, C> {
 
     /// Moves what was read already of the body.
     pub(super) fn take_input(&mut self) -> Result<(), Fault> {
-        let n = self.request.take(self.input, |_| {}).map_err(|_| Fault::Body)?;
-        self.bodies.request += n as u64;
-        self.to_destination.room().extend_from_slice(&self.input[..n]);
-        self.input.drain(..n);
+        let taken = self.request.take(self.input, |_| {}).map_err(|_| Fault::Body)?;
+        self.bodies.request += taken.all as u64;
+        self.to_destination.room().extend_from_slice(&self.input[..taken.on]);
+        self.to_destination.trailers(&mut self.request);
+        self.input.drain(..taken.all);
         Ok(())
     }
 
@@ -186,7 +198,7 @@ impl<C: Peer> Transfer<'_, C> {
         while self.sent && self.input.len() < HEAD_MAX {
             match read(cx, self.client, self.input) {
                 Poll::Ready(Ok(n @ 1..)) => {
-                    self.received.fetch_add(n as u64, Ordering::Relaxed);
+                    self.moved.received.fetch_add(n as u64, Ordering::Relaxed);
                 }
                 Poll::Ready(_) => return Err(Fault::Client),
                 Poll::Pending => break,
@@ -198,6 +210,7 @@ impl<C: Peer> Transfer<'_, C> {
     /// Waits for more of the answer.
     pub(super) async fn answered(&mut self) -> Result<(), Fault> {
         poll_fn(|cx| {
+            self.look_at_the_clock()?;
             self.drive_request(cx)?;
             match read(cx, self.destination, &mut self.answer) {
                 Poll::Ready(Ok(1..)) => return Poll::Ready(Ok(())),
@@ -214,20 +227,29 @@ impl<C: Peer> Transfer<'_, C> {
         .await
     }
 
+    fn look_at_the_clock(&self) -> Result<(), Fault> {
+        if self.moved.is_over() { Err(Fault::Idle) } else { Ok(()) }
+    }
+
     /// Counts what waits for the client as returned.
     pub(super) fn count_reply(&self) {
-        self.returned.fetch_add(self.to_client.bytes.len() as u64, Ordering::Relaxed);
+        self.moved.returned.fetch_add(self.to_client.bytes.len() as u64, Ordering::Relaxed);
     }
 
     /// Writes what waits for the client.
     pub(super) async fn reply(&mut self) -> Result<(), Fault> {
         self.count_reply();
-        poll_fn(|cx| self.to_client.poll(cx, self.client)).await.map_err(|_| Fault::Client)
+        poll_fn(|cx| {
+            self.look_at_the_clock()?;
+            self.to_client.poll(cx, self.client).map_err(|_| Fault::Client)
+        })
+        .await
     }
 
     /// Sends the answer's body on until its end. `plain`: without the framing of chunks.
     pub(super) async fn finish(&mut self, body: &mut Body, plain: bool) -> Result<(), Fault> {
         poll_fn(|cx| {
+            self.look_at_the_clock()?;
             if self.poll_answer(cx, body, plain)?.is_ready() {
                 return Poll::Ready(Ok(()));
             }
@@ -253,7 +275,7 @@ impl<C: Peer> Transfer<'_, C> {
                 return Ok(Poll::Ready(()));
             }
             let (out, client) = (&mut self.to_client, &mut *self.client);
-            let (answer, returned) = (&mut self.answer, self.returned);
+            let (answer, moved) = (&mut self.answer, self.moved);
             let (destination, bodies) = (&mut *self.destination, &mut *self.bodies);
             let passed = with_scratch(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
@@ -268,13 +290,14 @@ impl<C: Peer> Transfer<'_, C> {
                     let ended = io::ErrorKind::UnexpectedEof.into();
                     return whole.then_some(Poll::Ready(())).ok_or(Fault::Destination(ended));
                 }
-                returned.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                let n = pass_body(body, bytes, plain, out)?;
-                bodies.answer += n as u64;
+                moved.returned.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                let taken = pass_body(body, bytes, plain, out)?;
+                bodies.answer += taken.all as u64;
                 if !plain {
-                    out.pass(cx, client, &bytes[..n]).map_err(|_| Fault::Client)?;
+                    out.pass(cx, client, &bytes[..taken.on]).map_err(|_| Fault::Client)?;
+                    out.trailers(body);
                 }
-                answer.extend_from_slice(&bytes[n..]);
+                answer.extend_from_slice(&bytes[taken.all..]);
                 Ok(Poll::Ready(()))
             });
             if passed?.is_pending() {
@@ -284,13 +307,13 @@ impl<C: Peer> Transfer<'_, C> {
     }
 }
 
-/// How many of these bytes belong to the body; with `plain` what they carry is put out.
+/// What of these bytes belongs to the body; with `plain` what they carry is put out.
 pub(super) fn pass_body(
     body: &mut Body,
     bytes: &[u8],
     plain: bool,
     out: &mut Outgoing,
-) -> Result<usize, Fault> {
+) -> Result<Taken, Fault> {
     let taken = body.take(bytes, |data| {
         if plain {
             out.room().extend_from_slice(data);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::client::Cluster;
 use crate::follow::{Event, Follow, meta};
@@ -39,18 +40,25 @@ pub enum News {
 const UID_RANGES: &str = "openshift.io/sa.scc.";
 
 /// Watches these ConfigMaps of a namespace, all nodes and all namespaces. News come for as long as
-/// somebody takes them.
-pub fn watch(cluster: &Cluster, namespace: &str, names: &[String]) -> mpsc::Receiver<News> {
+/// somebody takes them and none of the tasks ends, which nobody else would notice.
+pub fn watch(
+    cluster: &Cluster,
+    namespace: &str,
+    names: &[String],
+) -> (mpsc::Receiver<News>, Vec<JoinHandle<()>>) {
     let (tell, news) = mpsc::channel(64);
-    for name in names {
+    let map = |name: &String| {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps");
         let only = format!("metadata.name={name}");
         let events = Follow::new(cluster, &path, Some(("fieldSelector", &only)));
-        tokio::spawn(config_map(events, name.clone(), tell.clone()));
-    }
-    tokio::spawn(nodes(Follow::new(cluster, "/api/v1/nodes", None), tell.clone()));
-    tokio::spawn(namespaces(Follow::new(cluster, "/api/v1/namespaces", None), tell));
-    news
+        tokio::spawn(config_map(events, name.clone(), tell.clone()))
+    };
+    let mut tasks: Vec<_> = names.iter().map(map).collect();
+    let all = Follow::new(cluster, "/api/v1/nodes", None);
+    tasks.push(tokio::spawn(nodes(all, tell.clone())));
+    let all = Follow::new(cluster, "/api/v1/namespaces", None);
+    tasks.push(tokio::spawn(namespaces(all, tell)));
+    (news, tasks)
 }
 
 async fn config_map(mut events: Follow, name: String, tell: mpsc::Sender<News>) {

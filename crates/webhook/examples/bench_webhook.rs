@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use sunup_inject::{Injector, NativeSidecars, Options, ProxyKind, Sources};
-use sunup_webhook::{Authority, Reviewer, Stop, serve};
+use sunup_webhook::{Authority, Reviewer, Stop, TIMES, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -68,7 +68,7 @@ fn server(proxy: &str, config: Option<&str>) -> Fallible<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         say(&json!({"port": port, "ca": authority.bundle()}).to_string());
-        serve(listener, reviewer, std::future::pending(), Stop::default()).await
+        serve(listener, reviewer, std::future::pending(), Stop::default(), TIMES).await
     })?;
     Ok(())
 }

@@ -3,12 +3,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
+use std::time::SystemTime;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
+use sunup_limits::Validity;
 
 /// Why a certificate can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,14 @@ pub enum CertError {
 /// What is served now. Shared by all connections; those that are open keep what they have.
 #[derive(Debug, Default)]
 pub struct Certificates {
-    current: RwLock<Option<Arc<CertifiedKey>>>,
+    current: RwLock<Option<Current>>,
+}
+
+/// A certificate in use, and when it is good.
+#[derive(Debug, Clone)]
+struct Current {
+    key: Arc<CertifiedKey>,
+    validity: Validity,
 }
 
 impl Certificates {
@@ -49,26 +60,72 @@ impl Certificates {
             .map_err(|e| content(&format!("private key: {e}")))?;
         let provider = aws_lc_rs::default_provider();
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|e| content(&e))?;
+        let validity = certified.cert.first().and_then(|leaf| Validity::of(leaf));
+        let validity = validity.ok_or_else(|| content(&"certificate: its dates can't be read"))?;
         let mut current = self.current.write().unwrap_or_else(|e| e.into_inner());
-        *current = Some(Arc::new(certified));
+        *current = Some(Current { key: Arc::new(certified), validity });
         Ok(())
     }
 
-    /// Whether there is one.
+    /// Why no client would take what is served at this time; `None` where it is good.
     #[must_use]
-    pub fn ready(&self) -> bool {
-        self.get().is_some()
+    pub fn problem(&self, now: SystemTime) -> Option<&'static str> {
+        match self.get().map(|current| current.validity.problem(now)) {
+            None => Some("there is no certificate yet"),
+            Some(Some("expired")) => Some("the certificate has expired"),
+            Some(Some(_)) => Some("the certificate is not valid yet"),
+            Some(None) => None,
+        }
     }
 
-    fn get(&self) -> Option<Arc<CertifiedKey>> {
+    /// Seconds until it expires, negative once it has; `None` where there is none.
+    #[must_use]
+    pub fn left(&self, now: SystemTime) -> Option<i64> {
+        Some(self.get()?.validity.left(now))
+    }
+
+    fn get(&self) -> Option<Current> {
         self.current.read().unwrap_or_else(|e| e.into_inner()).clone()
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.get()
+        self.get().map(|current| current.key)
     }
+}
+
+/// How TLS is spoken: with these certificates, and with `callers` who show one of their own.
+pub(crate) fn server(
+    certificates: Arc<Certificates>,
+    callers: Option<Arc<dyn ClientCertVerifier>>,
+) -> std::io::Result<Arc<ServerConfig>> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)?;
+    let config = match callers {
+        Some(callers) => config.with_client_cert_verifier(callers),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(certificates as _);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Takes callers that one of these authorities (PEM) signed for.
+pub(crate) fn callers(authorities: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, CertError> {
+    let content = |e: &dyn std::fmt::Display| CertError::Content(format!("authorities: {e}"));
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(authorities) {
+        roots.add(authority.map_err(|e| content(&e))?).map_err(|e| content(&e))?;
+    }
+    if roots.is_empty() {
+        return Err(content(&"no certificate in it"));
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    verifier.map(|verifier| verifier as _).map_err(|e| content(&e))
 }
 
 /// A certificate in two files, such as cert-manager's Secret mounted into the pod.

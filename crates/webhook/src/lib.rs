@@ -4,6 +4,7 @@
 //!
 //! A request's way: [`serve`] takes TLS connections, [`Reviewer`] answers a body with a body.
 
+mod body;
 mod ca;
 mod certs;
 mod metrics;
@@ -13,9 +14,10 @@ mod review;
 mod reviewer;
 mod server;
 
+pub use body::BODY_MAX;
 pub use ca::{Authority, CaError, Kept, Leaf};
 pub use certs::{CertError, Certificates, Files};
 pub use metrics::Metrics;
 pub use policy::{DENY, LABEL};
-pub use reviewer::{BODY_MAX, Reviewer};
-pub use server::{Stop, serve, serve_health};
+pub use reviewer::Reviewer;
+pub use server::{Stop, TIMES, serve, serve_health};

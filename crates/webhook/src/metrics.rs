@@ -28,12 +28,39 @@ const OUTCOMES: [(Outcome, &str); 4] = [
     (Outcome::Failed, "failed"),
 ];
 
+/// What is refused to a client, so that others are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shed {
+    /// Its connection's place was taken by a newcomer.
+    Place,
+    /// Its handshake took too long.
+    Handshake,
+    /// It sent no request for too long.
+    Idle,
+    /// The head of its request took too long.
+    Head,
+    /// The body did.
+    Body,
+    /// The body's memory was given to others.
+    Memory,
+}
+
+const SHED: [(Shed, &str); 6] = [
+    (Shed::Place, "place"),
+    (Shed::Handshake, "handshake"),
+    (Shed::Idle, "idle"),
+    (Shed::Head, "head"),
+    (Shed::Body, "body"),
+    (Shed::Memory, "memory"),
+];
+
 /// All metrics of a server.
 #[derive(Debug, Default)]
 pub struct Metrics {
     outcomes: [AtomicU64; 4],
     buckets: [AtomicU64; BUCKETS_US.len() + 1],
     sum_us: AtomicU64,
+    shed: [AtomicU64; 6],
     pub(crate) dry_runs: AtomicU64,
     pub(crate) warnings: AtomicU64,
     pub(crate) panics: AtomicU64,
@@ -57,16 +84,28 @@ impl Metrics {
         self.sum_us.fetch_add(us, Relaxed);
     }
 
+    /// Counts what was refused to a client, so that others are served.
+    pub(crate) fn shed(&self, what: Shed) {
+        self.shed[what as usize].fetch_add(1, Relaxed);
+    }
+
     /// Reviews answered so far.
     #[must_use]
     pub fn reviews(&self) -> u64 {
         self.outcomes.iter().map(|n| n.load(Relaxed)).sum()
     }
 
-    /// The text that Prometheus scrapes.
+    /// The text that Prometheus scrapes. `certificate`: the seconds that are left of it;
+    /// `body_bytes`: held of requests.
     #[must_use]
-    pub fn text(&self) -> String {
-        let mut out = String::with_capacity(2048);
+    pub fn text(&self, certificate: Option<i64>, body_bytes: usize) -> String {
+        let mut out = String::with_capacity(4096);
+        let name = "sunup_webhook_shed_total";
+        family(&mut out, name, "counter", "What clients were refused, so that others are served.");
+        for (what, reason) in SHED {
+            let n = self.shed[what as usize].load(Relaxed);
+            let _ = writeln!(out, "{name}{{reason=\"{reason}\"}} {n}");
+        }
         family(&mut out, "sunup_webhook_reviews_total", "counter", "Reviews by their outcome.");
         for (outcome, name) in OUTCOMES {
             let n = self.outcomes[outcome as usize].load(Relaxed);
@@ -116,6 +155,15 @@ impl Metrics {
             family(&mut out, &name, kind, help);
             let _ = writeln!(out, "{name} {}", value.load(Relaxed));
         }
+        let name = "sunup_webhook_body_bytes";
+        family(&mut out, name, "gauge", "Bytes held of the bodies of requests.");
+        let _ = writeln!(out, "{name} {body_bytes}");
+        let name = "sunup_webhook_certificate_expiry_seconds";
+        let help = "Until the certificate in use expires; negative once it has.";
+        family(&mut out, name, "gauge", help);
+        if let Some(left) = certificate {
+            let _ = writeln!(out, "{name} {left}");
+        }
         out
     }
 }
@@ -133,7 +181,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.review(Outcome::Patched, Duration::from_micros(30));
         metrics.review(Outcome::Denied, Duration::from_secs(7));
-        let text = metrics.text();
+        let text = metrics.text(Some(-3), 0);
         for line in [
             "sunup_webhook_reviews_total{outcome=\"patched\"} 1",
             "sunup_webhook_review_seconds_bucket{le=\"0.000025\"} 0",
@@ -141,6 +189,7 @@ mod tests {
             "sunup_webhook_review_seconds_bucket{le=\"1\"} 1",
             "sunup_webhook_review_seconds_bucket{le=\"+Inf\"} 2",
             "sunup_webhook_review_seconds_count 2",
+            "sunup_webhook_certificate_expiry_seconds -3",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

@@ -7,18 +7,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use rustls::ServerConfig;
+use rustls::server::danger::ClientCertVerifier;
 use sunup_inject::{Asked, Injector, guard};
+use tokio::task::JoinHandle;
 
-use crate::certs::Certificates;
+use crate::body::{BODY_MAX, Bodies};
+use crate::certs::{self, CertError, Certificates};
 use crate::metrics::{Metrics, Outcome};
 use crate::path::Path;
 use crate::policy::Policy;
 use crate::review::{Request, Response, Review, uid_of, version_of};
-
-/// The largest request that is read: the largest object (3 MiB) twice, and room for the rest.
-pub const BODY_MAX: usize = 8 << 20;
 
 /// Annotations of one namespace.
 type Annotations = Arc<BTreeMap<String, String>>;
@@ -34,6 +35,13 @@ pub struct Reviewer {
     namespaces: RwLock<HashMap<String, Annotations>>,
     policy: Policy,
     stopping: AtomicBool,
+    pub(crate) bodies: Bodies,
+    /// How TLS is spoken, made when it is first asked for.
+    tls: RwLock<Option<Arc<ServerConfig>>>,
+    /// Who vouches for callers, where they have to show a certificate.
+    callers: RwLock<Option<Arc<dyn ClientCertVerifier>>>,
+    /// The first task that ended and shouldn't have.
+    lost: RwLock<Option<&'static str>>,
 }
 
 /// An HTTP answer.
@@ -98,10 +106,58 @@ impl Reviewer {
         if self.stopping() {
             return Some("it is being stopped");
         }
-        if !self.certificates.ready() {
-            return Some("there is no certificate yet");
+        if self.lost().is_some() {
+            return Some("a task of it has ended");
+        }
+        if let Some(why) = self.certificates.problem(SystemTime::now()) {
+            return Some(why);
         }
         self.injector().is_none().then_some("there are no settings yet")
+    }
+
+    /// From here on, whoever calls has to show a certificate that one of these (PEM) signed.
+    /// Connections that are open go on.
+    ///
+    /// # Errors
+    /// They can't be used; what was demanded before is still demanded.
+    pub fn demand(&self, authorities: &[u8]) -> Result<(), CertError> {
+        let verifier = certs::callers(authorities)?;
+        *self.callers.write().unwrap_or_else(|e| e.into_inner()) = Some(verifier);
+        *self.tls.write().unwrap_or_else(|e| e.into_inner()) = None;
+        Ok(())
+    }
+
+    /// How TLS is spoken with a new connection.
+    pub(crate) fn tls(&self) -> std::io::Result<Arc<ServerConfig>> {
+        let known = self.tls.read().unwrap_or_else(|e| e.into_inner()).clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let mut slot = self.tls.write().unwrap_or_else(|e| e.into_inner());
+        let callers = self.callers.read().unwrap_or_else(|e| e.into_inner()).clone();
+        let config = certs::server(Arc::clone(&self.certificates), callers)?;
+        *slot = Some(Arc::clone(&config));
+        Ok(config)
+    }
+
+    /// Watches over a task that has to go on for as long as the server does. Where it ends, by a
+    /// panic or otherwise, the server is neither ready nor alive: it has to be started again.
+    pub fn mind(self: &Arc<Self>, what: &'static str, task: JoinHandle<()>) {
+        let reviewer = Arc::clone(self);
+        tokio::spawn(async move {
+            let ended = task.await;
+            if ended.is_err_and(|error| error.is_panic()) {
+                reviewer.metrics.panics.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut lost = reviewer.lost.write().unwrap_or_else(|e| e.into_inner());
+            lost.get_or_insert(what);
+        });
+    }
+
+    /// What has ended that should have gone on.
+    #[must_use]
+    pub fn lost(&self) -> Option<&'static str> {
+        *self.lost.read().unwrap_or_else(|e| e.into_inner())
     }
 
     fn injector(&self) -> Option<Arc<Injector>> {
@@ -111,16 +167,19 @@ impl Reviewer {
     /// Health and metrics, and the paths that reviews come on.
     pub(crate) fn get(&self, path: &str) -> Reply {
         match path {
-            "/healthz/live" | "/livez" => Reply::text(200, "alive\n"),
+            "/healthz/live" | "/livez" => match self.lost() {
+                None => Reply::text(200, "alive\n"),
+                Some(what) => Reply::text(503, format!("what keeps {what} has ended\n")),
+            },
             "/healthz/ready" | "/readyz" | "/ready" => match self.not_ready() {
                 None => Reply::text(200, "ready\n"),
                 Some(why) => Reply::text(503, format!("not ready: {why}\n")),
             },
-            "/metrics" => Reply {
-                status: 200,
-                kind: "text/plain; version=0.0.4",
-                body: self.metrics.text().into_bytes(),
-            },
+            "/metrics" => {
+                let left = self.certificates.left(SystemTime::now());
+                let body = self.metrics.text(left, self.bodies.used()).into_bytes();
+                Reply { status: 200, kind: "text/plain; version=0.0.4", body }
+            }
             _ if Path::parse(path).is_some() => {
                 Reply::text(405, "a review is posted here by an API server\n")
             }

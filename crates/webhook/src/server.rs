@@ -11,30 +11,45 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
+use sunup_limits::{Overstayed, Patient, Place, Places, Times};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::reviewer::{BODY_MAX, Reply, Reviewer};
+use crate::body::{self, Unread};
+use crate::metrics::Shed;
+use crate::reviewer::{Reply, Reviewer};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a connection may wait for a request's head; longer than an API server keeps an idle
-/// connection (90 s), so that it is not us who close one that is about to be used.
-const HEAD: Duration = Duration::from_secs(120);
-/// How long a request's body may take, unless the API server says less.
-const BODY: Duration = Duration::from_secs(10);
-/// Connections at a time. API servers have a handful each.
-const CONNECTIONS: usize = 2_048;
-/// A body of this size is worked on beside the other connections, not before them.
-const LARGE: usize = 256 << 10;
+/// How long a client may take over its first request, the next one, and the head of each. An API
+/// server keeps an idle connection for 90 s: it is not us who close one that is about to be used.
+pub const TIMES: Times = Times {
+    first: Duration::from_secs(30),
+    idle: Duration::from_secs(120),
+    head: Duration::from_secs(10),
+};
+/// How long a client may take over an answer.
+const WRITE: Duration = Duration::from_secs(10);
+/// How long one that is sent away may finish what it is at.
+const LEAVE: Duration = Duration::from_secs(5);
+/// Connections at a time, and those of one address among them. API servers have a handful each. A
+/// newcomer takes the place of another one: see [`Places`].
+const CONNECTIONS: (usize, usize) = (512, 128);
+/// The same for probes and metrics.
+const HEALTH_CONNECTIONS: (usize, usize) = (64, 16);
+/// Requests of one connection that are read at a time, and bytes that may be on their way of one
+/// and of all of them.
+const STREAMS: u32 = 64;
+const WINDOW: u32 = 256 << 10;
+/// The largest head.
+const HEAD_MAX: usize = 16 << 10;
 
 /// How a stop goes.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +66,8 @@ impl Default for Stop {
     }
 }
 
-/// Serves reviews over TLS until `stop` resolves and all that was begun is answered.
+/// Serves reviews over TLS until `stop` resolves and all that was begun is answered; `times` are
+/// [`TIMES`], but for tests.
 ///
 /// # Errors
 /// TLS can't be set up at all.
@@ -60,9 +76,11 @@ pub async fn serve(
     reviewer: Arc<Reviewer>,
     stop: impl Future<Output = ()>,
     how: Stop,
+    times: Times,
 ) -> std::io::Result<()> {
-    let acceptor = acceptor(&reviewer)?;
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    // Fails at once where TLS can't be spoken at all.
+    drop(reviewer.tls()?);
+    let places = Places::new(CONNECTIONS.0, CONNECTIONS.1, Vec::new());
     let (ending, ended) = watch::channel(false);
     // Every connection holds a sender; when all are gone, `recv` says so.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -72,20 +90,14 @@ pub async fn serve(
         sleep(how.drain).await;
     });
     loop {
-        let place = tokio::select! {
+        let (stream, place) = tokio::select! {
             () = &mut stopping => break,
-            place = Arc::clone(&places).acquire_owned() => place,
+            entered = enter(&listener, &places, &reviewer) => entered,
         };
-        let Ok(place) = place else { break };
-        let stream = tokio::select! {
-            () = &mut stopping => break,
-            stream = accept(&listener) => stream,
-        };
-        let (reviewer, acceptor, ended, alive) =
-            (Arc::clone(&reviewer), acceptor.clone(), ended.clone(), alive.clone());
+        let (reviewer, ended, alive) = (Arc::clone(&reviewer), ended.clone(), alive.clone());
         tokio::spawn(async move {
-            secured(stream, &acceptor, reviewer, ended).await;
-            drop((place, alive));
+            secured(stream, Arc::new(place), reviewer, ended, times).await;
+            drop(alive);
         });
     }
     drop(listener);
@@ -97,65 +109,95 @@ pub async fn serve(
 
 /// Serves probes and metrics in plain HTTP, for as long as it is polled.
 pub async fn serve_health(listener: TcpListener, reviewer: Arc<Reviewer>) {
+    let places = Places::new(HEALTH_CONNECTIONS.0, HEALTH_CONNECTIONS.1, Vec::new());
     loop {
-        let stream = accept(&listener).await;
+        let (stream, place) = enter(&listener, &places, &reviewer).await;
         let reviewer = Arc::clone(&reviewer);
         tokio::spawn(async move {
+            let of_requests = Arc::clone(&reviewer);
             let service = service_fn(move |request: Request<Incoming>| {
-                let reply = reviewer.get(request.uri().path());
+                let reply = of_requests.get(request.uri().path());
                 async move { Ok::<_, Infallible>(response(reply, false)) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HANDSHAKE)
-                .serve_connection(TokioIo::new(stream), service);
-            let _ = connection.await;
+                .max_buf_size(HEAD_MAX)
+                .serve_connection(TokioIo::new(Patient::new(stream, WRITE)), service);
+            tokio::select! {
+                _ = connection => {}
+                () = place.displaced() => {}
+            }
         });
     }
 }
 
-/// The next connection. Errors of `accept` are the connection's (it is gone again) or pass (no
-/// file descriptor is free): neither ends the server.
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// The next connection and its place. Errors of `accept` are the connection's (it is gone again) or
+/// pass (no file descriptor is free): neither ends the server.
+async fn enter(listener: &TcpListener, places: &Places, reviewer: &Reviewer) -> (TcpStream, Place) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => {
+                let (place, displaced) = places.enter(peer.ip());
+                if displaced {
+                    reviewer.metrics.shed(Shed::Place);
+                }
+                return (stream, place);
+            }
             Err(_) => sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-fn acceptor(reviewer: &Reviewer) -> std::io::Result<TlsAcceptor> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(std::io::Error::other)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(&reviewer.certificates) as _);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 async fn secured(
     stream: TcpStream,
-    acceptor: &TlsAcceptor,
+    place: Arc<Place>,
     reviewer: Arc<Reviewer>,
-    mut ended: watch::Receiver<bool>,
+    ended: watch::Receiver<bool>,
+    times: Times,
 ) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
-        reviewer.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
-        return;
+    let metrics = &reviewer.metrics;
+    let Ok(config) = reviewer.tls() else { return };
+    let tls = tokio::select! {
+        tls = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)) => tls,
+        () = place.displaced() => return,
     };
-    reviewer.metrics.connections.fetch_add(1, Ordering::Relaxed);
+    let tls = match tls {
+        Ok(Ok(tls)) => tls,
+        failed => {
+            metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            if failed.is_err() {
+                metrics.shed(Shed::Handshake);
+            }
+            return;
+        }
+    };
+    metrics.connections.fetch_add(1, Ordering::Relaxed);
+    tokio::select! {
+        () = requests(tls, &place, &reviewer, ended, times) => {}
+        () = place.displaced() => {}
+    }
+    metrics.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Serves a connection's requests until it ends by itself, or is told to when the server ends.
+async fn requests(
+    tls: tokio_rustls::server::TlsStream<TcpStream>,
+    place: &Arc<Place>,
+    reviewer: &Arc<Reviewer>,
+    mut ended: watch::Receiver<bool>,
+    times: Times,
+) {
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-    let of_requests = Arc::clone(&reviewer);
+    let (of_requests, of_place) = (Arc::clone(reviewer), Arc::clone(place));
     let service = service_fn(move |request| {
-        let reviewer = Arc::clone(&of_requests);
-        async move { Ok::<_, Infallible>(answer(&reviewer, request, http2).await) }
+        let (reviewer, place) = (Arc::clone(&of_requests), Arc::clone(&of_place));
+        async move {
+            let _under_way = place.request();
+            Ok::<_, Infallible>(answer(&reviewer, &place, request, http2).await)
+        }
     });
-    let io = TokioIo::new(tls);
-    // A connection ends by itself, or is told to when the server ends.
     macro_rules! run {
         ($connection:expr) => {{
             let mut connection = pin!($connection);
@@ -165,24 +207,36 @@ async fn secured(
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }
+                over = place.overstayed(times) => {
+                    reviewer.metrics.shed(match over {
+                        Overstayed::Idle => Shed::Idle,
+                        Overstayed::Head => Shed::Head,
+                    });
+                    connection.as_mut().graceful_shutdown();
+                    let _ = timeout(LEAVE, connection).await;
+                }
             }
         }};
     }
     if http2 {
+        let io = TokioIo::new(Patient::new(tls, WRITE));
         let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            .max_concurrent_streams(256)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(16 << 20)
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
             .keep_alive_interval(Duration::from_secs(30));
         run!(builder.serve_connection(io, service));
     } else {
+        let heard = Arc::clone(place);
+        let io = Patient::listening(tls, WRITE, Box::new(move || heard.heard()));
         let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-        run!(builder.serve_connection(io, service));
+        // The place sees to the time a head takes, which is not the time until it begins.
+        builder.header_read_timeout(None).max_buf_size(HEAD_MAX * 4);
+        run!(builder.serve_connection(TokioIo::new(io), service));
     }
-    reviewer.metrics.connections.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Resolves when the server ends.
@@ -193,11 +247,12 @@ async fn over(ended: &mut watch::Receiver<bool>) {
 
 async fn answer(
     reviewer: &Arc<Reviewer>,
+    place: &Place,
     request: Request<Incoming>,
     http2: bool,
 ) -> Response<Full<Bytes>> {
     let reply = if request.method() == Method::POST {
-        post(reviewer, request).await
+        post(reviewer, place, request).await
     } else {
         reviewer.get(request.uri().path())
     };
@@ -216,7 +271,7 @@ fn response(reply: Reply, close: bool) -> Response<Full<Bytes>> {
     out
 }
 
-async fn post(reviewer: &Arc<Reviewer>, request: Request<Incoming>) -> Reply {
+async fn post(reviewer: &Arc<Reviewer>, place: &Place, request: Request<Incoming>) -> Reply {
     let json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
         kind.to_str().is_ok_and(|k| k.split(';').next() == Some("application/json"))
     });
@@ -224,61 +279,34 @@ async fn post(reviewer: &Arc<Reviewer>, request: Request<Incoming>) -> Reply {
         return Reply::text(415, "a review is application/json\n");
     }
     let path = request.uri().path().to_owned();
-    let within = request.uri().query().and_then(asked_timeout).map_or(BODY, |t| t.min(BODY));
-    let body = match timeout(within, read(request.into_body())).await {
-        Err(_) => return Reply::text(408, "the request's body did not come in time\n"),
-        Ok(Err(Unread::Broken)) => return Reply::text(400, "the request's body broke off\n"),
-        Ok(Err(Unread::TooLarge(start))) => return reviewer.too_large(&start),
-        Ok(Ok(body)) => body,
+    let within = request.uri().query().and_then(body::asked_timeout);
+    let (bodies, metrics) = (&reviewer.bodies, &reviewer.metrics);
+    let taken = bodies.take(place.peer(), request.into_body(), within).await;
+    let body = match taken {
+        Ok(body) => body,
+        Err(Unread::Broken) => return Reply::text(400, "the request's body broke off\n"),
+        Err(Unread::TooLarge(start)) => return reviewer.too_large(&start),
+        Err(Unread::TooLate) => {
+            metrics.shed(Shed::Body);
+            return Reply::text(408, "the request's body did not come in time\n");
+        }
+        Err(Unread::GivenUp) => {
+            metrics.shed(Shed::Memory);
+            return Reply::text(503, "too many large requests at once\n");
+        }
     };
-    if body.len() < LARGE {
-        return reviewer.post(&path, &body);
+    if !body.is_large() {
+        return reviewer.post(&path, body.bytes());
     }
+    let Ok(turn) = bodies.turn(&body).await else {
+        metrics.shed(Shed::Memory);
+        return Reply::text(503, "too many large requests at once\n");
+    };
     let reviewer = Arc::clone(reviewer);
-    let done = tokio::task::spawn_blocking(move || reviewer.post(&path, &body)).await;
-    done.unwrap_or_else(|_| Reply::text(500, "the review was given up\n"))
-}
-
-/// Why there is no body.
-enum Unread {
-    /// The connection ended before it did.
-    Broken,
-    /// It goes on beyond the limit; this is how it begins.
-    TooLarge(Bytes),
-}
-
-/// The body, without a copy where it comes in one piece.
-async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
-    let mut whole = Bytes::new();
-    let mut pieces: Vec<u8> = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unread::Broken)?;
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + pieces.len() + data.len() > BODY_MAX {
-            let start = if pieces.is_empty() { whole } else { Bytes::from(pieces) };
-            return Err(Unread::TooLarge(if start.is_empty() { data } else { start }));
-        }
-        if whole.is_empty() && pieces.is_empty() {
-            whole = data;
-        } else {
-            if pieces.is_empty() {
-                pieces.extend_from_slice(&std::mem::take(&mut whole));
-            }
-            pieces.extend_from_slice(&data);
-        }
-    }
-    Ok(if pieces.is_empty() { whole } else { Bytes::from(pieces) })
-}
-
-/// The API server's `timeout=10s`; it waits no longer, so neither do we.
-fn asked_timeout(query: &str) -> Option<Duration> {
-    let text = query.split('&').find_map(|pair| pair.strip_prefix("timeout="))?;
-    let unit = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..unit].parse().ok()?;
-    match &text[unit..] {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m0s" | "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
-        _ => None,
-    }
+    let done = tokio::task::spawn_blocking(move || {
+        let reply = reviewer.post(&path, body.bytes());
+        drop((body, turn));
+        reply
+    });
+    done.await.unwrap_or_else(|_| Reply::text(500, "the review was given up\n"))
 }

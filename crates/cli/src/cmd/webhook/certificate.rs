@@ -2,6 +2,7 @@
 //! whose key is in a Secret, so that all replicas sign alike and API servers trust each of them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +34,7 @@ pub(super) async fn keep(
         (Some(chain), Some(key), _) => {
             let mut files = Files::new(chain, key);
             let mut told = String::new();
+            let mut dates = Dates::default();
             loop {
                 let outcome = files.look(&reviewer.certificates);
                 if let Ok(true) = outcome {
@@ -47,11 +49,13 @@ pub(super) async fn keep(
                         told = error;
                     }
                 }
+                dates.look(&reviewer, &global);
                 sleep(LOOK).await;
             }
         }
         (_, _, Some(cluster)) => {
             let mut own = Own { options, cluster, leaf: None, trusted: Trusted::default() };
+            let mut dates = Dates::default();
             loop {
                 let outcome = timeout(CHECK_WITHIN, own.check(&reviewer, &global)).await;
                 let outcome = outcome.unwrap_or_else(|_| {
@@ -60,11 +64,84 @@ pub(super) async fn keep(
                 if let Err(error) = outcome {
                     out::error(&global, &error.context("certificate (trying again)"));
                 }
+                dates.look(&reviewer, &global);
                 sleep(CHECK).await;
             }
         }
-        // The command line leaves no other way.
-        _ => {}
+        // The command line leaves no other way; nothing that is minded may end.
+        _ => std::future::pending().await,
+    }
+}
+
+/// The authorities that callers' certificates have to be signed by, in a file.
+pub(super) struct Callers {
+    file: PathBuf,
+    seen: Vec<u8>,
+}
+
+impl Callers {
+    /// Demands certificates from here on.
+    ///
+    /// # Errors
+    /// The file can't be read or used: nobody is served who needn't show one.
+    pub(super) fn demand(file: PathBuf, reviewer: &Reviewer) -> anyhow::Result<Self> {
+        let name = file.display().to_string();
+        let seen = std::fs::read(&file).with_context(|| format!("--client-ca {name}"))?;
+        reviewer.demand(&seen).with_context(|| format!("--client-ca {name}"))?;
+        Ok(Callers { file, seen })
+    }
+
+    /// Follows the file for as long as it is polled.
+    pub(super) async fn follow(mut self, reviewer: Arc<Reviewer>, global: Global) {
+        let mut told = String::new();
+        loop {
+            sleep(LOOK).await;
+            let text = std::fs::read(&self.file);
+            if text.as_ref().is_ok_and(|text| *text == self.seen) {
+                continue;
+            }
+            let taken = text.context("it can't be read").and_then(|text| {
+                reviewer.demand(&text)?;
+                Ok(text)
+            });
+            let said = match &taken {
+                Ok(_) => String::new(),
+                Err(error) => format!("{error:#}"),
+            };
+            let name = self.file.display();
+            match taken {
+                Ok(text) => {
+                    self.seen = text;
+                    out::note(&global, &format!("--client-ca {name}: taken over"));
+                }
+                Err(error) if told != said => {
+                    let error = error.context(format!("--client-ca {name}: those before stay"));
+                    out::error(&global, &error);
+                }
+                Err(_) => {}
+            }
+            told = said;
+        }
+    }
+}
+
+/// Says once that a certificate in use is out of date.
+#[derive(Default)]
+struct Dates {
+    told: Option<&'static str>,
+}
+
+impl Dates {
+    fn look(&mut self, reviewer: &Reviewer, global: &Global) {
+        let now = SystemTime::now();
+        let in_use = reviewer.certificates.left(now).is_some();
+        let problem = reviewer.certificates.problem(now).filter(|_| in_use);
+        if self.told != problem
+            && let Some(why) = problem
+        {
+            out::error(global, &anyhow::anyhow!("{why}: not ready until there is a good one"));
+        }
+        self.told = problem;
     }
 }
 

@@ -9,13 +9,13 @@ use anyhow::Context as _;
 use sunup_inject::Sources;
 use sunup_kube::mesh::{self, News};
 use sunup_kube::{Cluster, connect};
-use sunup_webhook::{Reviewer, Stop, serve, serve_health};
+use sunup_webhook::{Reviewer, Stop, TIMES, serve, serve_health};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::args::Server;
-use super::certificate;
+use super::certificate::{self, Callers};
 use crate::global::Global;
 use crate::injector::Settings;
 use crate::out;
@@ -48,6 +48,11 @@ async fn served(server: Server, global: Global) -> anyhow::Result<()> {
     let (of_reviews, of_health) = (at(&reviews)?, at(&health)?);
     out::note(&global, &format!("reviews on https://{of_reviews}, health on http://{of_health}"));
     let reviewer = Arc::new(Reviewer::default());
+    if let Some(file) = server.certificate.client_ca.clone() {
+        let callers = Callers::demand(file, &reviewer)?;
+        let follow = callers.follow(Arc::clone(&reviewer), global);
+        reviewer.mind("who may call", tokio::spawn(follow));
+    }
     tokio::spawn(serve_health(health, Arc::clone(&reviewer)));
     // Wrong files should end the command, not a rollout.
     server.settings.injector(Sources::default(), false, None).map(drop).or_else(|error| {
@@ -58,17 +63,25 @@ async fn served(server: Server, global: Global) -> anyhow::Result<()> {
     if let Some(cluster) = &cluster {
         out::note(&global, &format!("webhook for {}", cluster.named));
     }
-    tokio::spawn(certificate::keep(
+    let certificate = certificate::keep(
         server.certificate.clone(),
         cluster.clone(),
         Arc::clone(&reviewer),
         global,
-    ));
+    );
+    reviewer.mind("the certificate", tokio::spawn(certificate));
     let names = names(&server.settings);
-    let news = cluster.map(|c| mesh::watch(&c, &server.cluster.istio_namespace, &names));
-    tokio::spawn(settings(server.settings.clone(), news, Arc::clone(&reviewer), global));
+    let news = cluster.map(|c| {
+        let (news, watches) = mesh::watch(&c, &server.cluster.istio_namespace, &names);
+        for watch in watches {
+            reviewer.mind("what is known of the cluster", watch);
+        }
+        news
+    });
+    let settings = settings(server.settings.clone(), news, Arc::clone(&reviewer), global);
+    reviewer.mind("the settings", tokio::spawn(settings));
     let stop = Stop { drain: Duration::from_secs(server.drain_seconds), ..Stop::default() };
-    serve(reviews, reviewer, ended(), stop).await.context("TLS")
+    serve(reviews, reviewer, ended(), stop, TIMES).await.context("TLS")
 }
 
 /// The ConfigMaps of an Istio of this revision.

@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use http::{Request, Response, StatusCode};
 use kube::Client;
 use serde_json::{Value, json};
-use sunup_kube::front::{Desk, Reply, listen, query, serve, status};
+use sunup_kube::front::{Callers, Desk, Reply, listen, query, serve, status};
 use sunup_kube::{Wanted, connect};
 
 const HOLD: &str = "holdApplicationUntilProxyStarts";
@@ -68,7 +68,8 @@ impl Bench {
         let client = cluster.client().clone();
         let names = ["istio-proxy", "orders", "orders.previous"];
         let log = |name| example(&format!("logs/orders-7f8d6c5b9d-q4w8z.{name}.log"));
-        let front = serve(listener, client.clone(), Arc::new(Logs(names.map(log))));
+        let logs = Arc::new(Logs(names.map(log)));
+        let front = serve(listener, client.clone(), logs, Callers::Anybody);
         tokio::spawn(front);
         let folder = tempfile::tempdir().expect("a folder");
         let namespace = format!("sunup-bench-{}", std::process::id());

@@ -1,11 +1,12 @@
 //! A small server in front of an API server: answers some requests itself and passes all others
 //! on, watches included. Listens on loopback, without TLS, and speaks to the cluster with the
-//! client's own credentials, so whoever can reach the port has them too.
+//! client's own credentials: for those who hold its token, and are not led here by a web page.
 //!
 //! The lab's kubelet answers `pods/log` by it, for API servers that have no kubelets.
 
 use std::convert::Infallible;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -41,20 +42,97 @@ pub trait Desk: Send + Sync + 'static {
     fn reply(&self, head: &http::request::Parts) -> impl Future<Output = Reply> + Send;
 }
 
+/// Who is answered.
+#[derive(Clone)]
+pub enum Callers {
+    /// Whoever can reach the port: for tests, whose servers know no secrets.
+    Anybody,
+    /// Who holds this token.
+    Holding(Arc<Token>),
+}
+
+/// What a caller has to show.
+pub struct Token(String);
+
+impl Token {
+    /// One that nobody can guess.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn new() -> io::Result<Self> {
+        let mut bytes = [0; 32];
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        Ok(Self(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()))
+    }
+
+    /// As it stands in a kubeconfig.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a caller shows it. How long that takes doesn't tell how much of it was right.
+    fn is_shown(&self, headers: &http::HeaderMap) -> bool {
+        let mut shown = headers.get_all(http::header::AUTHORIZATION).iter();
+        let (Some(shown), None) = (shown.next(), shown.next()) else { return false };
+        let Some(shown) = shown.as_bytes().strip_prefix(b"Bearer ") else { return false };
+        let pairs = shown.iter().zip(self.0.as_bytes());
+        shown.len() == self.0.len() && pairs.fold(0, |all, (a, b)| all | (a ^ b)) == 0
+    }
+}
+
+impl Callers {
+    /// Why a caller gets nothing. A web page can lead a browser here by a name of its own, and has
+    /// no token.
+    fn refuse(&self, request: &Request<Incoming>, own: SocketAddr) -> Option<StatusCode> {
+        let Callers::Holding(token) = self else { return None };
+        let named = request.uri().authority().map(http::uri::Authority::as_str);
+        let mut hosts = request.headers().get_all(http::header::HOST).iter();
+        let Ok(host) = hosts.next().map(http::HeaderValue::to_str).transpose() else {
+            return Some(StatusCode::FORBIDDEN);
+        };
+        let is_own = |host: &str| {
+            let (name, port) = host.rsplit_once(':').unwrap_or((host, "80"));
+            let here = name == own.ip().to_string() || name.eq_ignore_ascii_case("localhost");
+            here && port.parse() == Ok(own.port())
+        };
+        let one = hosts.next().is_none() && (named.is_some() || host.is_some());
+        if !one || ![named, host].into_iter().flatten().all(is_own) {
+            return Some(StatusCode::FORBIDDEN);
+        }
+        (!token.is_shown(request.headers())).then_some(StatusCode::UNAUTHORIZED)
+    }
+}
+
 /// Serves until the future is dropped.
 ///
 /// # Errors
 /// None of single connections: only what keeps the listener from accepting.
-pub async fn serve<D: Desk>(listener: TcpListener, client: Client, desk: Arc<D>) -> io::Result<()> {
+pub async fn serve<D: Desk>(
+    listener: TcpListener,
+    client: Client,
+    desk: Arc<D>,
+    callers: Callers,
+) -> io::Result<()> {
+    let own = listener.local_addr()?;
     let mut connections = tokio::task::JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         let (stream, _) = listener.accept().await?;
-        let (client, desk) = (client.clone(), Arc::clone(&desk));
+        let (client, desk, callers) = (client.clone(), Arc::clone(&desk), callers.clone());
         connections.spawn(async move {
             let service = service_fn(move |request| {
-                let (client, desk) = (client.clone(), Arc::clone(&desk));
-                async move { answer(request, &client, &*desk).await }
+                let (client, desk, callers) = (client.clone(), Arc::clone(&desk), callers.clone());
+                async move {
+                    match callers.refuse(&request, own) {
+                        None => answer(request, &client, &*desk).await,
+                        Some(StatusCode::UNAUTHORIZED) => {
+                            Ok(said(StatusCode::UNAUTHORIZED, "show the token of its kubeconfig"))
+                        }
+                        Some(code) => Ok(said(code, "not by this name")),
+                    }
+                }
             });
             // A client that goes away in the middle is its own affair.
             let _ = auto::Builder::new(TokioExecutor::new())

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use sunup_kube::front::{Desk, Reply, listen, serve, status};
+use sunup_kube::front::{Callers, Desk, Reply, listen, serve, status};
 use sunup_kube::{Wanted, connect};
 
 /// Logs by pod and container, and what was asked.
@@ -110,7 +110,7 @@ impl Cluster {
         let client = cluster.client().clone();
         let (listener, address) = runtime.block_on(listen()).expect("a port");
         let logs = Arc::new(Logs::default());
-        runtime.spawn(serve(listener, client.clone(), Arc::clone(&logs)));
+        runtime.spawn(serve(listener, client.clone(), Arc::clone(&logs), Callers::Anybody));
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("sunup-test-{}-{number}", std::process::id());

@@ -5,6 +5,7 @@
 
 mod connecting;
 mod following;
+mod front;
 mod robust;
 mod roles;
 mod world;

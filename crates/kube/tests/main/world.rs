@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use sunup_kube::collect::{CollectError, Collected, Piece, Question, collect};
-use sunup_kube::front::{Desk, Reply, listen, serve, status};
+use sunup_kube::front::{Callers, Desk, Reply, listen, serve, status};
 use sunup_kube::{Cluster, Wanted, connect};
 
 /// What goes wrong with requests whose path and query contain a text.
@@ -160,7 +160,7 @@ impl World {
         let (listener, address) = runtime.block_on(listen()).unwrap();
         let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let client = runtime.block_on(async { kube::Client::try_from(nowhere) }).unwrap();
-        runtime.spawn(serve(listener, client, Arc::clone(&api)));
+        runtime.spawn(serve(listener, client, Arc::clone(&api), Callers::Anybody));
         let world = World { api, address, folder: tempfile::tempdir().unwrap(), runtime };
         world.put("/api/v1/namespaces/shop/pods", vec![pod("shop", "a", 0), pod("shop", "b", 1)]);
         let owner = json!([{"kind": "Deployment", "name": "web", "uid": "deploy-1"}]);

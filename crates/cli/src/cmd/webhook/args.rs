@@ -42,7 +42,7 @@ pub(super) struct Certificate {
     /// Demand a certificate of whoever calls: signed by one of the authorities in this file (PEM),
     /// read again when it changes. API servers show one where their admission configuration says so
     #[arg(long, value_name = "FILE", help_heading = "Certificate")]
-    client_ca: Option<PathBuf>,
+    pub(super) client_ca: Option<PathBuf>,
     /// For an authority of our own: names that the certificate is for, besides the Service's
     #[arg(long, value_name = "NAME", help_heading = "Certificate")]
     pub(super) san: Vec<String>,

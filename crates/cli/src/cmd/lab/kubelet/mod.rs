@@ -5,14 +5,17 @@ mod logs;
 mod tell;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use sunup_kube::Cluster;
+use sunup_kube::front::{self, Callers, Token};
 use sunup_kube::kubelet::{Change, pods, surroundings};
-use sunup_kube::{Cluster, front};
 use sunup_lab::manifest::{self, Object, Pod, PodName};
 use sunup_lab::scenario::Scenario;
 use sunup_lab::{BackOffTimes, Lab, Options, PodHandle, Random, Recorder as _};
@@ -32,7 +35,8 @@ run as they stand: injecting them is for the cluster's webhooks, or for `sunup i
 namespace's Services and ConfigMaps are known to them, its Secrets not.
 
 Commands that use the kubeconfig that is written speak to the same cluster, and get logs of these
-pods. Whoever can reach its port on this machine has the credentials that this was started with.
+pods. The file is for you alone: whoever has its token acts with the credentials that this was
+started with.
 
 Examples:
   sunup lab kubelet app-before-proxy --context dev --write-kubeconfig lab.kubeconfig
@@ -101,15 +105,16 @@ pub(super) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
     runtime.block_on(async {
         let (listener, address) = front::listen().await.context("a port of this machine")?;
         let cluster = Arc::clone(&kubelet.cluster);
-        kubeconfig(&args.write_kubeconfig, &cluster, &address.to_string())?;
+        let token = Arc::new(Token::new().context("a token")?);
+        kubeconfig(&args.write_kubeconfig, &cluster, &address.to_string(), &token)?;
         let path = args.write_kubeconfig.display();
         out::note(global, &format!("http://{address} answers for it, by {path}"));
-        let namespace = args.namespace.as_deref();
+        let (namespace, client) = (args.namespace.as_deref(), cluster.client().clone());
         let heard = pods(&cluster, namespace, &args.scheduler, async |change| {
             kubelet.hear(change).await;
         });
         tokio::select! {
-            served = front::serve(listener, cluster.client().clone(), logs) => {
+            served = front::serve(listener, client, logs, Callers::Holding(token)) => {
                 served.context("answering for the cluster")
             }
             () = heard => bail!("the API server is not to be heard any more"),
@@ -118,17 +123,26 @@ pub(super) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// A kubeconfig by which the front is spoken to; nobody ever reads half of it.
-fn kubeconfig(path: &Path, cluster: &Cluster, address: &str) -> anyhow::Result<()> {
+/// A kubeconfig by which the front is spoken to, for its owner alone; nobody ever reads half of it.
+fn kubeconfig(path: &Path, cluster: &Cluster, address: &str, token: &Token) -> anyhow::Result<()> {
     let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "lab",
         "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab",
             "namespace": cluster.named.namespace}}],
         "clusters": [{"name": "lab", "cluster": {"server": format!("http://{address}")}}],
-        "users": [{"name": "lab", "user": {}}]});
+        "users": [{"name": "lab", "user": {"token": token.text()}}]});
     let part = path.with_extension("part");
-    std::fs::write(&part, format!("{text:#}\n"))
-        .and_then(|()| std::fs::rename(&part, path))
-        .with_context(|| format!("could not write {}", path.display()))
+    let write = || {
+        // One that is left over may be readable for others, or lead elsewhere.
+        match std::fs::remove_file(&part) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut file =
+            std::fs::File::options().write(true).create_new(true).mode(0o600).open(&part)?;
+        file.write_all(format!("{text:#}\n").as_bytes())?;
+        std::fs::rename(&part, path)
+    };
+    write().with_context(|| format!("could not write {}", path.display()))
 }
 
 struct Kubelet<'a> {

@@ -266,7 +266,7 @@ impl Injector {
                     items.retain(|c| !earlier.has(list, name(c)));
                 }
             }
-            if prometheus::is_ours(&out, status_port(config)) {
+            if prometheus::is_ours(&out, proxy_config::status_port(config)) {
                 prometheus::clear(&mut out);
             }
             if let Some(all) =
@@ -383,7 +383,7 @@ impl Injector {
                 }
             }
         }
-        let status_port = status_port(&plan.config);
+        let status_port = proxy_config::status_port(&plan.config);
         prometheus::merge(pod, self.settings.prometheus_merge(), status_port)?;
         prometheus::announce_secure_port(pod);
         if self.rewrites_probes(pod) {
@@ -448,11 +448,6 @@ fn set_env(pod: &mut Value, key: &str, value: &str) {
         Some(slot) => *slot = entry,
         None => env.push(entry),
     }
-}
-
-fn status_port(config: &Value) -> u64 {
-    let port = at(config, &["statusPort"]);
-    port.and_then(|p| p.as_u64().or_else(|| p.as_str()?.parse().ok())).unwrap_or(15020)
 }
 
 /// What later steps ask about a template's output: the names of what it adds.

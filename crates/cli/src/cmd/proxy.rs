@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use sunup_api::port;
-use sunup_proxy::config::Ports;
+use sunup_proxy::config::ChosenPorts;
 use sunup_proxy::{Level, Options, Role};
 
 use crate::global::Global;
@@ -58,6 +57,12 @@ The file of listeners, read again when it changes:
     - {to: \"web.default:8080\"}
 
 Certificates are read again when their files change; a wrong one is refused and the old one stays.
+While one of a port's certificates is expired, or not valid yet, readiness (15021) says so: renew it,
+or take it out. A request whose Host belongs to another server or certificate than the name that TLS
+was made for is answered with 421.
+
+SUNUP_MAX_CONNECTIONS is the limit on connections (default: what open files allow); at the limit the
+idlest client makes room. SUNUP_IDLE_TIMEOUT (default 1h) ends what nothing moves on.
 
 A port below 1024 that may not be bound is served at its stand-in (80 at 8080, 443 at 8443, others
 8000 higher) and tried again; readiness (15021) says so with the remedy until it is bound.";
@@ -75,24 +80,24 @@ struct Router {
 struct Run {
     #[command(flatten)]
     mesh: Mesh,
-    /// Port that outbound capture leads to
-    #[arg(long, default_value_t = port::OUTBOUND, value_name = "PORT")]
-    outbound_port: u16,
-    /// Port that inbound capture leads to
-    #[arg(long, default_value_t = port::INBOUND, value_name = "PORT")]
-    inbound_port: u16,
-    /// Port of probes, merged metrics and /quitquitquit
-    #[arg(long, default_value_t = port::AGENT, value_name = "PORT")]
-    agent_port: u16,
-    /// Port of readiness for the kubelet
-    #[arg(long, default_value_t = port::READINESS, value_name = "PORT")]
-    readiness_port: u16,
-    /// Port of the proxy's own metrics
-    #[arg(long, default_value_t = port::METRICS, value_name = "PORT")]
-    metrics_port: u16,
-    /// Port of the DNS proxy
-    #[arg(long, default_value_t = port::DNS, value_name = "PORT")]
-    dns_port: u16,
+    /// Port that outbound capture leads to; MeshConfig's proxyListenPort, else 15001
+    #[arg(long, value_name = "PORT", value_parser = a_port())]
+    outbound_port: Option<u16>,
+    /// Port that inbound capture leads to; MeshConfig's proxyInboundListenPort, else 15006
+    #[arg(long, value_name = "PORT", value_parser = a_port())]
+    inbound_port: Option<u16>,
+    /// Port of probes, merged metrics and /quitquitquit; ProxyConfig's statusPort, else 15020
+    #[arg(long, value_name = "PORT", value_parser = a_port())]
+    agent_port: Option<u16>,
+    /// Port of readiness for the kubelet; 15021
+    #[arg(long, value_name = "PORT", value_parser = a_port())]
+    readiness_port: Option<u16>,
+    /// Port of the proxy's own metrics; 15090
+    #[arg(long, value_name = "PORT", value_parser = a_port())]
+    metrics_port: Option<u16>,
+    /// Port of the DNS proxy; 15053
+    #[arg(long, value_name = "PORT", value_parser = a_port())]
+    dns_port: Option<u16>,
     /// DNS domain of the pod's services; taken as istio's agent is started, not needed yet
     #[arg(long, hide = true)]
     domain: Option<String>,
@@ -123,6 +128,11 @@ struct Mesh {
     #[arg(long = "meshConfig", alias = "mesh-config", value_name = "FILE")]
     #[arg(default_value = "/etc/istio/config/mesh")]
     file: PathBuf,
+}
+
+/// A port that can be told to others.
+fn a_port() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..)
 }
 
 /// `info`, or `default:info` and `scope:level,…` as Istio writes them: the default's, else the
@@ -169,7 +179,7 @@ fn start(
         started,
         env,
         mesh_file: Some(args.mesh.file),
-        ports: Ports {
+        ports: ChosenPorts {
             outbound: args.outbound_port,
             inbound: args.inbound_port,
             agent: args.agent_port,

@@ -67,6 +67,38 @@ pub(super) fn image(inputs: &Inputs<'_>) -> String {
     )
 }
 
+/// The port of the agent that probes lead to: the annotation's, else ProxyConfig's.
+pub(super) fn agent_port(inputs: &Inputs<'_>) -> u64 {
+    let own = annotation(inputs.pod, "status.sidecar.istio.io/port");
+    let own = own.and_then(|port| port.trim().parse().ok()).filter(|port| *port != 0);
+    own.unwrap_or_else(|| status_port(inputs))
+}
+
+/// ProxyConfig's, where collectors of metrics are sent.
+pub(super) fn status_port(inputs: &Inputs<'_>) -> u64 {
+    Some(proxy_config::status_port(inputs.proxy_config))
+        .filter(|port| *port != 0)
+        .unwrap_or_else(|| port::AGENT.into())
+}
+
+/// Arguments by which the proxy learns ports that it wouldn't find in its own environment: it
+/// doesn't see MeshConfig, and annotations are for others.
+fn port_args(inputs: &Inputs<'_>, role: &str) -> Vec<String> {
+    let mesh = |key: &str, standard: u16| {
+        let port = inputs.settings.mesh_port(key, standard);
+        (role == "sidecar" && port != u64::from(standard)).then_some(port)
+    };
+    let agent = agent_port(inputs);
+    [
+        ("--outbound-port", mesh("proxyListenPort", port::OUTBOUND)),
+        ("--inbound-port", mesh("proxyInboundListenPort", port::INBOUND)),
+        ("--agent-port", (agent != status_port(inputs)).then_some(agent)),
+    ]
+    .into_iter()
+    .filter_map(|(flag, port)| Some(format!("{flag}={}", port?)))
+    .collect()
+}
+
 /// Arguments of the proxy, as Istio's agent takes them.
 pub(super) fn args(inputs: &Inputs<'_>, role: &str) -> Vec<Value> {
     let log =
@@ -83,6 +115,7 @@ pub(super) fn args(inputs: &Inputs<'_>, role: &str) -> Vec<Value> {
     if inputs.settings.helm_truth(&["global", "logAsJson"]) {
         args.push("--log_as_json".to_owned());
     }
+    args.extend(port_args(inputs, role));
     args.into_iter().map(Value::String).collect()
 }
 

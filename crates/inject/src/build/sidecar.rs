@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use sunup_api::{container, port};
 
 use super::common::{
-    annotations, app_containers, args, canonical_labels, env, image, lifecycle, metrics_port, mode,
-    number, proxy_metadata, pull_secrets, put, ready_probe, setting, volume_mounts, volumes,
+    agent_port, annotations, app_containers, args, canonical_labels, env, image, lifecycle,
+    metrics_port, mode, number, proxy_metadata, pull_secrets, put, ready_probe, setting,
+    status_port, volume_mounts, volumes,
 };
 use super::inputs::{Inputs, Way};
 use super::resources::resources;
@@ -82,15 +83,20 @@ impl Capture {
             let value = traffic(what, key);
             (own.is_some() || !value.is_empty()).then_some(value)
         };
-        let status = status_port(inputs);
+        let status = excluded_status_port(inputs);
+        let mut exclude_inbound =
+            exclude_port(&status, &traffic("excludeInboundPorts", "excludeInboundPorts"));
+        if inputs.way == Way::Sunup {
+            // Istio's template asks the values, which need not be where probes and collectors go.
+            for port in [agent_port(inputs), status_port(inputs)] {
+                exclude_inbound = exclude_port(&port.to_string(), &exclude_inbound);
+            }
+        }
         Capture {
             include_ranges: traffic("includeOutboundIPRanges", "includeIPRanges"),
             exclude_ranges: traffic("excludeOutboundIPRanges", "excludeIPRanges"),
             include_inbound: traffic("includeInboundPorts", "includeInboundPorts"),
-            exclude_inbound: exclude_port(
-                &status,
-                &traffic("excludeInboundPorts", "excludeInboundPorts"),
-            ),
+            exclude_inbound,
             include_outbound: ports("includeOutboundPorts", "includeOutboundPorts"),
             exclude_outbound: ports("excludeOutboundPorts", "excludeOutboundPorts"),
         }
@@ -110,7 +116,8 @@ impl Capture {
     }
 }
 
-fn status_port(inputs: &Inputs<'_>) -> String {
+/// The port that Istio's template leaves out of capture; 0 is also its word for "no readiness".
+fn excluded_status_port(inputs: &Inputs<'_>) -> String {
     setting(inputs, "status.sidecar.istio.io/port", &["global", "proxy", "statusPort"])
 }
 
@@ -275,7 +282,7 @@ fn proxy(inputs: &mut Inputs<'_>, apps: &[&str], mode: &str, resources: Option<V
 fn hooks(inputs: &Inputs<'_>) -> Value {
     let exec = |command: &[&str]| json!({"exec": {"command": command}});
     if inputs.native {
-        let debug = format!("--debug-port={}", status_port(inputs));
+        let debug = format!("--debug-port={}", agent_port(inputs));
         return json!({"preStop": exec(&["pilot-agent", "request", &debug, "POST", "drain"])});
     }
     if inputs.hold {
@@ -287,7 +294,7 @@ fn hooks(inputs: &Inputs<'_>) -> Value {
 fn probes(inputs: &Inputs<'_>, out: &mut Value) {
     let helm = |key: &'static str| inputs.settings.helm(&["global", "proxy", key]);
     // Port 0 is the word for "no readiness at all".
-    if status_port(inputs) == "0" {
+    if excluded_status_port(inputs) == "0" {
         return;
     }
     if inputs.settings.helm_truth(&["global", "proxy", "startupProbe", "enabled"]) {

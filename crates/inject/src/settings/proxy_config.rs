@@ -7,7 +7,14 @@
 use serde_json::{Map, Value};
 
 use super::defaults;
-use crate::value::{kind, overlay};
+use crate::value::{at, kind, overlay};
+
+/// The agent's port, where collectors of metrics are sent.
+pub(crate) fn status_port(config: &Value) -> u64 {
+    let port = at(config, &["statusPort"]);
+    let port = port.and_then(|p| p.as_u64().or_else(|| p.as_str()?.parse().ok()));
+    port.unwrap_or_else(|| sunup_api::port::AGENT.into())
+}
 
 /// What a known field must be.
 enum Field {

@@ -131,3 +131,59 @@ fn a_pods_own_network_wins_over_the_meshs() {
         assert_eq!(env["value"], network);
     }
 }
+
+/// Where probes, collectors and captured connections are led, and where the proxy is told to
+/// listen, are the same ports.
+#[test]
+fn the_proxy_is_told_every_port_that_others_are_led_to() {
+    let mesh = "proxyListenPort: 15101\nproxyInboundListenPort: 15106\n\
+                defaultConfig: {statusPort: 15029}\n";
+    for (annotated, probes) in [(None, 15029), (Some("15999"), 15999)] {
+        let injector = crate::sunup("{}", mesh, NativeSidecars::Always, false);
+        let mut pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [
+            {"name": "web", "image": "web:1",
+                "readinessProbe": {"httpGet": {"port": 80, "path": "/"}}}]}});
+        if let Some(port) = annotated {
+            let name = "status.sidecar.istio.io/port";
+            pod["metadata"]["annotations"] = json!({ name: port });
+        }
+        let injected = injector.inject(&pod, &Context::default()).unwrap().pod;
+        let probe = &injected["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"];
+        assert_eq!(*probe, json!(probes));
+        let init = injected["spec"]["initContainers"].as_array().unwrap();
+        let of = |name: &str| init.iter().find(|c| c["name"] == name).unwrap();
+        let words = |value: &Value| -> Vec<String> {
+            let words = value.as_array().unwrap().iter();
+            words.map(|word| word.as_str().unwrap().to_owned()).collect()
+        };
+        let capture = words(&of("istio-init")["args"]);
+        let after = |flag: &str| {
+            let at = capture.iter().position(|word| word == flag).unwrap();
+            capture[at + 1].clone()
+        };
+        assert_eq!((after("-p"), after("-z")), ("15101".into(), "15106".into()));
+        let excluded = after("-d");
+        let excluded: Vec<&str> = excluded.split(',').collect();
+        let scraped = injected["metadata"]["annotations"]["prometheus.io/port"].as_str().unwrap();
+        for port in [&probes.to_string(), scraped] {
+            assert_eq!(excluded.iter().filter(|p| **p == port).count(), 1, "{excluded:?}");
+        }
+        let proxy = of("istio-proxy");
+        let args = words(&proxy["args"]);
+        for arg in ["--outbound-port=15101", "--inbound-port=15106"] {
+            assert!(args.iter().any(|word| word == arg), "{args:?}");
+        }
+        let told = args.iter().any(|word| *word == format!("--agent-port={probes}"));
+        // ProxyConfig, which it is given, says the other one.
+        assert_eq!(told, annotated.is_some(), "{args:?}");
+        let hook = proxy["lifecycle"]["preStop"]["exec"]["command"].to_string();
+        assert!(hook.contains(&format!("--debug-port={probes}")), "{hook}");
+    }
+    // Standard ports need no word.
+    let plain = crate::sunup("{}", "{}", NativeSidecars::Always, false);
+    let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web"}]}});
+    let injected = plain.inject(&pod, &Context::default()).unwrap().pod;
+    for flag in ["--agent-port", "--outbound-port", "--inbound-port"] {
+        assert!(!injected.to_string().contains(flag), "{injected}");
+    }
+}

@@ -31,3 +31,7 @@ docs:
 # The whole gate, in a fresh clone
 ci:
     .ci/run
+
+# The binary for container images: the release build, linked into one static file
+image:
+    cargo xtask image

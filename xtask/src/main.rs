@@ -1,7 +1,9 @@
-//! The project's own chores, as typed and tested code: `cargo xtask tidy`, `docs`, `new-rule ID`.
+//! The project's own chores, as typed and tested code: `cargo xtask tidy`, `docs`, `new-rule ID`,
+//! `image`.
 //!
 //! Knows the repository's layout; must not know what the product does.
 
+mod image;
 mod new_rule;
 mod tidy;
 
@@ -13,9 +15,10 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => report(tidy::run(&root())),
         ["docs"] => done(docs()),
+        ["image"] => done(image::run(&root())),
         ["new-rule", id] => done(new_rule::run(&root(), id)),
         _ => {
-            say("usage: cargo xtask tidy | docs | new-rule ID");
+            say("usage: cargo xtask tidy | docs | new-rule ID | image");
             ExitCode::from(2)
         }
     }

@@ -80,7 +80,9 @@ impl Repository<'_> {
                     let at = rest.iter().position(|word| *word == "--");
                     at.map_or(&[] as &[&str], |at| &rest[at + 1..])
                 }
-                ["cargo", "xtask", task, ..] if !["tidy", "docs", "new-rule"].contains(task) => {
+                ["cargo", "xtask", task, ..]
+                    if !["tidy", "docs", "new-rule", "image"].contains(task) =>
+                {
                     wrong.push(format!("no such task: cargo xtask {task}"));
                     continue;
                 }

@@ -48,6 +48,38 @@ fn a_plugins_token_is_used_and_asked_for_again_when_it_has_expired() {
 }
 
 #[test]
+fn a_token_is_found_in_what_a_plugin_of_the_old_kind_prints() {
+    let world = World::new();
+    *world.api.token.lock().unwrap() = Some("old".to_owned());
+    let folder = world.folder.path();
+    let printed = r#"{"credential": {"tokens": [{"access_token": "old"}], "until": "no time"}}"#;
+    plugin(folder, &format!("echo '{printed}'"));
+    let user = |keys: &str| {
+        format!(
+            "{{auth-provider: {{name: gcp, config: {{cmd-path: \"{}\", {keys}}}}}}}",
+            folder.join("plugin").display()
+        )
+    };
+    let key = "token-key: \"{.credential.tokens[0].access_token}\"";
+    let path = world.kubeconfig(&user(key), "");
+    let cluster = world.runtime.block_on(connect(&wanted(&path))).unwrap();
+    let (collected, _) = world.ask(&cluster, &shop());
+    assert_eq!(collected.unwrap().gaps, []);
+    for (keys, told) in [
+        ("token-key: \"{.credential.token}\"", "not found"),
+        ("token-key: \"{.credential.tokens[*].access_token}\"", "only names and numbers"),
+        (
+            "token-key: \"{.credential.tokens[0]['access_token']}\", expiry-key: \"{.credential.until}\"",
+            "expiration",
+        ),
+    ] {
+        let path = world.kubeconfig(&user(keys), "");
+        let error = world.runtime.block_on(connect(&wanted(&path))).unwrap_err().to_string();
+        assert!(error.contains(told), "{keys}: {error}");
+    }
+}
+
+#[test]
 fn a_plugin_that_fails_or_is_missing_is_named_with_what_it_said() {
     let world = World::new();
     let folder = world.folder.path();

@@ -132,7 +132,9 @@ impl Shape {
         }
         Shape {
             sidecar,
-            proxy_seen: sidecar != Sidecar::Unknown || logged(container::PROXY),
+            proxy_seen: sidecar != Sidecar::Unknown
+                || logged(container::PROXY)
+                || facts.listed_container(container::PROXY).is_some(),
             capture,
             init_order,
             from_object: false,

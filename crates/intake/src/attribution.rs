@@ -245,6 +245,7 @@ pub(crate) fn of_path(path: &str, below: usize, names: &Names) -> ContainerKey {
         .or_else(|| flat(stem, names))
         .or_else(|| in_folder(stem, folders, below.saturating_sub(1), names))
         .or_else(|| by_name(stem, names))
+        .or_else(|| within(stem, names))
         .unwrap_or_default()
 }
 
@@ -423,6 +424,67 @@ fn by_name(stem: &str, names: &Names) -> Option<ContainerKey> {
     Some(ContainerKey { previous, ..found })
 }
 
+/// Parts of a name between its dashes that are looked at.
+const PARTS_MAX: usize = 24;
+
+/// A pod or a container that a file's name has among other words: `oc-logs-istio-init`,
+/// `events-of-web-5b6f7c9d4-9xk2l`, `web-5b6f7c9d4-9xk2l-istio-proxy-2`. A pod is known from other
+/// input, or has the two random parts that nobody types; a container is known by name.
+fn within(stem: &str, names: &Names) -> Option<ContainerKey> {
+    let (stem, previous) = without_previous(stem);
+    let mut edges = vec![0];
+    edges.extend(stem.match_indices(['-', '_', '.', ' ', '@']).map(|(at, _)| at));
+    edges.push(stem.len());
+    if edges.len() > PARTS_MAX {
+        return None;
+    }
+    // Every run of parts, the longest first.
+    let mut runs: Vec<&str> = Vec::new();
+    for (i, from) in edges.iter().enumerate() {
+        for to in edges.iter().skip(i + 1) {
+            runs.extend(stem.get(from + usize::from(*from > 0)..*to));
+        }
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(run.len()));
+    let known = || runs.iter().copied().find(|run| names.pods.contains(*run) && !is_no_pod(run));
+    let pod = known().or_else(|| made(&runs));
+    let container = runs.iter().copied().find(|run| {
+        let at_edge = stem.starts_with(run) || stem.ends_with(run);
+        let named = names.containers.contains(*run) && at_edge && !is_no_pod(run);
+        // A part of the pod's own name is no container.
+        (KNOWN.contains(run) || named) && pod.is_none_or(|pod| !pod.contains(run))
+    });
+    let found = pod.is_some() || container.is_some();
+    found.then(|| ContainerKey { previous, ..key(None, pod, container) })
+}
+
+/// Words that people put in front of a pod's name.
+const FRONTS: &[&str] = &[
+    "describe", "event", "events", "for", "from", "get", "kubectl", "log", "logs", "oc", "of",
+    "pod", "pods", "previous", "the",
+];
+
+/// The name of a Deployment's pod among runs of a file's name, which begins where the words that
+/// people put in front end.
+fn made<'r>(runs: &[&'r str]) -> Option<&'r str> {
+    let is_made = |run: &&&str| {
+        let hashed = run.rsplit_once('-').and_then(|(front, _)| front.rsplit_once('-'));
+        let hash = hashed.is_some_and(|(name, hash)| {
+            !name.is_empty()
+                && (8..=10).contains(&hash.len())
+                && hash.bytes().all(|b| RANDOM.contains(&b))
+        });
+        hash && is_name(run) && is_random_name(run)
+    };
+    let mut pod = runs.iter().find(is_made).copied()?;
+    while let Some((front, rest)) = pod.split_once('-')
+        && FRONTS.contains(&front)
+    {
+        pod = rest;
+    }
+    is_made(&&pod).then_some(pod)
+}
+
 /// A DNS label or subdomain, as pods and containers are named.
 pub(crate) fn is_name(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
@@ -456,4 +518,45 @@ fn is_ordinal_name(text: &str) -> bool {
             && !last.is_empty()
             && last.bytes().all(|b| b.is_ascii_digit())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_and_containers_among_other_words() {
+        let mut names = Names::default();
+        names.pod("catalog-2-x7k2q");
+        names.containers.insert("basket".to_owned());
+        names.containers.insert("app".to_owned());
+        let of = |name: &str| {
+            let key = of_path(name, 1, &names);
+            let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            format!(
+                "{} {}{}",
+                dash(key.pod),
+                dash(key.container),
+                if key.previous { " P" } else { "" }
+            )
+        };
+        for (name, want) in [
+            ("oc-logs-istio-init.txt", "- istio-init"),
+            ("logs of basket.txt", "- basket"),
+            ("catalog-2-x7k2q-istio-init.log", "catalog-2-x7k2q istio-init"),
+            ("katib-ui-64bb96d5bf-4c8vp-events.txt", "katib-ui-64bb96d5bf-4c8vp -"),
+            (
+                "kubectl-logs-katib-ui-64bb96d5bf-4c8vp-istio-proxy-previous.log",
+                "katib-ui-64bb96d5bf-4c8vp istio-proxy P",
+            ),
+            ("my-app-errors.log", "- -"),
+            ("issue-39.txt", "- -"),
+            ("what-i-saw-on-monday.txt", "- -"),
+            ("release-20240102-build-12345.txt", "- -"),
+        ] {
+            assert_eq!(of(name), want, "{name}");
+        }
+        let long = "a-".repeat(500);
+        assert_eq!(of(&format!("{long}64bb96d5bf-4c8vp-x.log")), "- -");
+    }
 }

@@ -43,9 +43,25 @@ forms! {
     EVENTS_TABLE = "events-table", "table of events",
         "events in their order, with ages instead of times",
         "kubectl get events", "`kubectl get events -o json` has the times";
+    /// `kubectl get` of anything else.
+    OBJECTS_TABLE = "objects-table", "table of objects",
+        "status, ready count, restarts and ages of pods and workloads, the owners of pods, the \
+         versions of nodes; wide or not, panes of k9s, copies out of dashboards",
+        "kubectl get pods,jobs,deployments -o wide",
+        "`kubectl get pods -o json` says which container it is, and when";
+    /// `docker ps`.
+    CONTAINERS_TABLE = "containers-table", "table of containers",
+        "which containers of a node run, and how the others ended",
+        "docker ps -a, crictl ps -a", "`kubectl describe pod POD` says it of a pod";
+    /// States by jsonpath.
+    STATES = "container-states", "states of containers by jsonpath",
+        "the state of each container of one pod",
+        "kubectl get pod POD -o jsonpath='{range .status.containerStatuses[*]}{.name}{\"\\t\"}{.state}{\"\\n\"}{end}'",
+        "`kubectl get pod POD -o json` has all of it, and the pod's name";
     /// `kubectl describe`.
     DESCRIBE = "describe", "`kubectl describe`",
-        "a pod's containers, states and events",
+        "a pod's containers, states and events; of what makes pods how many are ready, and its \
+         events; of a node its versions, of a namespace its labels; the events alone, too",
         "kubectl describe pod POD", "`kubectl get pod POD -o json` has every time";
     /// Logging's own JSON.
     CLOUD_LOGGING = "cloud-logging", "Cloud Logging export",
@@ -64,6 +80,14 @@ forms! {
     LOG_PREFIXED = "log-prefixed", "log with kubectl's prefix",
         "log lines, each with pod and container",
         "kubectl logs POD --all-containers --prefix --timestamps", "";
+    /// A log as a dashboard shows it.
+    LOG_TABLE = "log-table", "log in a table",
+        "log lines with the dashboard's times, and pod and container where there are columns of them",
+        "copied out of a dashboard, with the names of the columns: `Time | Message`", NAME_IT;
+    /// The kubelet's own.
+    KUBELET = "kubelet-log", "log of a kubelet",
+        "what it makes events of: failing probes, sandboxes, mounts, back-off, each with its pod",
+        "journalctl -u kubelet -o short-iso", "";
     /// CRI's own files.
     LOG_CRI = "log-cri", "log file of the container runtime",
         "log lines, exactly timed; the path says whose",

@@ -72,6 +72,8 @@ pub struct Summary {
     pub events: u64,
     /// Kubernetes objects.
     pub objects: u64,
+    /// Rows of tables, but for those of events.
+    pub rows: u64,
     /// Containers of which there is a log, as far as lines were looked at or the path says whose it is.
     pub logs: u64,
     /// Problems that were reported to the collector.
@@ -84,6 +86,6 @@ impl Summary {
     /// Whether anything was read that can bear on a pod's start.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lines + self.events + self.objects + self.logs == 0
+        self.lines + self.events + self.objects + self.rows + self.logs == 0
     }
 }

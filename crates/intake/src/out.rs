@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sunup_evidence::line::{ContainerKey, Noticed};
+use sunup_evidence::listed::Listed;
 use sunup_evidence::object::{Manifest, Object};
 use sunup_evidence::record::{ContainerRef, Event, Place};
 use sunup_logs::scan::Broken;
@@ -15,6 +16,8 @@ pub(crate) enum Item {
     Seen(Arc<ContainerKey>),
     Event(Box<Event>),
     Object(Box<(Object, Manifest)>),
+    /// A row of a table.
+    Listed(Box<Listed>),
     /// A template that is no YAML before it is rendered: the line of its first action.
     Template(u64),
     /// A broken line and why.
@@ -39,6 +42,7 @@ impl Item {
                 }
             }
             Item::Object(both) => moved(&mut both.1.place),
+            Item::Listed(row) => moved(&mut row.place),
             Item::Template(line) | Item::Bad(Some(line), _) => *line += lines,
             Item::Seen(_) | Item::Bad(None, _) | Item::Unplaced(_) => {}
         }
@@ -65,13 +69,16 @@ impl Out {
     }
 
     /// Notes lines that this form does not explain, so that they are not passed over in silence.
-    #[expect(dead_code, reason = "tables and exports say so")]
     pub(crate) fn unplaced(&mut self, lines: u64) {
         self.items.push(Item::Unplaced(lines));
     }
 
     pub(crate) fn event(&mut self, event: Event) {
         self.items.push(Item::Event(Box::new(event)));
+    }
+
+    pub(crate) fn listed(&mut self, row: Listed) {
+        self.items.push(Item::Listed(Box::new(row)));
     }
 
     /// Puts the pieces that the block could not be cut into in front.

@@ -306,6 +306,13 @@ impl<'o> Run<'o> {
                     self.summary.objects += 1;
                     self.collector.object(object, manifest);
                 }
+                Item::Listed(row) => {
+                    self.summary.rows += 1;
+                    if let ("Pod", Some(name)) = (row.kind.as_str(), &row.name) {
+                        self.names.pod(name);
+                    }
+                    self.collector.listed(*row);
+                }
                 Item::Template(line) => {
                     self.collector.template(Place::new(&file.label, line));
                 }

@@ -66,6 +66,14 @@ fn one(
         && let Some(((namespace, pod, container), rest)) = stern(&raw)
     {
         split = Split { namespace, container: Some((pod, container)), ..self::split(rest) };
+    } else if split.container.is_none()
+        && split.cri.is_none()
+        && split.at.is_some()
+        && file.whose.container.is_none()
+        && let Some(((namespace, pod, container), rest)) = stern(split.text.trim_start())
+    {
+        // k9s saves what it shows: the time, padded, comes first.
+        split = Split { namespace, container: Some((pod, container)), text: rest, ..split };
     }
     if let Some((stream, partial)) = split.cri {
         let (joined, end) = join_cri(block, &at, &split, stream, partial);

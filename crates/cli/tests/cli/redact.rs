@@ -93,6 +93,23 @@ fn nothing_of_an_example_is_left_in_its_copy() {
 }
 
 #[test]
+fn what_only_tables_name_is_redacted_too() {
+    let table = "NAMESPACE   NAME                       READY   STATUS     RESTARTS   AGE   NODE\n\
+                 treasury    pod/ledger-import-lvbqt    1/2     NotReady   0          41m   blade-seven\n\n\
+                 NAMESPACE   NAME                      COMPLETIONS   DURATION   AGE\n\
+                 treasury    job.batch/ledger-import   0/1           41m        41m\n";
+    let states = "bookkeeper\t{\"running\":{\"startedAt\":\"2026-10-02T07:14:04Z\"}}\n";
+    let given = folder(&[("given/pods.txt", table), ("given/states.txt", states)]);
+    let made = run(given.path(), &["redact", "given", "shared"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let shared = tree(&given.path().join("shared"));
+    for name in ["treasury", "ledger-import", "blade-seven", "bookkeeper"] {
+        assert!(!shared.contains(name), "{name}: {shared}");
+    }
+    assert!(shared.contains("NotReady") && shared.contains("41m"), "{shared}");
+}
+
+#[test]
 fn a_report_is_redacted_in_every_format() {
     let dir = folder(&[("gateway.yaml", GATEWAY)]);
     for format in ["text", "json", "html", "markdown", "sarif", "github"] {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sunup_api::container;
+use sunup_evidence::listed::Listed;
 use sunup_evidence::object::{Container, Meta, PodSpec};
 use sunup_evidence::refused::Host;
 use sunup_evidence::shape::is_mesh_container;
@@ -211,6 +212,9 @@ pub(super) fn of(snapshot: &Snapshot, more: &[String], addresses: Addresses) -> 
     for (meta, _) in &snapshot.config_maps {
         words.meta(Class::Object, meta);
     }
+    for row in &snapshot.listed {
+        words.row(row);
+    }
     for run in &snapshot.events {
         if let Some(namespace) = &run.event.namespace {
             words.add(Class::Namespace, namespace);
@@ -293,6 +297,8 @@ impl Words {
         if let Some(pod) = facts.object() {
             self.spec(&pod.spec);
         }
+        // The pod's own name is known by now, and better.
+        facts.listed.iter().for_each(|row| self.row(&Listed { name: None, ..row.clone() }));
         for (container, log) in &facts.logs {
             self.container(container);
             for destination in log.refusals.iter().flat_map(|burst| &burst.destinations) {
@@ -303,6 +309,30 @@ impl Words {
                 }
             }
         }
+    }
+
+    /// What a row of a table names.
+    fn row(&mut self, row: &Listed) {
+        if let Some(namespace) = &row.namespace {
+            self.add(Class::Namespace, namespace);
+        }
+        let class = match row.kind.as_str() {
+            "Namespace" => Class::Namespace,
+            "Node" => Class::Node,
+            "Container" => Class::Container,
+            "Object" | "" => Class::Object,
+            _ => Class::Workload,
+        };
+        if let Some(name) = &row.name {
+            self.add(class, name);
+        }
+        if let Some((_, owner)) = &row.owner {
+            self.add(Class::Object, owner);
+        }
+        if let Some(node) = &row.node {
+            self.add(Class::Node, node);
+        }
+        row.containers.iter().for_each(|container| self.container(&container.name));
     }
 
     fn container(&mut self, name: &str) {

@@ -1,292 +1,263 @@
-//! `kubectl describe pod`: name, namespace and events, the states of containers; of what makes pods,
-//! its events.
+//! `kubectl describe` (and `oc describe`) of any kind: of a pod its name, containers, states and
+//! events; of what makes pods how many are ready, whose it is, and its events; of a node its
+//! versions, of a namespace its labels; the block of events by itself.
+
+mod events;
+mod line;
+mod pod;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use sunup_evidence::object::{
-    Container, ContainerState, ContainerStatus, EnvVar, Map, Object, OwnerReference, Pod, Running,
-    Terminated, Waiting,
-};
-use sunup_evidence::record::{Event, Place};
+use sunup_evidence::listed::Listed;
+use sunup_evidence::object::{Meta, NodeInfo, Object, Pod};
+use sunup_evidence::record::Place;
 
-use super::reason;
 use crate::file::File;
 use crate::out::Out;
+use events::Told;
+use line::Line;
+use pod::{containers, map_of, pair, top};
 
-/// Whether the text describes pods: their fields in the order kubectl prints them.
+/// Lines at the head of a text in which a description may begin.
+const HEAD_LINES: usize = 40;
+
+/// Whether the text describes objects: a name and what kubectl prints behind it, or the head of a
+/// list of events.
 pub(crate) fn is_describe(text: &str) -> bool {
-    if text.lines().take(40).any(is_events_head) {
-        return true;
-    }
-    let mut lines = text.lines().skip_while(|line| line.trim().is_empty());
-    let first = lines.next().unwrap_or_default();
-    let second = lines.next().unwrap_or_default();
-    first.starts_with("Name:")
-        && second.starts_with("Namespace:")
-        && text.lines().take(400).any(|l| l.starts_with("Containers:") || l.starts_with("Events:"))
-}
-
-/// The head of the list of events, which people copy by itself too.
-fn is_events_head(line: &str) -> bool {
-    line.split_whitespace().eq(["Type", "Reason", "Age", "From", "Message"])
-}
-
-/// A line of a description with its place.
-struct Line<'t> {
-    number: u64,
-    indent: usize,
-    text: &'t str,
-}
-
-/// Reads every pod described in the text.
-pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
-    let lines: Vec<Line<'_>> = text
-        .lines()
-        .enumerate()
-        .map(|(i, raw)| {
-            let text = raw.trim_start();
-            Line { number: i as u64 + 1, indent: raw.len() - text.len(), text: text.trim_end() }
-        })
-        .filter(|line| !line.text.is_empty())
-        .collect();
-    let starts: Vec<usize> = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.indent == 0 && line.text.starts_with("Name:"))
-        .map(|(i, _)| i)
-        .collect();
-    if starts.is_empty() {
-        let pod = Pod::default();
-        for line in &lines {
-            if let Some(event) = event(&pod, true, line) {
-                let place = Some(Place::new(&file.label, line.number));
-                out.event(Event { place, ..event });
-            }
+    let mut name_before = false;
+    for line in text.lines().filter(|line| !line.trim().is_empty()).take(HEAD_LINES) {
+        if events::is_head(line) || name_before && is_second(line.trim_start()) {
+            return true;
         }
+        name_before = is_name_field(line.trim_start());
     }
+    false
+}
+
+/// `Name:` with white space behind it: kubectl's columns are padded.
+fn is_name_field(text: &str) -> bool {
+    text.strip_prefix("Name:").is_some_and(|rest| rest.starts_with([' ', '\t']))
+}
+
+/// What stands below the name: a namespace, of what is in none the labels or roles.
+fn is_second(text: &str) -> bool {
+    ["Namespace:", "Roles:", "Labels:"]
+        .iter()
+        .any(|key| text.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', '\t'])))
+}
+
+/// Reads everything described in the text.
+pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
+    let mut lines: Vec<Line<'_>> = (1..)
+        .zip(text.lines())
+        .map(|(number, raw)| {
+            let text = raw.trim_start();
+            Line { number, indent: raw.len() - text.len(), text: text.trim_end() }
+        })
+        .collect();
+    let mut starts: Vec<usize> = Vec::new();
+    let mut named: Option<usize> = None;
+    for (i, line) in lines.iter().enumerate().filter(|(_, line)| !line.text.is_empty()) {
+        starts.extend(named.filter(|_| is_second(line.text)));
+        named = line.text.starts_with("Name:").then_some(i);
+    }
+    let first = starts.first().copied().unwrap_or(lines.len());
+    alone(file, &lines[..first], out);
     for (i, start) in starts.iter().enumerate() {
         let end = starts.get(i + 1).copied().unwrap_or(lines.len());
+        // The whole description may have been indented on the way.
+        let base = lines[*start].indent;
+        for line in &mut lines[*start..end] {
+            line.indent = line.indent.saturating_sub(base);
+        }
         one(file, &lines[*start..end], out);
     }
 }
 
+/// A block of events without the description that it belongs to.
+fn alone(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
+    let Some(head) = lines.iter().position(|line| events::is_head(line.text)) else { return };
+    let rows: Vec<&Line<'_>> = lines[head..].iter().collect();
+    let (mut told, _strange) = events::read(&rows);
+    let (kind, name, namespace) = events::subject(&told);
+    let of_pod = matches!(kind.as_str(), "" | "Pod");
+    for Told { event, .. } in &mut told {
+        event.namespace = namespace.clone().or_else(|| file.whose.namespace.clone());
+        // Only a component's name makes it certain that this is about something else.
+        event.kind.clone_from(&kind);
+        event.name = name.clone().or_else(|| file.whose.pod.clone().filter(|_| of_pod));
+    }
+    put(file, told, out);
+}
+
+fn put(file: &File<'_>, told: Vec<Told>, out: &mut Out) {
+    for Told { mut event, number, .. } in told {
+        event.place = Some(Place::new(&file.label, number));
+        out.event(event);
+    }
+}
+
+/// The sections of one description: what stands below each of its fields.
+type Sections<'l, 't> = BTreeMap<&'t str, Vec<&'l Line<'t>>>;
+
 fn one(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
     let mut pod = Pod::default();
-    let mut is_pod = false;
-    let (mut kind, mut makes_pods) = ("", false);
+    let mut fields: BTreeMap<&str, &str> = BTreeMap::new();
     let mut section = "";
-    let mut in_section: BTreeMap<&str, Vec<&Line<'_>>> = BTreeMap::new();
+    let mut sections: Sections<'_, '_> = BTreeMap::new();
     for line in lines {
-        if line.indent == 0 {
-            let (key, value) = line.text.split_once(':').unwrap_or((line.text, ""));
-            let value = value.trim();
-            section = key;
-            top(&mut pod, key, value);
-            is_pod |= matches!(key, "Containers" | "Init Containers");
-            kind = of_kind(key).unwrap_or(kind);
-            makes_pods |=
-                matches!(key, "Pods Status" | "Pods Statuses" | "Pod Template" | "Replicas");
-            if matches!(key, "Labels" | "Annotations") {
-                pair(map_of(&mut pod, key), value, if key == "Labels" { '=' } else { ':' });
-            }
-        } else {
-            in_section.entry(section).or_default().push(line);
+        if line.indent > 0 || line.text.is_empty() {
+            sections.entry(section).or_default().push(line);
+            continue;
+        }
+        let (key, value) = line.text.split_once(':').unwrap_or((line.text, ""));
+        let value = value.trim();
+        section = key;
+        fields.entry(key).or_insert(value);
+        top(&mut pod, key, value);
+        if matches!(key, "Labels" | "Annotations") {
+            pair(map_of(&mut pod, key), value, if key == "Labels" { '=' } else { ':' });
         }
     }
     for (key, mark) in [("Labels", '='), ("Annotations", ':')] {
-        for line in in_section.get(key).into_iter().flatten() {
+        for line in sections.get(key).into_iter().flatten() {
             pair(map_of(&mut pod, key), line.text, mark);
         }
     }
     let empty = Vec::new();
-    for (key, init) in [("Init Containers", true), ("Containers", false)] {
-        containers(&mut pod, in_section.get(key).unwrap_or(&empty), init);
+    let (told, strange) = events::read(sections.get("Events").unwrap_or(&empty));
+    if strange > 0 {
+        out.unplaced(strange);
     }
-    for line in in_section.get("Events").unwrap_or(&empty) {
-        if let Some(mut event) = event(&pod, is_pod, line) {
-            // What is said of a ReplicaSet or a Job concerns whoever made it.
-            let owner = pod.metadata.owner_references.first();
-            match owner.filter(|_| makes_pods) {
-                Some(owner) => {
-                    (event.kind, event.name) = (owner.kind.clone(), Some(owner.name.clone()));
-                }
-                None if makes_pods => kind.clone_into(&mut event.kind),
-                None => {}
+    // A description may have been cut down to its head and its events.
+    let whole = fields.contains_key("Containers") || fields.contains_key("Init Containers");
+    let is_pod =
+        whole || ["Node", "Start Time", "QoS Class"].iter().any(|f| fields.contains_key(f));
+    let kind = if is_pod { "Pod".to_owned() } else { kind_of(&fields, &pod) };
+    of_events(file, &pod, &kind, told, out);
+    let number = lines.first().map_or(1, |line| line.number);
+    match kind.as_str() {
+        "Pod" if whole => {
+            for (key, init) in [("Init Containers", true), ("Containers", false)] {
+                containers(&mut pod, sections.get(key).unwrap_or(&empty), init);
             }
-            out.event(Event { place: Some(Place::new(&file.label, line.number)), ..event });
+            pod::conditions(&mut pod, sections.get("Conditions").unwrap_or(&empty));
+            // Described by a cluster: only an API server knows a status.
+            pod.metadata.uid = Some(String::new());
+            file.object(Object::Pod(Box::new(pod)), number, 0, None, false, out);
+        }
+        "Node" => {
+            let info = node(sections.get("System Info").unwrap_or(&empty));
+            let meta = Meta { name: pod.metadata.name, ..Meta::default() };
+            file.object(Object::Node(Box::new(meta), info), number, 0, None, false, out);
+        }
+        "Namespace" => {
+            let meta =
+                Meta { name: pod.metadata.name, labels: pod.metadata.labels, ..Meta::default() };
+            file.object(Object::Namespace(Box::new(meta)), number, 0, None, false, out);
+        }
+        kind => {
+            let mut row = Listed::new(kind, Place::new(&file.label, number));
+            row.name = Some(pod.metadata.name).filter(|name| !name.is_empty());
+            row.namespace = pod.metadata.namespace;
+            row.ready = ready(kind, &fields);
+            row.status = pod.status.phase;
+            let owner = pod.metadata.owner_references.into_iter().next();
+            row.owner = owner.map(|owner| (owner.kind, owner.name));
+            row.labels = pod.metadata.labels;
+            out.listed(row);
         }
     }
-    if is_pod {
-        // Described by a cluster: only an API server knows a status.
-        pod.metadata.uid = Some(String::new());
-        let number = lines.first().map_or(1, |line| line.number);
-        file.object(Object::Pod(Box::new(pod)), number, 0, None, false, out);
-    }
 }
 
-/// What is described, by a field that only its kind has.
-fn of_kind(key: &str) -> Option<&'static str> {
-    match key {
-        "StrategyType" => Some("Deployment"),
-        "Update Strategy" => Some("StatefulSet"),
-        "Desired Number of Nodes Scheduled" => Some("DaemonSet"),
-        "Completions" => Some("Job"),
-        "Successful Job History Limit" => Some("CronJob"),
-        _ => None,
-    }
-}
-
-fn map_of<'p>(pod: &'p mut Pod, key: &str) -> &'p mut Map {
-    if key == "Labels" { &mut pod.metadata.labels } else { &mut pod.metadata.annotations }
-}
-
-fn pair(map: &mut Map, text: &str, mark: char) {
-    if let Some((key, value)) = text.split_once(mark).filter(|(key, _)| !key.contains(' ')) {
-        map.insert(key.to_owned(), value.trim().to_owned());
-    }
-}
-
-fn top(pod: &mut Pod, key: &str, value: &str) {
-    let some = || Some(value.to_owned()).filter(|v| !v.is_empty() && v != "<none>");
-    let Pod { metadata, spec, status } = pod;
-    match key {
-        "Name" => metadata.name = value.to_owned(),
-        "Namespace" => metadata.namespace = some(),
-        "Node" => spec.node_name = some().map(|v| v.split('/').next().unwrap_or("").to_owned()),
-        "Service Account" => spec.service_account_name = some(),
-        "Start Time" => status.start_time = date(value).map(|at| at.to_string()),
-        "Status" => status.phase = some().map(|v| v.split(' ').next().unwrap_or("").to_owned()),
-        "Reason" => status.reason = some(),
-        "Message" => status.message = some(),
-        "Controlled By" => {
-            if let Some((kind, name)) = value.split_once('/') {
-                metadata.owner_references.push(OwnerReference {
-                    kind: kind.to_owned(),
-                    name: name.to_owned(),
-                    controller: Some(true),
-                });
+/// Notes the events of one description.
+fn of_events(file: &File<'_>, pod: &Pod, kind: &str, mut told: Vec<Told>, out: &mut Out) {
+    let name = Some(pod.metadata.name.clone()).filter(|name| !name.is_empty());
+    // What is said of a ReplicaSet or a Job concerns whoever made it.
+    let owner = pod.metadata.owner_references.first().filter(|_| kind != "Pod");
+    for Told { event, .. } in &mut told {
+        event.namespace = pod.metadata.namespace.clone().or_else(|| file.whose.namespace.clone());
+        match owner {
+            Some(owner) => {
+                (event.kind, event.name) = (owner.kind.clone(), Some(owner.name.clone()));
+            }
+            None => {
+                kind.clone_into(&mut event.kind);
+                event.name.clone_from(&name);
             }
         }
-        _ => {}
     }
+    put(file, told, out);
 }
 
-fn containers(pod: &mut Pod, lines: &[&Line<'_>], init: bool) {
-    let Some(base) = lines.iter().map(|line| line.indent).min() else { return };
-    let starts: Vec<usize> = (0..lines.len())
-        .filter(|i| lines[*i].indent == base && lines[*i].text.ends_with(':'))
-        .collect();
-    for (i, start) in starts.iter().enumerate() {
-        let end = starts.get(i + 1).copied().unwrap_or(lines.len());
-        let name = lines[*start].text.trim_end_matches(':');
-        let (container, status) = container(name, &lines[start + 1..end]);
-        if init {
-            pod.spec.init_containers.push(container);
-            pod.status.init_container_statuses.push(status);
-        } else {
-            pod.spec.containers.push(container);
-            pod.status.container_statuses.push(status);
+/// What is described, by fields that only its kind has.
+fn kind_of(fields: &BTreeMap<&str, &str>, pod: &Pod) -> String {
+    const FIELDS: &[(&str, &str)] = &[
+        ("StrategyType", "Deployment"),
+        ("Update Strategy", "StatefulSet"),
+        ("Desired Number of Nodes Scheduled", "DaemonSet"),
+        ("Completions", "Job"),
+        ("Successful Job History Limit", "CronJob"),
+        ("Concurrency Policy", "CronJob"),
+        ("Latest Version", "DeploymentConfig"),
+        ("System Info", "Node"),
+        ("Roles", "Node"),
+        ("StorageClass", "PersistentVolumeClaim"),
+        ("TargetPort", "Service"),
+        ("Session Affinity", "Service"),
+    ];
+    // Kinds that kubectl has no words of its own for are printed field by field.
+    if let Some(kind) = fields.get("Kind").filter(|kind| !kind.is_empty()) {
+        return (*kind).to_owned();
+    }
+    if let Some((_, kind)) = FIELDS.iter().find(|(field, _)| fields.contains_key(field)) {
+        return (*kind).to_owned();
+    }
+    if fields.contains_key("Pods Status") || fields.contains_key("Replicas") {
+        let set = pod.metadata.labels.contains_key(sunup_api::label::POD_TEMPLATE_HASH)
+            || fields.contains_key("Controlled By");
+        return if set { "ReplicaSet" } else { "ReplicationController" }.to_owned();
+    }
+    let alone = pod.metadata.namespace.is_none();
+    if alone && matches!(fields.get("Status"), Some(&("Active" | "Terminating"))) {
+        return "Namespace".to_owned();
+    }
+    "Object".to_owned()
+}
+
+/// How many are ready of how many that should be.
+fn ready(kind: &str, fields: &BTreeMap<&str, &str>) -> Option<(u32, u32)> {
+    // `1 desired | 1 updated | 1 total | 0 available`, `1 current / 2 desired`,
+    // `1 Active (0 Ready) / 0 Succeeded / 0 Failed`, `0 Running / 1 Waiting / …`
+    let count = |field: &str, word: &str| -> Option<u32> {
+        let value = fields.get(field).filter(|value| value.len() < 400)?;
+        let before = value.to_ascii_lowercase();
+        let (front, _) = before.split_once(word)?;
+        front.split([' ', '|', '/', '(']).rfind(|part| !part.is_empty())?.parse().ok()
+    };
+    match kind {
+        "Job" => {
+            let done =
+                count("Pods Statuses", " succeeded").or_else(|| count("Pods Status", " succeeded"));
+            Some((done?, fields.get("Completions")?.parse().ok()?))
         }
+        "Deployment" => Some((count("Replicas", " available")?, count("Replicas", " desired")?)),
+        _ => Some((count("Pods Status", " running")?, count("Replicas", " desired")?)),
     }
 }
 
-fn container(name: &str, lines: &[&Line<'_>]) -> (Container, ContainerStatus) {
-    let mut container = Container { name: name.to_owned(), ..Container::default() };
-    let mut status = ContainerStatus { name: name.to_owned(), ..ContainerStatus::default() };
-    let Some(base) = lines.iter().map(|line| line.indent).min() else { return (container, status) };
-    let mut field = "";
+/// The versions in a node's description.
+fn node(lines: &[&Line<'_>]) -> NodeInfo {
+    let mut info = NodeInfo::default();
     for line in lines {
         let (key, value) = line.text.split_once(':').unwrap_or((line.text, ""));
-        let value = value.trim();
-        if line.indent == base {
-            field = key;
-            match key {
-                "Image" => container.image = value.to_owned(),
-                "Ready" => status.ready = value == "True",
-                "Restart Count" => status.restart_count = value.parse().unwrap_or(0),
-                "State" => begin(&mut status.state, value),
-                "Last State" => begin(&mut status.last_state, value),
-                _ => {}
-            }
-            continue;
-        }
-        match field {
-            "State" => detail(&mut status.state, key, value),
-            "Last State" => detail(&mut status.last_state, key, value),
-            "Command" => container.command.push(line.text.to_owned()),
-            "Args" => container.args.push(line.text.to_owned()),
-            "Environment" if !value.is_empty() => container.env.push(EnvVar {
-                name: key.to_owned(),
-                // What comes from elsewhere is printed as `<set to the key …>` or `(v1:…)`.
-                value: (!value.starts_with('<') && !value.ends_with(')')).then(|| value.to_owned()),
-            }),
-            _ => {}
-        }
-    }
-    (container, status)
-}
-
-fn begin(state: &mut ContainerState, word: &str) {
-    match word {
-        "Waiting" => state.waiting = Some(Waiting::default()),
-        "Running" => state.running = Some(Running::default()),
-        "Terminated" => state.terminated = Some(Terminated::default()),
-        _ => {}
-    }
-}
-
-fn detail(state: &mut ContainerState, key: &str, value: &str) {
-    let text = || Some(value.to_owned()).filter(|v| !v.is_empty());
-    let time = || date(value).map(|at| at.to_string());
-    if let Some(waiting) = &mut state.waiting {
+        let value = value.trim().to_owned();
         match key {
-            "Reason" => waiting.reason = text(),
-            "Message" => waiting.message = text(),
+            "Kernel Version" => info.kernel_version = value,
+            "Container Runtime Version" => info.container_runtime_version = value,
+            "Kubelet Version" => info.kubelet_version = value,
             _ => {}
         }
     }
-    if let Some(running) = &mut state.running
-        && key == "Started"
-    {
-        running.started_at = time();
-    }
-    if let Some(ended) = &mut state.terminated {
-        match key {
-            "Reason" => ended.reason = text(),
-            "Message" => ended.message = text(),
-            "Exit Code" => ended.exit_code = value.parse().unwrap_or_default(),
-            "Started" => ended.started_at = time(),
-            "Finished" => ended.finished_at = time(),
-            _ => {}
-        }
-    }
-}
-
-/// `Tue, 31 Mar 2020 10:41:15 +0000`.
-fn date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
-}
-
-/// A row `Type Reason Age From Message`; its age is relative, so it has no time.
-fn event(pod: &Pod, is_pod: bool, line: &Line<'_>) -> Option<Event> {
-    let mut cells = line.text.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
-    let kind = cells.next()?;
-    if !matches!(kind, "Normal" | "Warning") {
-        return None;
-    }
-    let (reason, age, _from) = (cells.next()?, cells.next()?, cells.next()?);
-    let message = cells.collect::<Vec<_>>().join("  ");
-    let count = age.split_once("(x").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
-    Some(Event {
-        namespace: pod.metadata.namespace.clone(),
-        kind: if is_pod { "Pod".to_owned() } else { String::new() },
-        name: Some(pod.metadata.name.clone()).filter(|name| !name.is_empty()),
-        container: reason::container_of(&message).map(str::to_owned),
-        reason: reason.to_owned(),
-        message,
-        warning: kind == "Warning",
-        count: count.unwrap_or(1),
-        ..Event::default()
-    })
+    info
 }

@@ -1,10 +1,13 @@
 //! Texts that tools print for people: tables, descriptions, dumps, and what is copied out of a
 //! console; each module reads one form. [`READERS`] has them in the order in which they are asked.
 
+pub(crate) mod columns;
 pub(crate) mod describe;
 pub(crate) mod dump;
+pub(crate) mod kubelet;
 pub(crate) mod pasted;
 pub(crate) mod reason;
+pub(crate) mod states;
 pub(crate) mod table;
 
 use std::io::Read;
@@ -33,7 +36,6 @@ pub(crate) enum Way {
     Whole(fn(&File<'_>, &str, &mut Out)),
     /// Blocks of whole lines, read side by side; nothing is held. What stands in the first line (a
     /// header) is in [`File::head`].
-    #[expect(dead_code, reason = "exports are read so")]
     Lines(fn(&File<'_>, &Chunk, &mut Out)),
     /// The stream, to be cut into blocks by itself.
     #[expect(dead_code, reason = "exports are read so")]
@@ -44,6 +46,15 @@ pub(crate) enum Way {
 pub(crate) static READERS: &[Reader] = &[
     Reader { form: &form::LOG_SECTIONS, is: dump::is_dump, read: Way::Whole(dump::read) },
     Reader { form: &form::CONSOLE_COPY, is: pasted::is_pasted, read: Way::Whole(pasted::read) },
-    Reader { form: &form::EVENTS_TABLE, is: table::is_table, read: Way::Whole(table::read) },
+    Reader { form: &form::KUBELET, is: kubelet::is_kubelet, read: Way::Lines(kubelet::lines) },
+    Reader { form: &form::STATES, is: states::is_states, read: Way::Whole(states::read) },
+    Reader { form: &form::EVENTS_TABLE, is: table::is_events, read: Way::Whole(table::read) },
+    Reader { form: &form::OBJECTS_TABLE, is: table::is_objects, read: Way::Whole(table::read) },
+    Reader {
+        form: &form::CONTAINERS_TABLE,
+        is: table::is_containers,
+        read: Way::Whole(table::read),
+    },
+    Reader { form: &form::LOG_TABLE, is: table::is_log, read: Way::Whole(table::read) },
     Reader { form: &form::DESCRIBE, is: describe::is_describe, read: Way::Whole(describe::read) },
 ];

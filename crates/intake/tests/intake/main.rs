@@ -10,3 +10,4 @@ mod manifests;
 mod pasted;
 mod random;
 mod scale;
+mod tables;

@@ -39,12 +39,19 @@ fn seeds() -> Vec<Vec<u8>> {
         format!("E {at} app a-x7k2p {REFUSED} app a-x7k2p I {at} spec.containers{{x}} Created container spec.containers{{x}}"),
         "LAST SEEN   TYPE     REASON    OBJECT      MESSAGE\n2m          Normal   Started   pod/web-0   Started container é\n".to_owned(),
         "Name:         a\nNamespace:    b\nContainers:\n  app:\n    State:  Running\n      Started:  Tue, 31 Mar 2020 10:41:15 +0000\nEvents:\n  Normal  A  3s (x2 over 4s)  kubelet  é\n".to_owned(),
+        "NAME    READY   STATUS    RESTARTS      AGE\nweb-0   1/2     Running   6 (12s ago)   8m\n\nNAME             COMPLETIONS   DURATION   AGE\njob.batch/imp   0/1           41m        41m\n".to_owned(),
+        "┌─ Pods(shop)[1] ─┐\n│ NAME↑  PF READY  RESTARTS STATUS   CPU AGE │\n│ web-0  ●  1/2           6 Running    1 8m  │\n".to_owned(),
+        "| Time | Pod | Message |\n|---|---|---|\n| 2020-11-28 00:27:25.5 | web-0 | dial tcp 10.0.0.1:1: connect: connection refused |\n".to_owned(),
+        "app\t{\"running\":{\"startedAt\":\"2024-08-23T15:31:04Z\"}}\nb=map[terminated:map[exitCode:1 reason:Error]]\n".to_owned(),
+        "E1130 10:41:58.1    1 x.go:1] \"Probe failed\" probeType=\"Readiness\" pod=\"a/b\" output=\"x\"\nW0322 10:41:58.1    1 x.go:1] Readiness probe for \"a_b(c):d\" failed (failure): e\n".to_owned(),
+        "CONTAINER ID   IMAGE   COMMAND   CREATED         STATUS         PORTS   NAMES\n3f2a1b4c5d6e   x       \"/app\"    3 minutes ago   Up 3 minutes           k8s_app_web-0_shop_6dfc_0\n".to_owned(),
         format!("==== START logs for container a of pod b/c ====\n{at} {REFUSED}\n==== END logs for container a of pod b/c ====\n"),
         format!("========= Previous log present\n{at} x\n========= Previous log =========\n{at} {REFUSED}\n"),
     ];
     let mut seeds: Vec<Vec<u8>> = texts.iter().map(|t| t.clone().into_bytes()).collect();
     seeds.push(tar(&[("a.b.log", texts[4].as_bytes()), ("c.json", texts[2].as_bytes())]));
-    seeds.push(gzip(&seeds[10]));
+    let packed = gzip(seeds.last().expect("the archive"));
+    seeds.push(packed);
     seeds.push(gzip(texts[0].as_bytes()));
     seeds.push(texts[0].encode_utf16().flat_map(u16::to_le_bytes).collect());
     seeds

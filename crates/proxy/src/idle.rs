@@ -1,4 +1,4 @@
-//! Clients that hold a connection and ask for nothing: at the limit on connections the one that has
+//! Clients that hold a connection and ask for nothing, or keep what they asked for waiting: at the limit on connections the one that has
 //! been idle for longest makes room for a newcomer.
 //!
 //! A request costs a client two stores; only who is at the limit looks at all of them, and then
@@ -33,7 +33,8 @@ struct All {
 
 #[derive(Debug, Default)]
 struct Client {
-    /// Since when it asks for nothing, in microseconds; 0 while something is done for it.
+    /// Since when it asks for nothing or is waited for, in microseconds; 0 while something is done
+    /// for it.
     since: AtomicU64,
     /// Its place was given away.
     leaves: AtomicBool,
@@ -118,6 +119,13 @@ impl Guest {
     /// Something is done for it: it can't be sent away.
     pub(crate) fn busy(&self) {
         self.client.since.store(0, Ordering::Relaxed);
+    }
+
+    /// It keeps its request, or what it asked for, waiting. Nothing new where it did before.
+    pub(crate) fn waited_for(&self) {
+        if self.is_busy() {
+            self.idle();
+        }
     }
 
     /// Whether something is done for it.

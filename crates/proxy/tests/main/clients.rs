@@ -27,11 +27,23 @@ listeners:
   routes: [{to: '10.0.0.2:7000'}]
 ";
 
+/// A whole answer to a small question.
 fn get(stream: &mut TcpStream) -> std::io::Result<String> {
     stream.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")?;
-    let mut answer = vec![0; 512];
-    let n = stream.read(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer[..n]).into_owned())
+    let (mut answer, mut buffer) = (String::new(), [0; 512]);
+    loop {
+        let length = answer.split_once("content-length: ").and_then(|(_, rest)| {
+            let (length, body) = (rest.split("\r\n").next()?, rest.split_once("\r\n\r\n")?.1);
+            Some(length.parse::<usize>().ok()? - body.len())
+        });
+        if length == Some(0) {
+            return Ok(answer);
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Ok(answer),
+            n => answer.push_str(&String::from_utf8_lossy(&buffer[..n])),
+        }
+    }
 }
 
 fn is_open(stream: &mut TcpStream) -> bool {
@@ -39,6 +51,13 @@ fn is_open(stream: &mut TcpStream) -> bool {
     let read = stream.read(&mut [0; 1]);
     stream.set_nonblocking(false).unwrap();
     read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+fn until_open(world: &World, count: usize) {
+    let ask = "GET /stats/prometheus HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let row = format!("sunup_connections_open{{direction=\"gateway\"}} {count}\n");
+    let open = || world.ask_gateway(15090, ask).is_ok_and(|(_, text)| text.contains(&row));
+    world.until("so many are open", open);
 }
 
 #[test]
@@ -62,19 +81,13 @@ fn at_the_limit_the_idlest_client_makes_room_for_a_newcomer() {
         let _proxy = world.gateway_with(&env, routes.path());
         until_ready(world);
         let connect = |port: u16| world.connect_from_outside(&format!("127.0.0.1:{port}"));
-        let until_open = |count: usize| {
-            let ask = "GET /stats/prometheus HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-            let row = format!("sunup_connections_open{{direction=\"gateway\"}} {count}\n");
-            let open = || world.ask_gateway(15090, ask).is_ok_and(|(_, text)| text.contains(&row));
-            world.until("so many are open", open);
-        };
         let mut idle: Vec<TcpStream> = Vec::new();
-        // Those who have not asked for anything yet are idle too, whatever they came for.
-        for port in [443, 444, 80] {
-            idle.push(connect(port).unwrap());
-            until_open(idle.len());
+        // Those who have not asked for anything yet are idle too.
+        for _ in 0..2 {
+            idle.push(connect(80).unwrap());
+            until_open(world, idle.len());
         }
-        for _ in 0..5 {
+        for _ in 0..6 {
             let mut stream = connect(80).unwrap();
             assert!(get(&mut stream).unwrap().starts_with("HTTP/1.1 200"));
             idle.push(stream);
@@ -91,7 +104,20 @@ fn at_the_limit_the_idlest_client_makes_room_for_a_newcomer() {
             idle.push(newcomer);
         }
         drop(idle);
-        until_open(0);
+        until_open(world, 0);
+        // Whatever they came for.
+        for port in [443, 444] {
+            let begun = Instant::now();
+            let mut silent: Vec<TcpStream> = (0..8).map(|_| connect(port).unwrap()).collect();
+            until_open(world, 8);
+            assert!(get(&mut connect(80).unwrap()).unwrap().starts_with("HTTP/1.1 200"));
+            // They are given up by themselves after ten seconds.
+            let early = begun.elapsed() < Duration::from_secs(9);
+            let left = silent.iter_mut().map(|stream| usize::from(!is_open(stream))).sum::<usize>();
+            assert!(!early || left == 1, "{left} of port {port} are gone");
+            drop(silent);
+            until_open(world, 0);
+        }
         // Who is being served stays, and there is no room then.
         let busy = |_| {
             let mut stream = connect(80).unwrap();
@@ -99,12 +125,66 @@ fn at_the_limit_the_idlest_client_makes_room_for_a_newcomer() {
             stream
         };
         let mut busy: Vec<TcpStream> = (0..8).map(busy).collect();
-        until_open(8);
+        until_open(world, 8);
         // Their requests have gone on.
         world.until("all are served", || asked.load(Ordering::Relaxed) == 8);
         let refused = connect(80).and_then(|mut stream| get(&mut stream));
         assert!(refused.map_or(true, |answer| answer.is_empty()));
         assert!(busy.iter_mut().all(is_open));
+    });
+}
+
+#[test]
+fn at_the_limit_who_keeps_its_request_or_its_answer_waiting_makes_room() {
+    let test = "clients::at_the_limit_who_keeps_its_request_or_its_answer_waiting_makes_room";
+    with_world(test, |world| {
+        destinations(world);
+        // An answer that fits into no buffer, and one that never comes.
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        world.serve("10.0.0.1:7300", move |mut stream| {
+            let mut head = [0; 1024];
+            let n = stream.read(&mut head).unwrap_or(0);
+            count.fetch_add(1, Ordering::Relaxed);
+            if head[..n].starts_with(b"GET") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n");
+                while stream.write_all(&[b'x'; 65_536]).is_ok() {}
+            }
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let routes = file(
+            "listeners: [{port: 80, protocol: HTTP, routes: [{pathPrefix: /held, to: \
+             '10.0.0.1:7300'}, {to: '10.0.0.2:7002'}]}]",
+        );
+        let mesh = file("accessLogFile: /dev/stdout\n");
+        let env = [("SUNUP_MAX_CONNECTIONS", "4"), ("MESH_FILE", mesh.path().to_str().unwrap())];
+        let proxy = world.gateway_with(&env, routes.path());
+        until_ready(world);
+        let connect = || world.connect_from_outside("127.0.0.1:80").unwrap();
+        for request in [
+            "POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\nhalf of it",
+            "GET /held HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            let hold = |_| {
+                let mut stream = connect();
+                stream.write_all(request.as_bytes()).unwrap();
+                stream
+            };
+            let held: Vec<TcpStream> = (0..4).map(hold).collect();
+            world.until("all are under way", || asked.load(Ordering::Relaxed) == 4);
+            asked.store(0, Ordering::Relaxed);
+            // Newcomers are served once it shows that those don't go on.
+            world.until("a newcomer is served", || {
+                get(&mut connect()).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+            });
+            drop(held);
+            until_open(world, 0);
+        }
+        world.until("their lines", || {
+            let log = proxy.log();
+            log.contains(" 408 SI stream_idle_timeout ")
+                && log.contains(" 0 SI stream_idle_timeout ")
+        });
     });
 }
 

@@ -457,8 +457,10 @@ fn each_request_has_its_line_in_the_access_log() {
         world.until("a line", || gateway.log().contains(line));
         let rest = " - \"-\" \"'me'\" \"7\" \"a\" \"10.0.0.1:7101\" gateway 10.0.0.1:";
         assert!(gateway.log().contains(rest), "{}", gateway.log());
-        std::fs::write(mesh.path(), "accessLogFile: /dev/stdout\naccessLogEncoding: JSON\n")
-            .unwrap();
+        // In one step: half a file is another configuration.
+        let new = mesh.path().with_extension("new");
+        std::fs::write(&new, "accessLogFile: /dev/stdout\naccessLogEncoding: JSON\n").unwrap();
+        std::fs::rename(new, mesh.path()).unwrap();
         world.until("taken over", || gateway.log().contains("configuration taken over"));
         once(world, "GET /json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         once(world, "GET / HTTP/1.1\r\nHost: nobody.example\r\nConnection: close\r\n\r\n");

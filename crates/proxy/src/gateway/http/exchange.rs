@@ -56,6 +56,7 @@ impl<C: Peer> Session<'_, C> {
             access::write(self.shared, &record, begun);
         }
         self.guest.idle();
+        self.moved.end();
         next
     }
 
@@ -207,6 +208,7 @@ impl<C: Peer> Session<'_, C> {
             to_client: Outgoing::default(),
             sent: false,
             moved: self.moved,
+            guest: self.guest,
             bodies: &mut self.bodies,
         };
         if transfer.take_input().is_err() {

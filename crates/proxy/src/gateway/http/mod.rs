@@ -80,6 +80,11 @@ pub(super) async fn serve<C: Peer>(
             return Poll::Ready(());
         }
         if guest.leaves(cx) {
+            if moved.is_begun() {
+                // It kept others waiting with half a request: it is told, and the access log.
+                moved.over.store(true, Ordering::Relaxed);
+                let _ = work.as_mut().poll(cx);
+            }
             return Poll::Ready(());
         }
         // The timer is looked at when it fires, not moved at every byte.
@@ -87,7 +92,7 @@ pub(super) async fn serve<C: Peer>(
             let now = moved.sum();
             let mut again = idle;
             if now == at_last_look {
-                if !guest.is_busy() || moved.over.swap(true, Ordering::Relaxed) {
+                if !moved.is_begun() || moved.over.swap(true, Ordering::Relaxed) {
                     return Poll::Ready(());
                 }
                 // Whoever waits for an answer is told, and the access log too.
@@ -120,12 +125,23 @@ struct Traffic {
     returned: AtomicU64,
     /// Nothing moved for the idle time, while a request was under way.
     over: AtomicBool,
+    /// A request is under way.
+    begun: AtomicBool,
 }
 
 impl Traffic {
     /// A request begins.
     fn begin(&self) {
         self.over.store(false, Ordering::Relaxed);
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.begun.store(false, Ordering::Relaxed);
+    }
+
+    fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
     }
 
     fn is_over(&self) -> bool {

@@ -18,6 +18,7 @@ use super::body::{Body, Taken};
 use crate::copy::with_scratch;
 use crate::destination::Peer;
 use crate::http::HEAD_MAX;
+use crate::idle::Guest;
 
 /// Why a transfer can't go on.
 #[derive(Debug)]
@@ -117,6 +118,7 @@ pub(super) struct Transfer<'t, C> {
     /// The request is out, or the destination takes no more of it.
     pub(super) sent: bool,
     pub(super) moved: &'t Traffic,
+    pub(super) guest: &'t Guest,
     /// Bytes of both bodies so far.
     pub(super) bodies: &'t mut Bodies,
 }
@@ -159,6 +161,10 @@ impl<C: Peer> Transfer<'_, C> {
                 input.extend_from_slice(&bytes[taken.all..]);
                 Poll::Ready(Ok(()))
             });
+            match passed.is_pending() {
+                true => self.guest.waited_for(),
+                false => self.guest.busy(),
+            }
             ready!(passed)?;
         }
     }
@@ -268,9 +274,13 @@ impl<C: Peer> Transfer<'_, C> {
     ) -> Result<Poll<()>, Fault> {
         loop {
             match self.to_client.poll(cx, self.client) {
-                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Pending => {
+                    self.guest.waited_for();
+                    return Ok(Poll::Pending);
+                }
                 Poll::Ready(written) => written.map_err(|_| Fault::Client)?,
             }
+            self.guest.busy();
             if body.is_done() {
                 return Ok(Poll::Ready(()));
             }

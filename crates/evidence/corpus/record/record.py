@@ -31,6 +31,7 @@ KINDS = {
     "unresolved": "nowhere.invalid",
     "tls": "three.example.net",
     "password": "four.example.net",
+    "mute": "five.example.net",
 }
 SECONDS_MAX = 20
 LINES_MAX = 24
@@ -302,9 +303,10 @@ def main():
     ready = threading.Event()
 
     def serve():
-        loop.run_until_complete(servers.serve(ports, certificate, key))
+        mute = loop.run_until_complete(servers.serve(ports, certificate, key))
         ready.set()
         loop.run_forever()
+        del mute
 
     threading.Thread(target=serve, daemon=True).start()
     if not ready.wait(10):

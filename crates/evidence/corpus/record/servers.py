@@ -4,6 +4,7 @@ Their names say nothing that could be taken for a part of an error.
 
 one.example.net    an address of this host, nothing listens: the kernel answers RST
 two.example.net    an address whose packets are dropped: no answer ever comes
+five.example.net   takes connections, by the kernel alone, and never says a word
 nowhere.invalid    the name server knows no such name
 three.example.net  speaks TLS with a certificate nobody trusts, and nonsense to all others
 four.example.net   speaks each protocol as far as the login, and refuses the password
@@ -18,6 +19,7 @@ ADDRESSES = {
     "two.example.net": "198.51.100.9",
     "three.example.net": "192.0.2.20",
     "four.example.net": "192.0.2.30",
+    "five.example.net": "192.0.2.40",
 }
 
 
@@ -233,7 +235,10 @@ async def serve(ports, certificate, key):
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(Names, local_addr=("127.0.0.1", 53))
     tls = guarded(untrusted(certificate, key))
+    mute = []
     for port in sorted(ports):
+        mute.append(socket.create_server((ADDRESSES["five.example.net"], port), backlog=64))
         await asyncio.start_server(tls, ADDRESSES["three.example.net"], port)
         if port in LOGIN:
             await asyncio.start_server(guarded(LOGIN[port]), ADDRESSES["four.example.net"], port)
+    return mute

@@ -15,15 +15,17 @@ use sunup_evidence::refused::{Reading, Refused, Strength, read};
 use super::{destinations, join};
 
 /// The far ends as `corpus/record/servers.py` names them; the first two refuse.
-const ENDS: [&str; 9] = [
+const ENDS: [&str; 11] = [
     "one.example.net",
     "192.0.2.10",
     "two.example.net",
     "three.example.net",
     "four.example.net",
+    "five.example.net",
     "nowhere.invalid",
     "192.0.2.20",
     "192.0.2.30",
+    "192.0.2.40",
     "198.51.100.9",
 ];
 const REFUSING: [&str; 2] = [ENDS[0], ENDS[1]];

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::modules::{Module, Written};
+use super::modules::{Module, Use, Written};
 
 /// For each file the files it names, with the first path by which it does.
 pub(super) type Names = BTreeMap<String, BTreeMap<String, Written>>;
@@ -85,9 +85,9 @@ impl Walk<'_> {
         if let Some(child) = module.children.get(name) {
             return Some(Place::Module(*child));
         }
-        let by_name = |used: &&super::modules::Use| used.name.as_deref() == Some(name);
+        let by_name = |used: &&Use| used.name.as_deref() == Some(name);
         // `use serde::de;` doesn't make `serde` a name of ours.
-        let other = |used: &&super::modules::Use| used.path.words != asked;
+        let other = |used: &&Use| used.path.words != asked;
         let Some(used) = module.uses.iter().filter(other).find(by_name) else {
             return self.by_glob(at, name);
         };

@@ -116,6 +116,10 @@ mod tests {
             let files = [LIB, ("a.rs", text), ("b.rs", "use crate::a::A;")];
             assert_eq!(found(&files, ""), [""; 0], "{text}");
         }
+        let tests = ("a/tests.rs", "use crate::b::B;");
+        let files =
+            [LIB, ("a.rs", "#[cfg(test)]\nmod tests;"), ("b.rs", "use crate::a::A;"), tests];
+        assert_eq!(found(&files, ""), [""; 0]);
         let shipped = "#[cfg(not(test))] use crate::b::B;";
         let files = [LIB, ("a.rs", shipped), ("b.rs", "use crate::a::A;")];
         assert_eq!(found(&files, "").len(), 1);

@@ -5,6 +5,7 @@
 //! reads no environment variable itself and prints nothing: both are handed in.
 #![cfg(target_os = "linux")]
 
+mod accept;
 mod access;
 mod agent;
 pub mod config;

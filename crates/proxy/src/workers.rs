@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-use crate::flow;
+use crate::accept;
 use crate::metrics::Direction;
 use crate::state::Shared;
 
@@ -61,8 +61,8 @@ impl Workers {
                 let Ok(listener) = listener.try_clone() else { continue };
                 let shared = Arc::clone(&self.shared);
                 let _entered = handle.enter();
-                let kind = flow::Kind::Captured(direction);
-                handle.spawn(flow::accept(shared, listener, kind, listening));
+                let kind = accept::Kind::Captured(direction);
+                handle.spawn(accept::accept(shared, listener, kind, listening));
             }
         }
     }

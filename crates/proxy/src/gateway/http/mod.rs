@@ -9,13 +9,14 @@ mod body;
 mod exchange;
 mod head;
 mod pool;
+mod traffic;
 mod transfer;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use self::body::Body;
 use self::head::{Request, Wrong};
+use self::traffic::Traffic;
 use self::transfer::{Bodies, read};
 use super::file::Target;
 use super::routes::Routes;
@@ -116,46 +118,6 @@ pub(super) struct Arrival {
     pub(super) tls: bool,
     /// The name that it was made for, where the client said one.
     pub(super) sni: Option<Box<str>>,
-}
-
-/// Bytes of one connection, and whether they ceased to move.
-#[derive(Debug, Default)]
-struct Traffic {
-    received: AtomicU64,
-    returned: AtomicU64,
-    /// Nothing moved for the idle time, while a request was under way.
-    over: AtomicBool,
-    /// A request is under way.
-    begun: AtomicBool,
-}
-
-impl Traffic {
-    /// A request begins.
-    fn begin(&self) {
-        self.over.store(false, Ordering::Relaxed);
-        self.begun.store(true, Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        self.begun.store(false, Ordering::Relaxed);
-    }
-
-    fn is_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
-    }
-
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-
-    fn now(&self) -> (u64, u64) {
-        (self.received.load(Ordering::Relaxed), self.returned.load(Ordering::Relaxed))
-    }
-
-    fn sum(&self) -> u64 {
-        let (received, returned) = self.now();
-        received + returned
-    }
 }
 
 /// A client's connection.

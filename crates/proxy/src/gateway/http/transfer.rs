@@ -13,8 +13,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::Traffic;
 use super::body::{Body, Taken};
+use super::traffic::Traffic;
 use crate::copy::with_scratch;
 use crate::destination::Peer;
 use crate::http::HEAD_MAX;

@@ -241,6 +241,8 @@ pub struct Read {
     pub unrecognised: Vec<Unrecognised>,
     /// Texts that name no pod and of which nothing else says whose they are.
     pub unnamed: Vec<String>,
+    /// What was taken for granted while reading.
+    pub assumed: Vec<Assumed>,
     /// Files and folders that are no evidence: sources, values, templates, settings of other tools.
     pub passed_over: u64,
 }
@@ -273,6 +275,15 @@ pub struct PartlyRead {
     pub form: String,
     /// Lines that could not be placed.
     pub lines: u64,
+}
+
+/// Something that a text does not say and that was taken for granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assumed {
+    /// The file, relative to what was handed over.
+    pub source: String,
+    /// What, in a few words.
+    pub what: String,
 }
 
 /// A text that looks like evidence and was not recognised.

@@ -262,7 +262,12 @@ fn stem(name: &str) -> &str {
     stem
 }
 
-fn key(namespace: Option<&str>, pod: Option<&str>, container: Option<&str>) -> ContainerKey {
+/// A key of these parts.
+pub(crate) fn key(
+    namespace: Option<&str>,
+    pod: Option<&str>,
+    container: Option<&str>,
+) -> ContainerKey {
     let own = |t: Option<&str>| t.map(str::to_owned);
     ContainerKey {
         namespace: own(namespace),
@@ -292,6 +297,31 @@ fn kubelet(stem: &str, folders: &[&str]) -> Option<ContainerKey> {
     let parts: Vec<&str> = front.split('_').collect();
     let [pod, namespace, container] = parts.as_slice() else { return None };
     Some(key(Some(namespace), Some(pod), Some(container)))
+}
+
+/// Whose log a file or a log service's stream is, by its name alone, wherever a collector says it:
+/// `/var/log/pods/…`, `/var/log/containers/…`, and streams that are named after one of these.
+///
+/// # Sources
+/// Amazon's Container Insights names streams
+/// `<node>-application.var.log.containers.<pod>_<ns>_<container>-<id>.log`, and without what stands
+/// before the pod where Fluentd writes them.
+pub(crate) fn of_log_file(name: &str) -> Option<ContainerKey> {
+    let name = match name.split_once("var.log.containers.") {
+        Some((_, behind)) => behind,
+        None => name,
+    };
+    let parts: Vec<&str> = name.split('/').filter(|p| !p.is_empty()).collect();
+    let (last, folders) = parts.split_last()?;
+    kubelet(stem(last), folders)
+}
+
+/// `k8s_<container>_<pod>_<ns>_<uid>_<attempt>`, as the kubelet names Docker's containers.
+pub(crate) fn of_docker_name(name: &str) -> Option<ContainerKey> {
+    let mut parts = name.trim_start_matches('/').strip_prefix("k8s_")?.split('_');
+    let (container, pod, namespace) = (parts.next()?, parts.next()?, parts.next()?);
+    let fits = [container, pod, namespace].into_iter().all(is_name) && container != "POD";
+    fits.then(|| key(Some(namespace), Some(pod), Some(container)))
 }
 
 /// `namespaces/<ns>/pods/<pod>/<container>/<container>/logs/{current,previous}.log`.

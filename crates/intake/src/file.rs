@@ -128,6 +128,20 @@ impl File<'_> {
     }
 }
 
+#[cfg(test)]
+impl<'r> File<'r> {
+    /// A file that lies nowhere.
+    pub(crate) fn bare(
+        label: Arc<str>,
+        whose: ContainerKey,
+        scope: &'r Scope,
+        filter: &'r Filter,
+    ) -> File<'r> {
+        let origin = crate::origin::Origin::member(label.to_string());
+        File::new(&origin, label, whose, scope, filter)
+    }
+}
+
 impl<'r> File<'r> {
     /// A file of which nothing has been read yet.
     pub(crate) fn new(

@@ -100,6 +100,46 @@ forms! {
     LOG = "log", "container log",
         "log lines, timed where the lines are",
         "kubectl logs POD -c CONTAINER --timestamps > POD.CONTAINER.log", NAME_IT;
+    /// A table of a log service.
+    EXPORT_TABLE = "export-table", "log service's export as a table",
+        "log lines and events, timed; columns that name pod, namespace and container say whose",
+        "CSV or TSV of Logs Explorer, Azure Monitor, Logs Insights, Datadog, Splunk, Kibana, Grafana",
+        "with columns for pod, namespace and container";
+    /// An answer of a log service's interface.
+    EXPORT_ANSWER = "export-answer", "log service's answer in JSON",
+        "log lines, exactly timed, with the fields that the collector wrote",
+        "Elasticsearch's hits, Loki's query_range, `aws logs filter-log-events`, Datadog's, Azure's and \
+         Splunk's answers", "with the fields that name pod, namespace and container";
+    /// Lines that Loki's and Grafana's tools print.
+    LOG_LOKI = "log-loki", "log by logcli or Grafana as text",
+        "log lines, exactly timed, with the labels that all of them share",
+        "logcli query, Grafana's download as TXT", "Grafana's download as JSON has every line's labels";
+    /// `aws logs tail`.
+    LOG_AWS = "log-aws", "log by `aws logs tail`",
+        "log lines, exactly timed; the stream's name says whose",
+        "aws logs tail GROUP", "";
+    /// Lines of compose.
+    LOG_COMPOSE = "log-compose", "log by docker compose",
+        "log lines, each with its service", "docker compose logs -t", "";
+    /// Lines of Argo Workflows.
+    LOG_ARGO = "log-argo", "log by argo",
+        "log lines, each with its pod", "argo logs WORKFLOW", "";
+    /// Lines of kail and kubetail.
+    LOG_KAIL = "log-kail", "log by kail or kubetail",
+        "log lines, each with pod and container", "kail -n NAMESPACE", "";
+    /// Fluentd's files.
+    LOG_FLUENTD = "log-fluentd", "file by Fluentd",
+        "log lines, timed to the second, with the fields that Fluentd wrote", "its file output", "";
+    /// A node's journal.
+    JOURNAL = "journal", "journal of a node",
+        "what the kubelet and the container runtime say of pods, as events",
+        "journalctl -u kubelet -u containerd -o short-iso",
+        "`-o short-iso` or `-o json`: the short form has no year";
+    /// A runner's log.
+    CI = "ci-log", "log of a CI job",
+        "what the commands printed that the job ran, each as what it is",
+        "GitHub Actions, GitLab CI, Jenkins, Azure Pipelines",
+        "keep what commands print as files of their own: `kubectl logs … > POD.CONTAINER.log`";
     /// Several logs in one text.
     LOG_SECTIONS = "log-sections", "several logs in one text",
         "log lines; the line above each log says whose it is",

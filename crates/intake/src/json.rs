@@ -11,6 +11,9 @@ use sunup_evidence::object::Object;
 use sunup_evidence::record::{ContainerRef, Place};
 use sunup_logs::scan::{Chunk, ElementChunk};
 
+use crate::export::answers;
+use crate::export::entry::{self, Entry};
+use crate::export::roles::Role;
 use crate::file::File;
 use crate::filter::Marked;
 use crate::lists;
@@ -47,6 +50,18 @@ struct Head<'a> {
     items: Option<&'a RawValue>,
     #[serde(borrow)]
     entries: Option<&'a RawValue>,
+    #[serde(borrow)]
+    values: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tables: Option<&'a RawValue>,
+    #[serde(borrow)]
+    results: Option<&'a RawValue>,
+    #[serde(borrow)]
+    series: Option<&'a RawValue>,
+    #[serde(borrow)]
+    frames: Option<&'a RawValue>,
+    #[serde(borrow)]
+    schema: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -223,11 +238,25 @@ fn entry_or_page(file: &File<'_>, bytes: &[u8], at_line: u64, page: bool, out: &
     if is_object(bytes, &head) {
         return object(file, bytes, None, (at_line, 0, None), out);
     }
+    if head.values.is_some_and(|values| values.get().starts_with('['))
+        && answers::stream(file, bytes, at_line, out)
+        || head.is_answer() && answers::read(file, bytes, at_line, out)
+    {
+        return;
+    }
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => collected(file, &map, at_line, out),
         Ok(_) => {}
         // Its fields could be told apart, but not read.
         Err(error) => out.bad(at_line, format!("not valid JSON: {}", short(&error))),
+    }
+}
+
+impl Head<'_> {
+    /// Whether it may be an answer whose entries are no objects.
+    fn is_answer(&self) -> bool {
+        let fields = [self.tables, self.results, self.series, self.frames, self.schema];
+        fields.into_iter().flatten().any(|raw| raw.get().starts_with(['[', '{']))
     }
 }
 
@@ -328,69 +357,22 @@ fn event(
 /// A line that some collector wrote: Docker's json-file, Fluentd, Fluent Bit, Promtail, stern,
 /// Filebeat, or an application that logs JSON and whose file says whose log it is.
 fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut Out) {
-    let text_at = |path: &[&str]| -> Option<&str> {
-        let (last, parents) = path.split_last()?;
-        let map = parents.iter().try_fold(map, |m, key| m.get(*key)?.as_object())?;
-        map.get(*last)?.as_str().filter(|t| !t.is_empty())
-    };
-    let pick = |paths: &[&[&str]]| -> Option<Cow<'_, str>> {
-        paths.iter().find_map(|path| text_at(path)).map(Cow::Borrowed)
-    };
-    let mut container = borrowed(&file.whose);
-    let namespace = pick(&[
-        &["kubernetes", "namespace_name"],
-        &["kubernetes", "namespace"],
-        &["labels", "namespace"],
-        &["stream", "namespace"],
-        &["fields", "namespace"],
-        &["namespace"],
-    ]);
-    let pod = pick(&[
-        &["kubernetes", "pod_name"],
-        &["kubernetes", "pod", "name"],
-        &["labels", "pod"],
-        &["stream", "pod"],
-        &["fields", "pod"],
-        &["podName"],
-        &["pod"],
-    ]);
-    let name = pick(&[
-        &["kubernetes", "container_name"],
-        &["kubernetes", "container", "name"],
-        &["labels", "container"],
-        &["stream", "container"],
-        &["fields", "container"],
-        &["containerName"],
-        &["container"],
-    ]);
-    // An application may have fields of these names too: they count where pod and container
-    // stand side by side.
-    if pod.is_some() && name.is_some() {
-        container = ContainerRef { namespace, pod, container: name, ..ContainerRef::default() };
-        container.template_hash = pick(&[&["kubernetes", "labels", "pod-template-hash"]]);
-    }
+    let entry = Entry::of_map(map).opened();
+    let of_file = borrowed(&file.whose);
+    let attributed = of_file.pod.is_some() || of_file.container.is_some();
     // Any tool's JSON may quote an error; in arrays and whole documents only what says whose it
     // is, or has a time and a message, is taken for a log; in lines, what has one of them.
-    let attributed = container.pod.is_some() || container.container.is_some();
-    let (timed, says) = (payload::at(map).is_some(), payload::has_message(map));
-    if !attributed && !(timed && says || file.is_log && (timed || says)) {
+    let named = attributed || entry.whose(false).is_some();
+    let says = payload::has_message(map) || entry.line().is_some();
+    let timed = payload::at(map).is_some() || entry.get(Role::Time).is_some();
+    if !named && !(timed && says || file.is_log && (timed || says)) {
         return;
     }
-    // Loki's own export has the text under `line`; the rest write `log` or `message`.
-    let wrapped = pick(&[&["log"], &["message"], &["line"]]);
-    let at = payload::at(map);
-    let is_wrapper = map.contains_key("log")
-        || map.contains_key("kubernetes")
-        || map.contains_key("line") && map.contains_key("labels")
-        || map.contains_key("podName");
-    if let (true, Some(inner)) = (is_wrapper, wrapped) {
-        let inner = inner.trim_end_matches('\n');
-        let (_, inner) = message::app(file, inner);
-        let at = at.or_else(|| time::of_text(&inner));
-        return message::log(file, container, at, inner, at_line, out);
+    if entry.wraps() {
+        return entry::wrapped(file, map, entry, (of_file, None), (at_line, 0), out);
     }
     let text = payload::text(map, &|t| file.is_telling(t));
-    message::log(file, container, at, Cow::Owned(text), at_line, out);
+    message::log(file, of_file, payload::at(map), Cow::Owned(text), at_line, out);
 }
 
 fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {

@@ -12,9 +12,11 @@
 mod alien;
 mod attribution;
 mod colours;
+mod export;
 mod file;
 mod filter;
 mod form;
+mod front;
 mod input;
 mod json;
 mod known;
@@ -32,6 +34,7 @@ mod time;
 mod unpack;
 mod walk;
 mod yaml;
+mod zip;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -47,7 +50,7 @@ pub fn read(inputs: Vec<Input>, options: &Options, collector: &mut Collector) ->
     run::Run::new(options, collector).all(inputs)
 }
 
-/// Opens a file, decompressing gzip and Zstandard by content.
+/// Opens a file, decompressing gzip, Zstandard, xz and bzip2 by content.
 ///
 /// # Errors
 /// What the system reports; a directory is [`io::ErrorKind::IsADirectory`].

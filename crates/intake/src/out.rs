@@ -57,6 +57,8 @@ pub(crate) struct Out {
     pub(crate) proxies: HashSet<u64>,
     /// Whether a log has been noted since this was last set to `false`.
     pub(crate) noted: bool,
+    /// Whether the zone of a time had to be assumed.
+    pub(crate) assumed: bool,
     /// Whose logs have been noted.
     pub(crate) seen: HashSet<Arc<ContainerKey>>,
     /// The one that was noted last: the lines of a log follow each other.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::export::stamp;
 use crate::time;
 
 /// Fields that hold the message, best first.
@@ -46,7 +47,8 @@ fn message(payload: &Map<String, Value>) -> Option<(&'static str, &str)> {
     })
 }
 
-fn is_trouble(name: &str) -> bool {
+/// Whether a field of that name says what went wrong.
+pub(crate) fn is_trouble(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     TROUBLE.iter().any(|part| name.contains(part))
 }
@@ -108,25 +110,20 @@ impl Parts<'_> {
 pub(crate) fn at(payload: &Map<String, Value>) -> Option<jiff::Timestamp> {
     TIME.iter().find_map(|key| match payload.get(*key)? {
         Value::String(text) => {
-            time::parse(text).or_else(|| time::of_text(text)).or_else(|| epoch(text.parse().ok()?))
+            time::parse(text).or_else(|| time::of_text(text)).or_else(|| stamp::epoch(text))
         }
-        Value::Number(number) => epoch(number.as_f64()?),
+        Value::Number(number) => epoch(number),
         _ => None,
     })
 }
 
-fn epoch(number: f64) -> Option<jiff::Timestamp> {
-    // Today is 1.7e9 s; anything below 2001 is no time of a log.
-    let seconds = match number {
-        n if n < 1e9 => return None,
-        n if n < 1e11 => n,
-        n if n < 1e14 => n / 1e3,
-        n if n < 1e17 => n / 1e6,
-        n => n / 1e9,
-    };
-    // A double holds today's time to about a quarter of a microsecond.
-    let micros = (seconds * 1e6).round();
-    (micros < 9e18).then(|| jiff::Timestamp::from_microsecond(micros as i64).ok())?
+fn epoch(number: &serde_json::Number) -> Option<jiff::Timestamp> {
+    // A whole number keeps its nanoseconds; a double holds today's time to a quarter of a
+    // microsecond.
+    stamp::epoch(&number.to_string()).or_else(|| {
+        let seconds = number.as_f64().filter(|n| (1e9..1e11).contains(n))?;
+        jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64).ok()
+    })
 }
 
 #[cfg(test)]

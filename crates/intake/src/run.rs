@@ -2,6 +2,7 @@
 //! collector in order.
 
 mod ahead;
+mod archives;
 mod blocks;
 mod held;
 mod recognise;
@@ -30,15 +31,9 @@ use crate::{attribution, json, text, walk};
 /// Broken pieces of one file that are named; the rest are counted.
 const BROKEN_MAX: usize = 20;
 
-/// Archives in archives are followed this far.
-const NESTED_MAX: usize = 4;
-
-/// Members of one archive.
-const MEMBERS_MAX: usize = 200_000;
-
 /// Blocks are small enough that what is in flight stays far below the promised memory, and of a
 /// fixed size, so that the outcome does not depend on the machine.
-const LIMITS: Limits = Limits { block_bytes: 1 << 20, entry_bytes_max: 16 << 20 };
+pub(crate) const LIMITS: Limits = Limits { block_bytes: 1 << 20, entry_bytes_max: 16 << 20 };
 
 pub(crate) struct Run<'o> {
     options: &'o Options,
@@ -197,44 +192,6 @@ impl<'o> Run<'o> {
         whose
     }
 
-    fn tar(&mut self, reader: Box<dyn Read + '_>, label: &Arc<str>, depth: usize) {
-        if depth >= NESTED_MAX {
-            let why = format!("more than {NESTED_MAX} archives within each other");
-            return self.unreadable(label, None, why);
-        }
-        let mut archive = tar::Archive::new(reader);
-        let entries = match archive.entries() {
-            Ok(entries) => entries,
-            Err(error) => return self.unreadable(label, None, broken_stream(&error)),
-        };
-        for (index, entry) in entries.enumerate() {
-            let entry = match entry {
-                Ok(entry) if index < MEMBERS_MAX => entry,
-                Ok(_) => {
-                    let why = format!("more than {MEMBERS_MAX} members: the rest is not read");
-                    return self.unreadable(label, None, why);
-                }
-                Err(error) => return self.unreadable(label, None, broken_stream(&error)),
-            };
-            if !entry.header().entry_type().is_file() {
-                continue;
-            }
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            let name = name.trim_start_matches("./").to_owned();
-            let (folders, own) = name.rsplit_once('/').unwrap_or(("", &name));
-            let below = folders.split('/').any(walk::is_skipped_folder);
-            if below || walk::is_skipped_file(own) {
-                self.summary.read.passed_over += 1;
-                continue;
-            }
-            let member = Origin { label: format!("{label}/{name}"), ..Origin::member(name) };
-            if let Some(progress) = &self.options.progress {
-                progress.file(&member.label);
-            }
-            self.stream(Box::new(entry), &member, depth + 1);
-        }
-    }
-
     /// Log entries or objects as JSON, streamed.
     fn json(&mut self, file: &mut File<'_>, layout: Layout, reader: Box<dyn Read + '_>) {
         let mut broken = 0;
@@ -280,6 +237,9 @@ impl<'o> Run<'o> {
     }
 
     fn fold(&mut self, file: &File<'_>, broken: &mut usize, out: Out) {
+        if out.assumed {
+            self.assumed_utc(file);
+        }
         for mut item in out.items {
             self.found = true;
             if file.lines_before > 0 {
@@ -330,7 +290,7 @@ impl<'o> Run<'o> {
         }
     }
 
-    fn broken_rest(&mut self, file: &File<'_>, broken: usize) {
+    pub(crate) fn broken_rest(&mut self, file: &File<'_>, broken: usize) {
         if broken > BROKEN_MAX {
             let rest = broken - BROKEN_MAX;
             self.unreadable(&file.label, None, format!("{rest} more pieces could not be read"));

@@ -4,9 +4,10 @@ use serde_json::value::RawValue;
 use sunup_logs::scan::Layout;
 
 use crate::colours::plain;
+use crate::export::{answers, envelope, journal};
 use crate::form::{self, Form};
-use crate::known::{READERS, Reader};
-use crate::{lists, text, time};
+use crate::known::{ANSWER, JOURNAL, READERS, Reader};
+use crate::{front, lists, text, time};
 
 /// How many lines of the head are looked at.
 const LINES: usize = 200;
@@ -88,7 +89,7 @@ fn log_form(text: &str) -> &'static Form {
         if text::is_stern(line) {
             return &form::LOG_STERN;
         }
-        if text::is_cri(line) {
+        if front::is_cri(line) {
             return &form::LOG_CRI;
         }
         if line.starts_with("{\"") {
@@ -131,8 +132,6 @@ fn binary(body: &[u8]) -> Option<&'static str> {
         (b"%PDF", "a PDF document"),
         (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
         (b"Rar!", "a RAR archive: unpack it first"),
-        (b"\xfd7zXZ", "xz-compressed: decompress it first (xz -d)"),
-        (b"BZh", "bzip2-compressed: decompress it first (bzip2 -d)"),
         (b"\x04\x22\x4d\x18", "LZ4-compressed: decompress it first (lz4 -d)"),
         (b"SQLite format", "an SQLite database"),
     ];
@@ -156,6 +155,15 @@ fn json(body: &[u8], whole: bool) -> Option<Format> {
     let opening = text.iter().filter(|b| !b.is_ascii_whitespace());
     if opening.take(NESTING_MAX + 1).filter(|b| matches!(b, b'[' | b'{')).count() > NESTING_MAX {
         return Some(Format::Binary("begins with more than 200 brackets: nested too deeply"));
+    }
+    if envelope::of(text).is_some() {
+        return Some(Format::Known(&ANSWER));
+    }
+    if std::str::from_utf8(&text[..text.len().min(4 << 10)]).is_ok_and(journal::is_json) {
+        return Some(Format::Known(&JOURNAL));
+    }
+    if answers::is(text) {
+        return Some(Format::Documents);
     }
     let layout = Layout::of(body);
     if layout == Layout::Lines {

@@ -9,6 +9,7 @@ use sunup_logs::scan::Chunk;
 
 use crate::colours::plain;
 use crate::file::File;
+use crate::front::{self, Split};
 use crate::message;
 use crate::out::{Out, borrowed};
 use crate::{json, time};
@@ -19,16 +20,6 @@ const LOOK_AT: u64 = 32;
 
 /// How many lines a stack trace may be away from the line that has its time.
 const TRACE_LINES_MAX: usize = 100;
-
-/// A line without what runtimes and kubectl put in front.
-struct Split<'a> {
-    namespace: Option<&'a str>,
-    container: Option<(&'a str, &'a str)>,
-    at: Option<Timestamp>,
-    text: &'a str,
-    /// CRI's stream and whether the line goes on in the next one.
-    cri: Option<(&'a str, bool)>,
-}
 
 /// Reads the lines of a plain log that may matter.
 pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
@@ -60,12 +51,12 @@ fn one(
     let lossy = String::from_utf8_lossy(&block[at.clone()]);
     // Tools colour the pod's name and the time too, not only the message.
     let raw = plain(&lossy);
-    let mut split = split(&raw);
+    let mut split = front::split(&raw);
     if split.container.is_none()
         && file.whose.container.is_none()
         && let Some(((namespace, pod, container), rest)) = stern(&raw)
     {
-        split = Split { namespace, container: Some((pod, container)), ..self::split(rest) };
+        split = Split { namespace, container: Some((pod, container)), ..front::split(rest) };
     } else if split.container.is_none()
         && split.cri.is_none()
         && split.at.is_some()
@@ -120,35 +111,6 @@ fn finish(
     message::log(file, container, at, text, number, out);
 }
 
-/// Takes off `[pod/NAME/CONTAINER] ` of `--prefix`, the time of `--timestamps` and CRI's
-/// `stdout F `.
-fn split(raw: &str) -> Split<'_> {
-    let (container, rest) = prefix(raw);
-    let Some((at, behind)) = time::rfc3339(rest) else {
-        return Split { namespace: None, container, at: None, text: rest, cri: None };
-    };
-    // Istio's own lines go on with a tab: their time is part of the text and stays there.
-    let Some(text) = behind.strip_prefix(' ').or(behind.is_empty().then_some("")) else {
-        return Split { namespace: None, container, at: Some(at), text: rest, cri: None };
-    };
-    for stream in ["stdout", "stderr"] {
-        let tag = text.strip_prefix(stream).and_then(|t| t.strip_prefix(' '));
-        let Some(tag) = tag else { continue };
-        let mark = tag.split([' ', ':']).next().unwrap_or_default();
-        if mark == "F" || mark == "P" {
-            let text = tag.split_once(' ').map_or("", |(_, text)| text);
-            let cri = Some((stream, mark == "P"));
-            return Split { namespace: None, container, at: Some(at), text, cri };
-        }
-    }
-    Split { namespace: None, container, at: Some(at), text, cri: None }
-}
-
-/// Whether a line is as the container runtime writes it.
-pub(crate) fn is_cri(line: &str) -> bool {
-    split(line).cri.is_some()
-}
-
 /// Whether a line has pod and container in front, as stern writes them.
 pub(crate) fn is_stern(line: &str) -> bool {
     stern(line).is_some()
@@ -187,17 +149,6 @@ fn is_made(name: &str) -> bool {
     })
 }
 
-fn prefix(raw: &str) -> (Option<(&str, &str)>, &str) {
-    let parsed = raw.strip_prefix("[pod/").and_then(|rest| {
-        let (inside, text) = rest.split_once(']')?;
-        let (pod, container) = inside.split_once('/')?;
-        let fits = |t: &str| !t.is_empty() && !t.contains(['/', ' ']);
-        (fits(pod) && fits(container))
-            .then(|| (Some((pod, container)), text.strip_prefix(' ').unwrap_or(text)))
-    });
-    parsed.unwrap_or((None, raw))
-}
-
 /// Joins the parts of a line that the runtime cut at 16 KiB: those of the same stream before and
 /// behind it, up to the one marked as full.
 fn join_cri<'a>(
@@ -213,7 +164,7 @@ fn join_cri<'a>(
         let Some(line) = line_before(block, start) else { break };
         start = line.start;
         let raw = String::from_utf8_lossy(&block[line]);
-        match self::split(&raw) {
+        match front::split(&raw) {
             Split { cri: Some((other, _)), .. } if other != stream => {}
             Split { cri: Some((_, true)), text, .. } => before.push(text.to_owned()),
             _ => break,
@@ -226,7 +177,7 @@ fn join_cri<'a>(
         let Some(line) = line_behind(block, end) else { break };
         end = line.end;
         let raw = String::from_utf8_lossy(&block[line]);
-        match self::split(&raw) {
+        match front::split(&raw) {
             Split { cri: Some((other, _)), .. } if other != stream => {}
             Split { cri: Some((_, more)), text, .. } => {
                 after.push(text.to_owned());
@@ -248,7 +199,8 @@ fn line_start(block: &[u8], start: usize) -> usize {
     memchr::memrchr(b'\n', &block[..start]).map_or(0, |n| n + 1)
 }
 
-fn line_before(block: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
+/// The line above the one that begins at `start`.
+pub(crate) fn line_before(block: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
     let end = start.checked_sub(1)?;
     let from = memchr::memrchr(b'\n', &block[..end]).map_or(0, |n| n + 1);
     Some(from..end)

@@ -1,6 +1,7 @@
 //! Timestamps in front of log lines, as runtimes, kubectl and applications write them.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 /// How far into a line an application's own timestamp may begin, behind brackets and a level.
 const LEAD_MAX: usize = 40;
@@ -29,6 +30,17 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
 /// `T` or a space, `2024/01/02 15:04:05`, `[2024-01-02 15:04:05,123]`, behind a level, brackets
 /// or `time=`. Without a zone UTC is assumed, which is what containers run in.
 pub(crate) fn of_text(text: &str) -> Option<Timestamp> {
+    let (civil, offset) = leading(text)?;
+    offset.unwrap_or(jiff::tz::Offset::UTC).to_timestamp(civil).ok()
+}
+
+/// The same, where the time names its zone.
+pub(crate) fn zoned(text: &str) -> Option<Timestamp> {
+    let (civil, offset) = leading(text)?;
+    offset?.to_timestamp(civil).ok()
+}
+
+fn leading(text: &str) -> Option<(DateTime, Option<jiff::tz::Offset>)> {
     let bytes = text.as_bytes();
     let mut bare_words = 0;
     for at in 0..bytes.len().min(LEAD_MAX) {
@@ -50,7 +62,7 @@ pub(crate) fn of_text(text: &str) -> Option<Timestamp> {
     None
 }
 
-fn date_time(text: &str, at: usize) -> Option<Timestamp> {
+fn date_time(text: &str, at: usize) -> Option<(DateTime, Option<jiff::tz::Offset>)> {
     let b = text.as_bytes().get(at..)?;
     let number = |from: usize, to: usize| -> Option<i16> {
         let digits = b.get(from..to)?;
@@ -78,7 +90,7 @@ fn date_time(text: &str, at: usize) -> Option<Timestamp> {
         }
     }
     let small = |n: i16| i8::try_from(n).ok();
-    let civil = jiff::civil::DateTime::new(
+    let civil = DateTime::new(
         year,
         small(month)?,
         small(day)?,
@@ -88,12 +100,12 @@ fn date_time(text: &str, at: usize) -> Option<Timestamp> {
         nanos,
     )
     .ok()?;
-    let offset = zone(text.get(at + end..)?)?;
-    offset.to_timestamp(civil).ok()
+    Some((civil, zone(text.get(at + end..)?)?))
 }
 
-/// The zone behind a time: `None` for one that is named and not UTC, since names are ambiguous.
-fn zone(rest: &str) -> Option<jiff::tz::Offset> {
+/// The zone behind a time, if any: `None` for one that is named and not UTC, since names are
+/// ambiguous.
+fn zone(rest: &str) -> Option<Option<jiff::tz::Offset>> {
     let named = rest.strip_prefix(' ').unwrap_or(rest);
     let word: &str = &named[..named.bytes().take_while(u8::is_ascii_alphabetic).count()];
     if matches!(
@@ -133,11 +145,12 @@ fn zone(rest: &str) -> Option<jiff::tz::Offset> {
     let sign = match b.first() {
         Some(b'+') => 1,
         Some(b'-') => -1,
-        _ => return Some(jiff::tz::Offset::UTC),
+        _ if matches!(word, "Z" | "z" | "UTC" | "GMT") => return Some(Some(jiff::tz::Offset::UTC)),
+        _ => return Some(None),
     };
-    let Some(hours) = digits(1) else { return Some(jiff::tz::Offset::UTC) };
+    let Some(hours) = digits(1) else { return Some(None) };
     let minutes = digits(if b.get(3) == Some(&b':') { 4 } else { 3 }).unwrap_or(0);
-    jiff::tz::Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
+    jiff::tz::Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok().map(Some)
 }
 
 #[cfg(test)]

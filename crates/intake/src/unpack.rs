@@ -5,24 +5,128 @@ use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 use std::rc::Rc;
 
+use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
+use xz4rust::{XzDecoder, XzNextBlockResult};
 
 /// A compressed file within a compressed file is followed this far.
 const LAYERS_MAX: usize = 4;
 
 const BUFFER: usize = 256 << 10;
 
+/// The largest window of an xz stream: what `xz -9` writes.
+const XZ_WINDOW_MAX: usize = 64 << 20;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
     Gzip,
     Zstd,
+    Xz,
+    Bzip2,
 }
 
 fn packing(head: &[u8]) -> Option<Packing> {
     match head {
         [0x1f, 0x8b, 8, ..] => Some(Packing::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Packing::Xz),
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] => Some(Packing::Bzip2),
+        // A stream of nothing.
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => Some(Packing::Bzip2),
         _ => None,
+    }
+}
+
+/// How many bytes tell how a stream is packed.
+const MAGIC: usize = 6;
+
+/// A stream as its packing gives it.
+enum Unpacked<R: Read> {
+    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
+    Zstd(zstd::stream::read::Decoder<'static, BufReader<R>>),
+    Xz(Box<Xz<R>>),
+    Bzip2(MultiBzDecoder<R>),
+}
+
+impl<R: Read> Unpacked<R> {
+    fn new(packing: Packing, packed: R) -> io::Result<Self> {
+        Ok(match packing {
+            Packing::Gzip => {
+                let buffered = BufReader::with_capacity(BUFFER, packed);
+                Unpacked::Gzip(Box::new(MultiGzDecoder::new(buffered)))
+            }
+            Packing::Zstd => Unpacked::Zstd(zstd::stream::read::Decoder::new(packed)?),
+            Packing::Xz => Unpacked::Xz(Box::new(Xz::new(packed))),
+            Packing::Bzip2 => Unpacked::Bzip2(MultiBzDecoder::new(packed)),
+        })
+    }
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Unpacked::Gzip(inner) => inner.read(buf),
+            Unpacked::Zstd(inner) => inner.read(buf),
+            Unpacked::Xz(inner) => inner.read(buf),
+            Unpacked::Bzip2(inner) => inner.read(buf),
+        }
+    }
+}
+
+/// xz streams one after another, with the zero bytes that may stand between them.
+struct Xz<R> {
+    inner: R,
+    decoder: XzDecoder<'static>,
+    raw: Vec<u8>,
+    at: usize,
+    len: usize,
+    /// Between two streams.
+    between: bool,
+}
+
+impl<R: Read> Xz<R> {
+    fn new(inner: R) -> Self {
+        let decoder = XzDecoder::with_alloc_dict_size(0, XZ_WINDOW_MAX);
+        Xz { inner, decoder, raw: vec![0; 64 << 10], at: 0, len: 0, between: false }
+    }
+}
+
+impl<R: Read> Read for Xz<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while !buf.is_empty() {
+            if self.at == self.len {
+                (self.at, self.len) = (0, self.inner.read(&mut self.raw)?);
+                if self.len == 0 {
+                    let ends = if self.between { Ok(0) } else { Err(io::ErrorKind::UnexpectedEof) };
+                    return ends.map_err(io::Error::from);
+                }
+            }
+            if self.between {
+                if self.raw[self.at] == 0 {
+                    self.at += 1;
+                    continue;
+                }
+                self.decoder.reset();
+                self.between = false;
+            }
+            let (used, made) = match self.decoder.decode(&self.raw[self.at..self.len], buf) {
+                Ok(XzNextBlockResult::NeedMoreData(used, made)) => (used, made),
+                Ok(XzNextBlockResult::EndOfStream(used, made)) => {
+                    self.between = true;
+                    (used, made)
+                }
+                Err(xz4rust::XzError::DictionaryTooLarge(_)) => {
+                    let why = "xz with a window of more than 64 MiB: decompress it first (xz -d)";
+                    return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+                }
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            };
+            self.at += used;
+            if made > 0 {
+                return Ok(made);
+            }
+        }
+        Ok(0)
     }
 }
 
@@ -49,12 +153,9 @@ pub(crate) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     }
     let mut reader: Box<dyn Read + Send> = Box::new(file);
     for _ in 0..LAYERS_MAX {
-        let (head, whole) = peek(reader, 4)?;
+        let (head, whole) = peek(reader, MAGIC)?;
         reader = match packing(&head) {
-            Some(Packing::Gzip) => {
-                Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)))
-            }
-            Some(Packing::Zstd) => Box::new(zstd::stream::read::Decoder::new(whole)?),
+            Some(packing) => Box::new(Unpacked::new(packing, whole)?),
             None => return Ok(Box::new(whole)),
         };
     }
@@ -65,12 +166,9 @@ pub(crate) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
 pub(crate) fn unpacked<'r>(reader: Box<dyn Read + 'r>) -> io::Result<(Box<dyn Read + 'r>, bool)> {
     let mut reader = reader;
     for layer in 0..LAYERS_MAX {
-        let (head, whole) = peek(reader, 4)?;
+        let (head, whole) = peek(reader, MAGIC)?;
         reader = match packing(&head) {
-            Some(Packing::Gzip) => {
-                Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)))
-            }
-            Some(Packing::Zstd) => Box::new(zstd::stream::read::Decoder::new(whole)?),
+            Some(packing) => Box::new(Unpacked::new(packing, whole)?),
             None => return Ok((Box::new(whole), layer > 0)),
         };
     }

@@ -26,6 +26,10 @@ pub(super) fn account(read: &Read) -> String {
         let sources: Vec<String> = read.unrecognised.iter().map(|u| u.source.clone()).collect();
         parts.push(format!("not recognised: {}", some(&sources)));
     }
+    if !read.assumed.is_empty() {
+        let assumed = read.assumed.iter().map(|a| format!("{} ({})", a.what, a.source));
+        parts.push(some(&assumed.collect::<Vec<_>>()));
+    }
     if read.passed_over > 0 {
         parts.push(format!("passed over as no evidence: {}", read.passed_over));
     }

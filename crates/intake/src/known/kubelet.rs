@@ -45,7 +45,7 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
 }
 
 /// The event that a line of a kubelet tells of; `None` where it tells of none.
-fn event(line: &str, at: Option<Timestamp>) -> Option<Event> {
+pub(crate) fn event(line: &str, at: Option<Timestamp>) -> Option<Event> {
     let text = klog(line)?;
     let mut event = recorded(text).or_else(|| structured(text)).or_else(|| plain(text))?;
     event.first = event.first.or(at);
@@ -232,7 +232,7 @@ fn plain(text: &str) -> Option<Event> {
 
 /// The value of `name="…"` in a structured line, its quotes' escapes undone. Values hold such
 /// pairs themselves, so that they are read one after the other.
-fn value(text: &str, name: &str) -> Option<String> {
+pub(crate) fn value(text: &str, name: &str) -> Option<String> {
     let mut rest = text.trim_start();
     while let Some((key, behind)) = rest.split_once('=') {
         let wanted = key == name;

@@ -14,6 +14,7 @@ use std::io::Read;
 
 use sunup_logs::scan::Chunk;
 
+use crate::export::{ci, dress, journal, readers};
 use crate::file::File;
 use crate::form::{self, Form};
 use crate::out::Out;
@@ -38,12 +39,40 @@ pub(crate) enum Way {
     /// header) is in [`File::head`].
     Lines(fn(&File<'_>, &Chunk, &mut Out)),
     /// The stream, to be cut into blocks by itself.
-    #[expect(dead_code, reason = "exports are read so")]
     Stream(fn(&mut Run<'_>, &mut File<'_>, Box<dyn Read + '_>)),
 }
 
+/// Reads answers of log services; JSON is recognised before any text is.
+pub(crate) static ANSWER: Reader = Reader {
+    form: &form::EXPORT_ANSWER,
+    is: readers::is_answer,
+    read: Way::Stream(readers::answer),
+};
+
+/// Reads a journal's records.
+pub(crate) static JOURNAL: Reader =
+    Reader { form: &form::JOURNAL, is: journal::is_json, read: Way::Lines(journal::json_lines) };
+
 /// Every reader, the most certain first: the first that knows a text reads it.
 pub(crate) static READERS: &[Reader] = &[
+    Reader { form: &form::JOURNAL, is: journal::is, read: Way::Lines(journal::lines) },
+    Reader { form: &form::CI, is: ci::is, read: Way::Stream(readers::ci) },
+    Reader { form: &form::EXPORT_TABLE, is: readers::is_table, read: Way::Stream(readers::table) },
+    Reader { form: &form::LOG_LOKI, is: dress::is_logcli, read: Way::Lines(dress::logcli_lines) },
+    Reader { form: &form::LOG_LOKI, is: dress::is_grafana, read: Way::Lines(dress::grafana_lines) },
+    Reader { form: &form::LOG_AWS, is: dress::is_tail, read: Way::Lines(dress::tail_lines) },
+    Reader {
+        form: &form::LOG_FLUENTD,
+        is: dress::is_fluentd,
+        read: Way::Lines(dress::fluentd_lines),
+    },
+    Reader { form: &form::LOG_KAIL, is: dress::is_kail, read: Way::Lines(dress::kail_lines) },
+    Reader {
+        form: &form::LOG_COMPOSE,
+        is: dress::is_compose,
+        read: Way::Lines(dress::compose_lines),
+    },
+    Reader { form: &form::LOG_ARGO, is: dress::is_argo, read: Way::Lines(dress::argo_lines) },
     Reader { form: &form::LOG_SECTIONS, is: dump::is_dump, read: Way::Whole(dump::read) },
     Reader { form: &form::CONSOLE_COPY, is: pasted::is_pasted, read: Way::Whole(pasted::read) },
     Reader { form: &form::KUBELET, is: kubelet::is_kubelet, read: Way::Lines(kubelet::lines) },

@@ -5,6 +5,7 @@ use std::io::Read;
 use sunup_logs::scan::{Broken, Chunk, Chunks, ElementChunk, Elements};
 
 use super::Run;
+use crate::export::records::{RecordChunk, Records};
 use crate::file::File;
 use crate::out::Out;
 
@@ -28,6 +29,12 @@ impl Block for ElementChunk {
     }
 }
 
+impl Block for RecordChunk {
+    fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+}
+
 /// What cuts a stream into blocks.
 pub(crate) trait Blocks<B>: Iterator<Item = std::io::Result<B>> {
     /// Takes a block's buffer back: one that has been written to is cheaper than a new one.
@@ -43,6 +50,8 @@ impl<R: Read> Blocks<Chunk> for Chunks<R> {
 }
 
 impl<R: Read> Blocks<ElementChunk> for Elements<R> {}
+
+impl<R: Read> Blocks<RecordChunk> for Records<R> {}
 
 impl Run<'_> {
     /// Reads blocks on this thread while the others parse those before, and folds those before

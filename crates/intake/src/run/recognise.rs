@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use sunup_api::report::{FormRead, PartlyRead, Unrecognised};
+use sunup_api::report::{Assumed, FormRead, PartlyRead, Unrecognised};
 use sunup_evidence::record::Place;
 use sunup_logs::scan::{HEAD_BYTES, Layout};
 
@@ -17,6 +17,7 @@ use crate::form::{self, Form};
 use crate::known::Way;
 use crate::origin::Origin;
 use crate::sniff::{self, Format};
+use crate::unpack::peek;
 
 impl Run<'_> {
     pub(super) fn recognised(
@@ -30,6 +31,9 @@ impl Run<'_> {
         let format = sniff::format(head, head.len() < HEAD_BYTES);
         if matches!(format, Format::Tar) {
             return self.tar(reader, label, depth);
+        }
+        if matches!(format, Format::Zip) {
+            return self.zip(reader, label, depth);
         }
         let whose = self.whose(origin);
         let attributed = whose.container.is_some() || whose.pod.is_some();
@@ -65,14 +69,8 @@ impl Run<'_> {
         match format {
             Format::Empty if attributed => self.log_seen(file),
             Format::Empty => self.unreadable(&label, None, "empty".to_owned()),
-            Format::Zip => self.unreadable(
-                &label,
-                None,
-                "a zip archive: unpack it and hand over the directory, or pack it as tar.gz"
-                    .to_owned(),
-            ),
             Format::Binary(what) => self.unreadable(&label, None, what.to_owned()),
-            Format::Tar => {}
+            Format::Tar | Format::Zip => {}
             Format::Log(form) => {
                 self.log(file, reader);
                 self.count(form);
@@ -91,7 +89,8 @@ impl Run<'_> {
                 match known.read {
                     Way::Whole(_) => self.held(format, file, plain(head, reader), explicit),
                     Way::Lines(read) => {
-                        file.head = String::from_utf8_lossy(head).into_owned();
+                        file.head =
+                            crate::colours::plain(&String::from_utf8_lossy(head)).into_owned();
                         let mut broken = 0;
                         let blocks = sunup_logs::scan::Chunks::new(
                             super::without_bom(plain(head, reader)),
@@ -101,13 +100,36 @@ impl Run<'_> {
                         self.broken_rest(file, broken);
                     }
                     Way::Stream(read) => {
-                        file.head = String::from_utf8_lossy(head).into_owned();
+                        file.head =
+                            crate::colours::plain(&String::from_utf8_lossy(head)).into_owned();
                         read(self, file, super::without_bom(plain(head, reader)));
                     }
                 }
                 self.settle(file, form, head);
             }
         }
+    }
+
+    /// Reads what is left of a text when something around it has been taken off.
+    pub(crate) fn again(&mut self, file: &File<'_>, reader: Box<dyn Read + '_>) {
+        let Ok((head, reader)) = peek(reader, HEAD_BYTES) else { return };
+        let mut inner = file.of(file.whose.clone());
+        inner.path = None;
+        let format = match sniff::format(&head, head.len() < HEAD_BYTES) {
+            // It has been taken off.
+            Format::Known(reader) if reader.form == &form::CI => Format::Timeless,
+            format => format,
+        };
+        self.read_as(format, &head, &mut inner, Box::new(reader), true);
+    }
+
+    /// Tells that the times of a text name no zone.
+    pub(super) fn assumed_utc(&mut self, file: &File<'_>) {
+        if self.summary.read.assumed.iter().any(|told| *told.source == *file.label) {
+            return;
+        }
+        let what = "times that name no zone are taken as UTC".to_owned();
+        self.summary.read.assumed.push(Assumed { source: file.label.to_string(), what });
     }
 
     /// A text without times: a log, if anything says so.

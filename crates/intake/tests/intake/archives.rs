@@ -27,6 +27,46 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(bytes, 1).expect("packed")
 }
 
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).expect("written");
+    encoder.finish().expect("finished")
+}
+
+/// `2020-03-31T10:41:15Z` and [`REFUSED`] on a line, as `xz` packs them.
+const XZ: &[u8] = &[
+    0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x04, 0xe6, 0xd6, 0xb4, 0x46, 0x02, 0x00, 0x21, 0x01,
+    0x16, 0x00, 0x00, 0x00, 0x74, 0x2f, 0xe5, 0xa3, 0xe0, 0x00, 0x48, 0x00, 0x41, 0x5d, 0x00, 0x19,
+    0x0c, 0x1c, 0x04, 0x5b, 0x83, 0x62, 0x79, 0xde, 0xcf, 0x21, 0x2d, 0x41, 0xb4, 0x25, 0x4c, 0xe2,
+    0x0f, 0x56, 0x40, 0x70, 0x19, 0x19, 0x31, 0xcb, 0xdb, 0x3e, 0xf5, 0x4b, 0xac, 0xc9, 0x09, 0x98,
+    0x8f, 0x87, 0xec, 0xa4, 0x25, 0xab, 0x99, 0x2c, 0x26, 0x25, 0x01, 0xe7, 0xbd, 0x08, 0xee, 0x8c,
+    0xba, 0x00, 0xd3, 0xf3, 0x51, 0xce, 0xda, 0xe0, 0xb6, 0x23, 0x54, 0x0e, 0x73, 0xc2, 0xba, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0xc4, 0xa8, 0xb0, 0xd7, 0x63, 0x87, 0x82, 0xf2, 0x00, 0x01, 0x5d, 0x49,
+    0x06, 0x6f, 0x93, 0x20, 0x1f, 0xb6, 0xf3, 0x7d, 0x01, 0x00, 0x00, 0x00, 0x00, 0x04, 0x59, 0x5a,
+];
+
+/// An archive with these members, packed.
+pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, bytes) in files {
+        let mut packer =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(bytes).expect("in memory");
+        let packed = packer.finish().expect("in memory");
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        out.extend(b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0");
+        for word in [crc.sum(), packed.len() as u32, bytes.len() as u32, name.len() as u32] {
+            out.extend(word.to_le_bytes());
+        }
+        out.extend(name.as_bytes());
+        out.extend(packed);
+    }
+    out.extend(b"PK\x05\x06");
+    out.extend([0; 18]);
+    out
+}
+
 #[test]
 fn members_are_named_behind_the_archive() {
     let line = format!("2020-03-31T10:41:15Z {REFUSED}\n");
@@ -41,6 +81,16 @@ fn members_are_named_behind_the_archive() {
         ("a.tar", inner.clone(), "a.tar"),
         ("a.bin", gzip(&inner), "a.bin"),
         ("a.tar.zst", zstd(&inner), "a.tar.zst"),
+        ("a.tar.bz2", bzip2(&inner), "a.tar.bz2"),
+        (
+            "a.zip",
+            zip(&[
+                ("web-0.app.log", line.as_bytes()),
+                ("deploy.yaml", deploy),
+                (".git/x.log", line.as_bytes()),
+            ]),
+            "a.zip",
+        ),
         ("twice.gz", gzip(&gzip(&inner)), "twice.gz"),
         ("outer.tar", nested, "outer.tar/inner.tgz"),
     ] {
@@ -59,15 +109,23 @@ fn members_are_named_behind_the_archive() {
 #[test]
 fn compressed_logs_and_streams() {
     let line = format!("2020-03-31T10:41:15Z {REFUSED}\n");
-    for packed in [gzip(line.as_bytes()), zstd(line.as_bytes())] {
+    let line_as_xz = XZ.to_vec();
+    for packed in [gzip(line.as_bytes()), zstd(line.as_bytes()), bzip2(line.as_bytes()), line_as_xz]
+    {
         assert_eq!(text(&packed).refusals().len(), 1);
         assert!(
             directory(&[("web-0.app.log.gz", &packed)]).refusals()[0].starts_with("-/web-0/app")
         );
     }
-    // gzip allows members one after another, as log rotation makes them.
+    // Members may follow one another, as log rotation makes them.
     let two = [gzip(b"2020-03-31T10:41:14Z up\n"), gzip(line.as_bytes())].concat();
     assert!(text(two).refusals()[0].contains(":2 "));
+    let two = [bzip2(b"2020-03-31T10:41:14Z up\n"), bzip2(line.as_bytes())].concat();
+    assert!(text(two).refusals()[0].contains(":2 "));
+    assert_eq!(text([XZ, XZ].concat()).refusals().len(), 2);
+    assert_eq!(text([XZ, &[0; 8], XZ].concat()).refusals().len(), 2);
+    let cut = text(&XZ[..XZ.len() - 9]);
+    assert!(cut.unreadable()[0].contains("cut off"), "{:?}", cut.unreadable());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use super::archives::{gzip, tar};
+use super::archives::{gzip, tar, zip};
 use super::common::{Got, REFUSED, entry, with};
 use sunup_intake::{Input, Options};
 
@@ -47,11 +47,20 @@ fn seeds() -> Vec<Vec<u8>> {
         "CONTAINER ID   IMAGE   COMMAND   CREATED         STATUS         PORTS   NAMES\n3f2a1b4c5d6e   x       \"/app\"    3 minutes ago   Up 3 minutes           k8s_app_web-0_shop_6dfc_0\n".to_owned(),
         format!("==== START logs for container a of pod b/c ====\n{at} {REFUSED}\n==== END logs for container a of pod b/c ====\n"),
         format!("========= Previous log present\n{at} x\n========= Previous log =========\n{at} {REFUSED}\n"),
+        format!("\u{feff}\"TimeGenerated [UTC]\",PodNamespace,PodName,ContainerName,LogMessage\r\n\"3/31/2020, 10:41:15.5 AM\",shop,a-x7k2p,app,\"{REFUSED}\n\"\"x\"\"\"\r\n"),
+        format!("sep=;\ntime;line;labels\n1585651275552;{REFUSED};\"{{\"\"pod\"\":\"\"a\"\"}}\"\n"),
+        format!("{{\"hits\":{{\"hits\":[{{\"_source\":{{\"@timestamp\":\"{at}\",\"message\":\"{REFUSED}\",\"kubernetes\":{{\"pod_name\":\"a\",\"container_name\":\"app\"}}}}}}]}}}}"),
+        format!("{{\"data\":{{\"result\":[{{\"stream\":{{\"pod\":\"a\"}},\"values\":[[\"1585651275552000000\",\"{REFUSED}\"]]}}]}}}}"),
+        format!("{{\"tables\":[{{\"columns\":[{{\"name\":\"PodName\"}},{{\"name\":\"LogMessage\"}}],\"rows\":[[\"a\",\"{REFUSED}\"]]}}]}}"),
+        format!("shop/web-0[app]: {at} {REFUSED}\nweb-1  | up\n"),
+        format!("{at} {{pod=\"a\", container=\"app\"}} {REFUSED}\n1585651275552\t{at}\t{REFUSED}\n"),
+        format!("2020-03-31T10:41:15.0000000Z ##[group]Run kubectl logs a\n2020-03-31T10:41:15.0000000Z kubectl logs a\n2020-03-31T10:41:15.0000000Z shell: x\n2020-03-31T10:41:15.0000000Z {REFUSED}\n"),
+        "Mar 31 10:41:15 n crio[1]: level=info msg=\"Created container 0a: shop/web-0/app\"\n".to_owned(),
     ];
     let mut seeds: Vec<Vec<u8>> = texts.iter().map(|t| t.clone().into_bytes()).collect();
     seeds.push(tar(&[("a.b.log", texts[4].as_bytes()), ("c.json", texts[2].as_bytes())]));
-    let packed = gzip(seeds.last().expect("the archive"));
-    seeds.push(packed);
+    seeds.push(zip(&[("a.b.log", texts[4].as_bytes()), ("c.json", texts[2].as_bytes())]));
+    seeds.push(gzip(&seeds[texts.len()]));
     seeds.push(gzip(texts[0].as_bytes()));
     seeds.push(texts[0].encode_utf16().flat_map(u16::to_le_bytes).collect());
     seeds
@@ -128,8 +137,17 @@ fn the_outcome_does_not_depend_on_threads() {
             lines.push_str("{broken\n");
         }
     }
+    let mut table = "time,message,pod,container\n".to_owned();
+    while table.len() < 5 << 20 {
+        let text = if dice.below(40) == 0 { REFUSED } else { "all \"\"is\"\" well\nand better" };
+        let (minute, second) = (dice.below(60), dice.below(60));
+        table.push_str(&format!("2020-03-31T10:{minute:02}:{second:02}.5Z,\"{text}\",web-0,app\n"));
+        if dice.below(9000) == 0 {
+            table.push_str("\"broken,\n");
+        }
+    }
     let array = format!("[{}]", lines.replace("{broken\n", "").trim_end().replace('\n', ",\n"));
-    for text in [lines, array] {
+    for text in [lines, array, table] {
         let one = read(text.as_bytes(), 1);
         for threads in [2, 3, 8] {
             let many = read(text.as_bytes(), threads);

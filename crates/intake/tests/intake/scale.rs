@@ -40,30 +40,25 @@ impl Read for Endless {
     }
 }
 
-#[test]
-fn a_long_export_is_read_in_constant_memory() {
+/// Reads such a stream in a process of its own and measures that.
+fn measured(test: &str, head: &str, quiet: String, refused: String) {
     if std::env::var_os(CHILD).is_none() {
         let exe = std::env::current_exe().expect("this test's own program");
-        let name = "scale::a_long_export_is_read_in_constant_memory";
+        let name = format!("scale::{test}");
         let output = std::process::Command::new(exe)
-            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .args([name.as_str(), "--exact", "--nocapture", "--test-threads=1"])
             .env(CHILD, "1")
             .output()
             .expect("started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
-    let line = |text: &str| {
-        let mut line = entry(text, "2020-03-31T10:41:15.5Z").into_bytes();
-        line.push(b'\n');
-        line
-    };
     let stream = Endless {
-        quiet: line(&"all is well ".repeat(30)),
-        refused: line(REFUSED),
+        quiet: quiet.into_bytes(),
+        refused: refused.into_bytes(),
         given: 0,
         entries: 0,
-        rest: Vec::new(),
+        rest: head.as_bytes().to_vec(),
     };
     let options = Options { threads: 4, ..Options::default() };
     let got = with(vec![Input::Stdin(Box::new(stream))], &options);
@@ -72,4 +67,28 @@ fn a_long_export_is_read_in_constant_memory() {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
     let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
     assert!(kib < PEAK_KIB_MAX, "peak of {kib} KiB");
+}
+
+#[test]
+fn a_long_export_is_read_in_constant_memory() {
+    let line = |text: &str| entry(text, "2020-03-31T10:41:15.5Z") + "\n";
+    let quiet = line(&"all is well ".repeat(30));
+    measured("a_long_export_is_read_in_constant_memory", "", quiet, line(REFUSED));
+}
+
+#[test]
+fn a_long_table_is_read_in_constant_memory() {
+    let row =
+        |text: &str| format!("2020-03-31T10:41:15.5Z,\"{text}\",web-5d4f8c7b9-x7k2p,shop,app\n");
+    let head = "timestamp,message,pod,namespace,container\n";
+    let quiet = row(&"all \"\"is\"\" well\n".repeat(30));
+    measured("a_long_table_is_read_in_constant_memory", head, quiet, row(REFUSED));
+}
+
+#[test]
+fn a_long_answer_is_read_in_constant_memory() {
+    let hit = |text: &str| format!("{{\"_source\":{}}},\n", entry(text, "2020-03-31T10:41:15.5Z"));
+    let head = "{\"took\":1,\"hits\":{\"hits\":[\n";
+    let quiet = hit(&"all is well ".repeat(30));
+    measured("a_long_answer_is_read_in_constant_memory", head, quiet, hit(REFUSED));
 }

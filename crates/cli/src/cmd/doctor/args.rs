@@ -32,7 +32,9 @@ Examples:
 
 What is read is recognised by its content, never by its name: Cloud Logging exports (JSON array
 or lines), kubectl JSON and YAML, events, `kubectl logs --timestamps --prefix`, stern, CRI log files,
-istioctl bug-report and must-gather archives, manifests, and directories or .tar/.gz/.zst of them.
+CSV and JSON of the usual log services (Azure, CloudWatch, Datadog, Elasticsearch, Grafana, Loki,
+Splunk), logs of CI jobs, istioctl bug-report and must-gather archives, manifests, and directories
+or archives of them (tar, zip; gz, zst, xz, bz2).
 
 Exit codes:
   0  nothing found; also where all of the input is no evidence (sources, values, templates)

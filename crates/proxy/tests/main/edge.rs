@@ -62,7 +62,7 @@ fn no_switch_of_protocols_hides_requests() {
             "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\
              Upgrade: h2c,\r\n",
             "Connection: upgrade\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nUpgrade: ,\tH2C/1 \r\n",
-            "Connection: upgrade\r\nUpgrade: TLS/1.2, HTTP/2.0\r\nUpgrade: h2c\r\n",
+            "Connection: upgrade\r\nUpgrade: TLS/1.2, HTTP/2.0, \"h2c\"\r\nUpgrade: h2c\r\n",
         ];
         for (n, fields) in (1..).zip(upgrades) {
             let request = format!("GET /{n} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");

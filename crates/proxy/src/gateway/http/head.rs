@@ -138,8 +138,12 @@ fn is_hop(name: &str) -> bool {
     }
 }
 
-/// Whether whole requests would be hidden behind a switch to this protocol.
+/// Whether whole requests would be hidden behind a switch to this protocol, or it can't be told:
+/// a quoted name is one for some readers.
 fn hides_requests(protocol: &str) -> bool {
+    if !protocol.bytes().all(|byte| is_token(byte) || byte == b'/') {
+        return true;
+    }
     let name = protocol.split_once('/').map_or(protocol, |(name, _)| name);
     ["h2c", "h2", "http", "tls"].iter().any(|hiding| name.eq_ignore_ascii_case(hiding))
 }

@@ -342,9 +342,20 @@ pub struct PodSecurityContext {
     pub run_as_non_root: Option<bool>,
     /// Group that owns the volumes.
     pub fs_group: Option<i64>,
+    /// Which system calls the containers may make.
+    pub seccomp_profile: Option<SeccompProfile>,
     /// Namespaced kernel settings.
     #[serde(deserialize_with = "nullable")]
     pub sysctls: Vec<Sysctl>,
+}
+
+/// A filter of system calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SeccompProfile {
+    /// `RuntimeDefault`, `Localhost`, `Unconfined`.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// A namespaced kernel setting.
@@ -368,6 +379,8 @@ pub struct SecurityContext {
     pub run_as_group: Option<i64>,
     /// Refuse uid 0.
     pub run_as_non_root: Option<bool>,
+    /// Which system calls it may make.
+    pub seccomp_profile: Option<SeccompProfile>,
     /// Capabilities.
     #[serde(deserialize_with = "nullable")]
     pub capabilities: Capabilities,

@@ -82,6 +82,18 @@ pub(crate) const PHRASES: &[(Sign, &[&str])] = &[
             "defaultcredentialserror",
         ],
     ),
+    (Sign::CannotRun, &["exec format error", "mmapaligned() failed", "assert failure: rc == 0"]),
+    // Servers of many languages, once a start, behind which an address stands.
+    (
+        Sign::Listening,
+        &[
+            "listening on",
+            "listening at",
+            "running on http",
+            "serving http on",
+            "development server at",
+        ],
+    ),
 ];
 
 #[cfg(test)]
@@ -144,6 +156,25 @@ mod tests {
                 "warn\tbuildGatewayListeners: skipping privileged gateway port 80 for node gw-1.istio-ingress as it is an unprivileged pod",
             ),
             (Sign::QuitCalled, "info\thandling /quitquitquit, notifying pilot-agent to exit"),
+            (Sign::CannotRun, "exec /usr/local/bin/pilot-agent: exec format error"),
+            (
+                Sign::CannotRun,
+                "standard_init_linux.go:228: exec user process caused: exec format error",
+            ),
+            (
+                Sign::CannotRun,
+                "external/com_github_google_tcmalloc/tcmalloc/system-alloc.cc:625] MmapAligned() failed - unable to allocate with tag (hint, size, alignment)",
+            ),
+            (
+                Sign::CannotRun,
+                "critical\tenvoy assert external/envoy/source/common/common/posix/thread_impl.cc:53\tassert failure: rc == 0.\tthread=32",
+            ),
+            (Sign::Listening, "Now listening on: http://localhost:5000"),
+            (Sign::Listening, " * Running on http://127.0.0.1:5000"),
+            (
+                Sign::Listening,
+                "[2026-10-05 07:00:00 +0000] [1] [INFO] Listening at: http://127.0.0.1:8000 (1)",
+            ),
         ] {
             assert!(signs(line).has(sign), "{sign:?}: {line}");
         }

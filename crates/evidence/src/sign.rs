@@ -63,6 +63,10 @@ pub enum Sign {
     CaptureSetup,
     /// A plaintext client was answered in TLS.
     TlsBytes,
+    /// A program cannot run on this node at all: another processor's, no threads, no address space.
+    CannotRun,
+    /// A server says on which address it listens.
+    Listening,
 }
 
 impl Sign {

@@ -30,7 +30,10 @@ pub(crate) fn of_text(head: &str, telling: impl Fn(&str) -> bool) -> Alien {
     if let Some(alien) = table(&lines).or_else(|| separated(&lines)) {
         return alien;
     }
-    let tells = |line: &&&str| telling(line) && shape(line) == Shape::Other;
+    let traced = is_traced(&lines);
+    let tells = |line: &&&str| {
+        telling(line) && (shape(line) == Shape::Other || traced && !line.starts_with('+'))
+    };
     let told = lines.iter().filter(tells).count();
     if told == 0 && is_prose(&lines) {
         return Alien::Passed;
@@ -183,6 +186,12 @@ fn is_sentence(text: &str) -> bool {
     // Any language: a capital, words, and a full stop.
     let other = upper && closed && words.len() >= 6 && plain * 100 >= words.len() * 85;
     english || other
+}
+
+/// A shell that writes down its commands (`set -x`): what stands between them is what programs
+/// printed, be it in whole sentences.
+fn is_traced(lines: &[&str]) -> bool {
+    lines.iter().filter(|line| line.starts_with("+ ")).count() >= 2
 }
 
 /// Whether most lines are a person's words and the marks of a document around them.
@@ -459,6 +468,10 @@ mod tests {
                 Alien::Passed,
             ),
             ("INFO up\nINFO listening\n", Alien::Log),
+            (
+                "PORTS=1\n+ iptables -t nat -N A\n+ iptables -t nat -A A -j REDIRECT\nThe connection was refused by that name.\n",
+                Alien::Log,
+            ),
             ("package main\n\nfunc main() {\n\tpanic(\"connection refused\")\n}\n", Alien::Passed),
             ("[redis]\nhost = a\nretry_on = refused\n", Alien::Passed),
             ("id,name,price\n1,tea,2\n2,milk,1\n", Alien::Passed),

@@ -6,7 +6,9 @@ mod address_family_missing;
 mod annotation_misplaced;
 mod annotation_unknown;
 mod app_before_proxy;
+mod app_listens_on_loopback;
 mod app_runs_as_proxy_uid;
+mod capture_lock_contention;
 mod capture_not_permitted;
 mod capture_run_twice;
 mod cni_not_ready;
@@ -39,6 +41,7 @@ mod native_sidecar_stripped;
 mod node_limits_exhausted;
 mod port_taken;
 mod probe_not_rewritten;
+mod proxy_cannot_run_on_node;
 mod proxy_exited_for_good;
 mod proxy_exits_before_app;
 mod proxy_image_unavailable;
@@ -69,7 +72,9 @@ pub(crate) static RULES: &[&dyn Rule] = &[
     &annotation_misplaced::AnnotationMisplaced,
     &annotation_unknown::AnnotationUnknown,
     &app_before_proxy::AppBeforeProxy,
+    &app_listens_on_loopback::AppListensOnLoopback,
     &app_runs_as_proxy_uid::AppRunsAsProxyUid,
+    &capture_lock_contention::CaptureLockContention,
     &capture_not_permitted::CaptureNotPermitted,
     &capture_run_twice::CaptureRunTwice,
     &cni_not_ready::CniNotReady,
@@ -102,6 +107,7 @@ pub(crate) static RULES: &[&dyn Rule] = &[
     &node_limits_exhausted::NodeLimitsExhausted,
     &port_taken::PortTaken,
     &probe_not_rewritten::ProbeNotRewritten,
+    &proxy_cannot_run_on_node::ProxyCannotRunOnNode,
     &proxy_exited_for_good::ProxyExitedForGood,
     &proxy_exits_before_app::ProxyExitsBeforeApp,
     &proxy_image_unavailable::ProxyImageUnavailable,

@@ -4,19 +4,13 @@
 //! No part of the doctor's evidence or of a fix: [`crate::need`] and the roles don't have it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::Cluster;
 use crate::follow::{Event, Follow, meta};
-use crate::request::{Ask, Bounds, Trouble, ask};
-
-/// How long one request may take.
-const WITHIN: Duration = Duration::from_secs(30);
-/// Bytes of one answer.
-const ANSWER_BYTES: usize = 64 << 20;
+use crate::request::{Ask, Bounds, Trouble, ask, tell};
 
 /// What has become of a pod's object.
 #[derive(Debug, Clone)]
@@ -101,7 +95,7 @@ pub async fn surroundings(cluster: &Cluster, namespace: &str) -> Result<Vec<Valu
     let mut all = Vec::new();
     for (resource, kind) in [("configmaps", "ConfigMap"), ("services", "Service")] {
         let path = format!("/api/v1/namespaces/{namespace}/{resource}");
-        let bytes = ask(cluster, &Ask::get(path), bounds()).await?;
+        let bytes = ask(cluster, &Ask::get(path), Bounds::object()).await?;
         let mut list: Value = serde_json::from_slice(&bytes)
             .map_err(|why| Trouble::Garbled(why.to_string().into()))?;
         for item in list["items"].as_array_mut().into_iter().flatten() {
@@ -118,7 +112,7 @@ pub async fn surroundings(cluster: &Cluster, namespace: &str) -> Result<Vec<Valu
 /// # Errors
 /// What kept it from being recorded.
 pub async fn record(cluster: &Cluster, event: &Value) -> Result<(), Trouble> {
-    send(cluster, Method::POST, events(event), "application/json", event).await
+    tell(cluster, Method::POST, events(event), "application/json", event).await
 }
 
 /// Records that an event of this name has happened again.
@@ -129,7 +123,7 @@ pub async fn record_again(cluster: &Cluster, event: &Value) -> Result<(), Troubl
     let name = event["metadata"]["name"].as_str().unwrap_or_default();
     let path = format!("{}/{name}", events(event));
     let part = json!({"count": event["count"], "lastTimestamp": event["lastTimestamp"]});
-    send(cluster, Method::PATCH, path, "application/merge-patch+json", &part).await
+    tell(cluster, Method::PATCH, path, "application/merge-patch+json", &part).await
 }
 
 fn events(event: &Value) -> String {
@@ -146,7 +140,7 @@ impl Told<'_> {
         // Another uid than the object's is a conflict.
         let part = json!({"metadata": {"uid": self.uid}, "status": status});
         let path = format!("{}/status", self.path());
-        send(self.cluster, Method::PATCH, path, "application/merge-patch+json", &part).await
+        tell(self.cluster, Method::PATCH, path, "application/merge-patch+json", &part).await
     }
 
     /// Takes the object away, after the pod's processes have ended.
@@ -156,25 +150,10 @@ impl Told<'_> {
     pub async fn remove(&self) -> Result<(), Trouble> {
         let options = json!({"kind": "DeleteOptions", "apiVersion": "v1",
             "gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}});
-        send(self.cluster, Method::DELETE, self.path(), "application/json", &options).await
+        tell(self.cluster, Method::DELETE, self.path(), "application/json", &options).await
     }
 
     fn path(&self) -> String {
         format!("/api/v1/namespaces/{}/pods/{}", self.namespace, self.name)
     }
-}
-
-async fn send(
-    cluster: &Cluster,
-    method: Method,
-    path: String,
-    content: &'static str,
-    body: &Value,
-) -> Result<(), Trouble> {
-    let request = Ask::send(method, path, content, body.to_string().into_bytes());
-    ask(cluster, &request, bounds()).await.map(|_| ())
-}
-
-fn bounds() -> Bounds {
-    Bounds::new(WITHIN, ANSWER_BYTES)
 }

@@ -165,7 +165,16 @@ pub(crate) struct Bounds {
     pub(crate) bytes_max: usize,
 }
 
+/// How long a single object may take, and its bytes.
+const OBJECT_WITHIN: Duration = Duration::from_secs(30);
+const OBJECT_BYTES: usize = 64 << 20;
+
 impl Bounds {
+    /// Of a request about one object.
+    pub(crate) fn object() -> Bounds {
+        Bounds::new(OBJECT_WITHIN, OBJECT_BYTES)
+    }
+
     pub(crate) fn new(within: Duration, bytes_max: usize) -> Bounds {
         let since = Instant::now();
         Bounds { since, until: since + within, bytes_max }
@@ -206,6 +215,18 @@ pub(crate) async fn ask(cluster: &Cluster, ask: &Ask, bounds: Bounds) -> Result<
         tries += 1;
         wait *= 2;
     }
+}
+
+/// Sends an object; of the answer only counts that it is no refusal.
+pub(crate) async fn tell(
+    cluster: &Cluster,
+    method: http::Method,
+    path: String,
+    content: &'static str,
+    body: &serde_json::Value,
+) -> Result<(), Trouble> {
+    let request = Ask::send(method, path, content, body.to_string().into_bytes());
+    ask(cluster, &request, Bounds::object()).await.map(|_| ())
 }
 
 type Failed = (Trouble, Option<Duration>);

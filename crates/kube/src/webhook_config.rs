@@ -2,7 +2,6 @@
 //! configurations, and a Secret that its replicas share. Knows no certificate's content.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,12 +10,7 @@ use serde_json::{Value, json};
 
 use crate::client::Cluster;
 use crate::follow::meta;
-use crate::request::{Ask, Bounds, Trouble, ask};
-
-/// How long one request may take.
-const WITHIN: Duration = Duration::from_secs(30);
-/// Bytes of one answer.
-const ANSWER_BYTES: usize = 64 << 20;
+use crate::request::{Ask, Bounds, Trouble, ask, tell};
 
 /// Why the cluster doesn't hold what it should. All of these are worth another try.
 #[derive(Debug, thiserror::Error)]
@@ -84,34 +78,19 @@ async fn mend(
         return Ok(0);
     }
     let count = ops.len() / 2;
-    send(cluster, Method::PATCH, path, "application/json-patch+json", &json!(ops)).await?;
+    tell(cluster, Method::PATCH, path, "application/json-patch+json", &json!(ops)).await?;
     Ok(count)
 }
 
 /// `None` where there is no such object.
 async fn get(cluster: &Cluster, path: &str) -> Result<Option<Value>, Trouble> {
-    match ask(cluster, &Ask::get(path.to_owned()), bounds()).await {
+    match ask(cluster, &Ask::get(path.to_owned()), Bounds::object()).await {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|why| Trouble::Garbled(why.to_string().into())),
         Err(trouble) if trouble.code() == Some(404) => Ok(None),
         Err(trouble) => Err(trouble),
     }
-}
-
-async fn send(
-    cluster: &Cluster,
-    method: Method,
-    path: String,
-    content: &'static str,
-    body: &Value,
-) -> Result<(), Trouble> {
-    let request = Ask::send(method, path, content, body.to_string().into_bytes());
-    ask(cluster, &request, bounds()).await.map(|_| ())
-}
-
-fn bounds() -> Bounds {
-    Bounds::new(WITHIN, ANSWER_BYTES)
 }
 
 /// A Secret's content, and the version by which a change is refused where somebody was faster.
@@ -172,7 +151,7 @@ pub async fn share(
         }
         None => Method::POST,
     };
-    match send(cluster, method, path, "application/json", &secret).await {
+    match tell(cluster, method, path, "application/json", &secret).await {
         Ok(()) => Ok(true),
         Err(trouble) if trouble.code() == Some(409) => Ok(false),
         Err(trouble) => Err(failed(&what)(trouble)),

@@ -275,8 +275,10 @@ impl Snapshot {
         self.events.iter_mut().for_each(EventRun::settle);
         self.events.sort_by(|a, b| a.order().cmp(&b.order()));
         self.listed.sort_by(|a, b| {
-            let key = |row: &Listed| (row.kind.clone(), row.namespace.clone(), row.name.clone());
-            (key(a), &a.place).cmp(&(key(b), &b.place))
+            fn key(row: &Listed) -> impl Ord + use<'_> {
+                (&row.kind, &row.namespace, &row.name, &row.place)
+            }
+            key(a).cmp(&key(b))
         });
         self.owners = Owners::of(self.events.iter().map(|run| &run.event), &self.listed);
         self.templates.sort();

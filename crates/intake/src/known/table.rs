@@ -132,8 +132,6 @@ struct Table {
     kind: Kind,
     /// The namespace that a pane's title gives.
     namespace: Option<String>,
-    /// Whether an empty line came since the last row: what follows may be prose.
-    over: bool,
 }
 
 /// Reads every table of the text.
@@ -146,18 +144,15 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
         let framed = unframed(raw);
         let line = framed.as_deref().unwrap_or(raw);
         if line.trim().is_empty() {
-            if let Some(table) = &mut table {
-                table.over = true;
-            }
             continue;
         }
         if let Some(head) = Head::of(line)
             && let Some(kind) = kind_of_head(&head)
         {
-            table = Some(Table { head, kind, namespace: titled.take(), over: false });
+            table = Some(Table { head, kind, namespace: titled.take() });
             continue;
         }
-        let Some(table) = &mut table else {
+        let Some(table) = &table else {
             titled = title(line).or(titled);
             continue;
         };
@@ -166,16 +161,19 @@ pub(crate) fn read(file: &File<'_>, text: &str, out: &mut Out) {
         }
         if table.kind == Kind::Log {
             // The text of a row is borrowed, so it has to come from the whole text.
-            if let Some(row) = table.head.row(raw, |_| true).filter(|row| !row.is_rule()) {
-                entries.push(Entry::of(&row, number));
+            match table.head.row(raw, |_| true) {
+                Some(row) if row.is_rule() => {}
+                Some(row) => entries.push(Entry::of(&row, number)),
+                None => strange += 1,
             }
             continue;
         }
         if row(file, table, line, number, out) {
-            table.over = false;
-        } else if title(line).is_some() {
+            continue;
+        }
+        if title(line).is_some() {
             titled = title(line);
-        } else if !table.over && table.kind != Kind::Silent && !says_nothing_is_there(line) {
+        } else if table.kind != Kind::Silent && !says_nothing_is_there(line) {
             strange += 1;
         }
     }
@@ -319,6 +317,13 @@ fn object(row: &Row<'_, '_>, kind: &str, place: Place) -> Option<Listed> {
         None if kind.is_empty() && is_random_name(name) => "Pod",
         None => kind,
     };
+    // Consoles list workloads of all kinds together, and say which each is.
+    let said = match row.get(Role::Kind) {
+        "" => row.get(Role::Type),
+        kind => kind,
+    };
+    let said = Some(kind_of(said)).filter(|said| front.is_none() && is_kind(said));
+    let kind = said.as_deref().unwrap_or(kind);
     if !is_name(name) || front.is_none() && kind.is_empty() && !is_plain_row(row) {
         return None;
     }
@@ -329,7 +334,8 @@ fn object(row: &Row<'_, '_>, kind: &str, place: Place) -> Option<Listed> {
     listed.node = some(row.get(Role::Node));
     listed.ip = some(row.get(Role::Ip));
     listed.status = some(row.get(Role::Status));
-    if listed.status.as_deref().is_some_and(|status| !is_status(status)) {
+    let words = if kind == "Pod" { 2 } else { 6 };
+    if listed.status.as_deref().is_some_and(|status| !is_status(status, words)) {
         return None;
     }
     let age = row.get(Role::Age);
@@ -544,6 +550,21 @@ fn log(file: &File<'_>, mut entries: Vec<Entry<'_>>, out: &mut Out) {
     }
 }
 
+/// Whether a word is a kind of what makes pods, or of pods.
+fn is_kind(kind: &str) -> bool {
+    const KINDS: [&str; 8] = [
+        "Pod",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "Job",
+        "CronJob",
+        "DeploymentConfig",
+    ];
+    KINDS.contains(&kind)
+}
+
 /// A name of an object: a DNS subdomain.
 fn is_name(text: &str) -> bool {
     let fits =
@@ -552,14 +573,15 @@ fn is_name(text: &str) -> bool {
     first.is_some_and(u8::is_ascii_alphanumeric) && text.len() <= 253 && text.bytes().all(fits)
 }
 
-/// `Running`, `Init:0/1`, `Ready,SchedulingDisabled`, `Terminated:Error`.
-fn is_status(text: &str) -> bool {
+/// `Running`, `Init:0/1`, `Ready,SchedulingDisabled`, `Terminated:Error`; of workloads consoles
+/// have more to say: `Does not have minimum availability`.
+fn is_status(text: &str, words: usize) -> bool {
     let fits =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | ',' | '-' | '_' | '.' | ' ');
     text.len() <= 80
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(fits)
-        && text.split(' ').count() <= 2
+        && text.split(' ').count() <= words
 }
 
 fn is_word(text: &str) -> bool {

@@ -127,6 +127,10 @@ fn other_kinds_and_peoples_own_columns() {
             "POD                     PHASE     READY        RESTARTS   CONTAINERS\nweb-5b6f7c9d4-9xk2l     Running   true,false   0,6        app,istio-proxy\n",
         ),
         (
+            "Deployment shop/web Does not have minimum availability 0/3 - -",
+            "Name\tStatus\tType\tPods\tNamespace\tCluster\nweb\tDoes not have minimum availability\tDeployment\t0/3\tshop\tprod\n",
+        ),
+        (
             "Pod -/web-5b6f7c9d4-9xk2l Running - - -",
             "NAME                    PHASE     NODE\nweb-5b6f7c9d4-9xk2l     Running   node-1\n",
         ),
@@ -157,6 +161,9 @@ fn several_tables_below_each_other_and_words_between_them() {
             "Pod -/shop-realm-lvbqt NotReady 1/2 0 2460"
         ]
     );
+    // What is no row is not passed over in silence.
+    let partly: Vec<u64> = got.summary.read.partly.iter().map(|read| read.lines).collect();
+    assert_eq!(partly, [1]);
 }
 
 #[test]

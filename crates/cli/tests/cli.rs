@@ -17,6 +17,7 @@ mod cli {
     pub(crate) mod mending;
     pub(crate) mod output;
     pub(crate) mod redact;
+    pub(crate) mod renderings;
     pub(crate) mod shells;
     pub(crate) mod usage;
     pub(crate) mod watch;

@@ -93,9 +93,14 @@ pub(crate) fn run_with(folder: &Path, arguments: &[&str], input: &[u8]) -> Run {
 pub(crate) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in files {
-        let path: PathBuf = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("below the folder")).expect("made");
-        std::fs::write(path, text).expect("written");
+        write(folder.path(), name, text.as_bytes());
     }
     folder
+}
+
+/// A file below a folder.
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) {
+    let path: PathBuf = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("below the folder")).expect("made");
+    std::fs::write(path, bytes).expect("written");
 }

@@ -78,7 +78,7 @@ impl Object {
     /// # Errors
     /// No `kind`, or a field of the wrong type.
     pub fn from_value(value: &Value) -> Result<Object, DecodeError> {
-        decode(&text_of(value), None)
+        decode(&text_of(value), None, named(value))
     }
 
     /// Reads an object from JSON text, without building a value first.
@@ -86,7 +86,7 @@ impl Object {
     /// # Errors
     /// No JSON, no `kind`, or a field of the wrong type.
     pub fn from_json(bytes: &[u8]) -> Result<Object, DecodeError> {
-        decode(bytes, None)
+        decode(bytes, None, None)
     }
 
     /// As [`Object::from_json`], for items of a typed list, which leave out what they are.
@@ -94,7 +94,7 @@ impl Object {
     /// # Errors
     /// As [`Object::from_json`].
     pub fn from_json_item(bytes: &[u8], list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
-        decode(bytes, list)
+        decode(bytes, list, None)
     }
 
     /// As [`Object::from_value`], for items of a typed list, which leave out what they are.
@@ -102,7 +102,7 @@ impl Object {
     /// # Errors
     /// As [`Object::from_value`].
     pub fn from_value_item(value: &Value, list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
-        decode(&text_of(value), list)
+        decode(&text_of(value), list, named(value))
     }
 
     /// Whether the object was printed by a cluster: it carries what only an API server sets.
@@ -186,9 +186,19 @@ struct Named {
     metadata: Meta,
 }
 
-fn decode(text: &[u8], list: Option<&TypeMeta>) -> Result<Object, DecodeError> {
+/// What a value plainly says it is, for which its text needn't be gone through.
+fn named(value: &Value) -> Option<TypeMeta> {
+    let field = |name: &str| Some(value.get(name)?.as_str()?.to_owned());
+    Some(TypeMeta { api_version: field("apiVersion")?, kind: field("kind")? })
+}
+
+fn decode(
+    text: &[u8],
+    list: Option<&TypeMeta>,
+    known: Option<TypeMeta>,
+) -> Result<Object, DecodeError> {
     let bare = |(path, why)| DecodeError { kind: String::new(), name: String::new(), path, why };
-    let mut of = get::<TypeMeta>(text).map_err(bare)?;
+    let mut of = known.map_or_else(|| get::<TypeMeta>(text), Ok).map_err(bare)?;
     if of.kind.is_empty() {
         match list.and_then(TypeMeta::of_items) {
             Some(item) => of = item,

@@ -21,6 +21,8 @@ fn the_exit_code_says_what_was_found() {
     for (line, want) in [("possible", 1), ("likely", 0), ("confirmed", 0), ("never", 0)] {
         assert_eq!(code(&["--fail-on", line, "gateway.yaml"]), want, "--fail-on {line}");
     }
+    assert_eq!(code(&["--fail-on=warning", "gateway.yaml"]), 1);
+    assert_eq!(code(&["--fail-on=error", "gateway.yaml"]), 1);
     assert_eq!(code(&["--fail-on=never", "gateway.yaml", "broken.json"]), 2);
 }
 

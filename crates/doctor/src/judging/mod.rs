@@ -5,6 +5,7 @@ pub(crate) mod fault;
 pub(crate) mod ignore;
 pub(crate) mod mesh;
 pub(crate) mod meta;
+pub(crate) mod outcome;
 pub(crate) mod pod;
 pub(crate) mod recognised;
 pub(crate) mod remedy;

@@ -12,6 +12,11 @@ use crate::judging::workload::Work;
 pub(crate) trait Rule: Sync {
     /// What the rule is.
     fn meta(&self) -> &'static Meta;
+    /// Whether the fault is over once the pod is up: a race at the start, or what kept it waiting.
+    /// Such a fault weighs by what became of the pod (see [`crate::judging::outcome`]).
+    fn passes(&self) -> bool {
+        false
+    }
     /// Judges one pod.
     fn pod(&self, _case: &Case<'_>, _out: &mut Judgements) {}
     /// Judges one object that makes pods: its manifest, and what was said of it while it could make

@@ -12,6 +12,7 @@ use sunup_evidence::timeline;
 use crate::fix::{self, FileEdit};
 use crate::judging::fault::{Fault, Innocent, Judgements, Open};
 use crate::judging::mesh::Mesh;
+use crate::judging::outcome::Outcome;
 use crate::judging::pod::Case;
 use crate::judging::subject::in_scope;
 use crate::judging::texts::Listener;
@@ -49,8 +50,13 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
         if case.shape.from_object {
             seen.entry(workload(&case.subject)).or_default().add(&case);
         }
+        let outcome = case.pod().and_then(Outcome::of);
         for (rule, out) in RULES.iter().zip(&mut by_rule) {
+            let before = out.faults.len();
             rule.pod(&case, out);
+            if let (Some(outcome), true) = (outcome, rule.passes()) {
+                out.faults[before..].iter_mut().for_each(|fault| outcome.weigh(fault));
+            }
         }
     }
     for mut work in workload::all(snapshot, &mesh, &LISTENER) {
@@ -185,7 +191,8 @@ fn merge(faults: Vec<Fault>) -> Vec<Fault> {
             Some(known) => {
                 let pods = fault.subject.pods.clone();
                 let so_far = known.subject.pods.clone();
-                if fault.verdict > known.verdict {
+                // A pod that is still broken tells more than one that has got over it.
+                if (fault.severity, fault.verdict) > (known.severity, known.verdict) {
                     *known = fault;
                 }
                 add_pods(&mut known.subject, so_far);

@@ -50,6 +50,10 @@ impl Rule for ControlPlaneUnreachable {
         &META
     }
 
+    fn passes(&self) -> bool {
+        true
+    }
+
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         let Some(unready) = proxy::unready(case) else { return log_missing(case, out) };
         let named = proxy::control_plane(case, &unready);

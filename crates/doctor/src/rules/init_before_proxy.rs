@@ -58,6 +58,10 @@ impl Rule for InitBeforeProxy {
         &META
     }
 
+    fn passes(&self) -> bool {
+        true
+    }
+
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         judge(case, out);
     }

@@ -69,6 +69,10 @@ impl Rule for MetadataServerBeforeProxy {
         &META
     }
 
+    fn passes(&self) -> bool {
+        true
+    }
+
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         if case.shape.gateway || !case.capture_shown() || case.shape.ambient {
             return;

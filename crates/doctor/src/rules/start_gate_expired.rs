@@ -50,6 +50,10 @@ impl Rule for StartGateExpired {
         &META
     }
 
+    fn passes(&self) -> bool {
+        true
+    }
+
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         let Some(deadline) = deadline(case) else { return };
         for name in case.applications() {

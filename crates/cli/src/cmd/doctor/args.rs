@@ -88,7 +88,7 @@ pub(crate) struct Args {
     pub(super) format: Format,
 
     /// What ends in exit code 1: findings that are at least this certain, warnings and errors
-    /// only, or nothing
+    /// only, errors only (what is broken now, or lost work), or nothing
     #[arg(long, value_enum, value_name = "LINE", default_value_t, help_heading = "Output")]
     pub(super) fail_on: FailOn,
 
@@ -189,6 +189,8 @@ pub(super) enum FailOn {
     Confirmed,
     /// Warnings and errors, however certain.
     Warning,
+    /// Errors, however certain: what is broken now, or lost work.
+    Error,
     /// None.
     Never,
 }
@@ -201,6 +203,7 @@ impl FailOn {
             FailOn::Likely => finding.verdict >= Verdict::Likely,
             FailOn::Confirmed => finding.verdict >= Verdict::Confirmed,
             FailOn::Warning => finding.severity >= Severity::Warning,
+            FailOn::Error => finding.severity >= Severity::Error,
             FailOn::Never => false,
         }
     }

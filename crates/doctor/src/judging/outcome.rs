@@ -1,0 +1,168 @@
+//! What became of a pod whose start went wrong, and how bad the fault therefore is. From the pod's
+//! status alone; knows no rule.
+//!
+//! | what became of it | severity |
+//! |---|---|
+//! | broken now, or work was lost: a container waits or has failed, a Job's pod failed, the pod isn't ready | as the rule says |
+//! | nothing says: the pod's status was not handed over, or the fault is only possible | as the rule says |
+//! | it cost restarts, and the pod is up | warning |
+//! | the application tried again and was served: the pod is up, or its work is done, without a restart | warning |
+
+use sunup_api::container;
+use sunup_api::report::{Severity, Verdict};
+use sunup_evidence::object::{ContainerStatus, Pod};
+
+use crate::judging::fault::Fault;
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Broken now, or work was lost.
+    Broken,
+    /// Over, after so many restarts.
+    Recovered(u32),
+    /// Over, by trying again.
+    Overcome,
+}
+
+impl Outcome {
+    /// `None` where the status does not say it: no object, or one without status.
+    pub(crate) fn of(pod: &Pod) -> Option<Outcome> {
+        let status = &pod.status;
+        let inits = status.init_container_statuses.iter();
+        let all: Vec<&ContainerStatus> = inits.chain(&status.container_statuses).collect();
+        if status.container_statuses.is_empty() {
+            return (status.phase.as_deref() == Some("Failed")).then_some(Outcome::Broken);
+        }
+        let not_ready = status.conditions.iter().any(|c| c.kind == "Ready" && c.status != "True");
+        let done = status.phase.as_deref() == Some("Succeeded");
+        if status.phase.as_deref() == Some("Failed") || not_ready && !done {
+            return Some(Outcome::Broken);
+        }
+        if !all.iter().all(|one| is_well(pod, one)) {
+            return Some(Outcome::Broken);
+        }
+        // A proxy's own restarts say nothing of what the application went through.
+        let applications = all.iter().filter(|one| one.name != container::PROXY);
+        match applications.map(|one| one.restart_count).sum() {
+            0 => Some(Outcome::Overcome),
+            restarts => Some(Outcome::Recovered(restarts)),
+        }
+    }
+
+    /// Weighs a fault of a start by what became of it, and says so.
+    pub(crate) fn weigh(self, fault: &mut Fault) {
+        // What is only possible has not been seen to happen, so nothing can have become of it.
+        if fault.verdict == Verdict::Possible {
+            return;
+        }
+        let said = match self {
+            Outcome::Broken => return,
+            Outcome::Recovered(1) => "The pod has recovered, after 1 restart.".to_owned(),
+            Outcome::Recovered(n) => format!("The pod has recovered, after {n} restarts."),
+            Outcome::Overcome => {
+                "It happened, and was overcome without a restart: the pod is up.".to_owned()
+            }
+        };
+        fault.severity = fault.severity.min(Severity::Warning);
+        fault.explanation.push(said);
+    }
+}
+
+/// Whether a container is as it should be: it runs and is ready, or has done its work.
+fn is_well(pod: &Pod, status: &ContainerStatus) -> bool {
+    if let Some(ended) = &status.state.terminated {
+        return ended.exit_code == 0;
+    }
+    let named = |c: &&sunup_evidence::object::Container| c.name == status.name;
+    let native = pod.spec.init_containers.iter().find(named);
+    let helper = native.is_none_or(|c| c.is_native_sidecar());
+    helper && status.state.running.is_some() && status.ready
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use sunup_api::report::Subject;
+
+    use super::{Fault, Outcome, Pod, Severity, Verdict};
+
+    fn pod(phase: &str, ready: bool, statuses: Value) -> Pod {
+        let conditions = json!([{"type": "Ready", "status": if ready { "True" } else { "False" }}]);
+        let status =
+            json!({"phase": phase, "conditions": conditions, "containerStatuses": statuses});
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {}, "status": status}))
+            .expect("a pod")
+    }
+
+    fn running(name: &str, ready: bool, restarts: u32) -> Value {
+        json!({"name": name, "ready": ready, "restartCount": restarts,
+               "state": {"running": {"startedAt": "2026-10-02T07:14:05Z"}}})
+    }
+
+    fn ended(name: &str, code: i32) -> Value {
+        json!({"name": name, "ready": false, "restartCount": 0,
+               "state": {"terminated": {"exitCode": code}}})
+    }
+
+    #[test]
+    fn a_status_says_what_became_of_the_pod() {
+        let waiting = json!({"name": "app", "ready": false, "restartCount": 4,
+                             "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
+        let cases = [
+            (pod("Running", true, json!([running("app", true, 0)])), Some(Outcome::Overcome)),
+            (pod("Running", true, json!([running("app", true, 2)])), Some(Outcome::Recovered(2))),
+            (
+                pod(
+                    "Running",
+                    true,
+                    json!([running("app", true, 0), running("istio-proxy", true, 3)]),
+                ),
+                Some(Outcome::Overcome),
+            ),
+            (pod("Running", false, json!([running("app", true, 0)])), Some(Outcome::Broken)),
+            (pod("Running", true, json!([running("app", false, 0)])), Some(Outcome::Broken)),
+            (pod("Running", false, json!([waiting])), Some(Outcome::Broken)),
+            (pod("Succeeded", false, json!([ended("app", 0)])), Some(Outcome::Overcome)),
+            (pod("Failed", false, json!([ended("app", 1)])), Some(Outcome::Broken)),
+            (
+                pod("Running", false, json!([ended("app", 1), running("b", true, 0)])),
+                Some(Outcome::Broken),
+            ),
+            (pod("Failed", false, json!([])), Some(Outcome::Broken)),
+            (pod("Pending", false, json!([])), None),
+            (Pod::default(), None),
+        ];
+        for (pod, expected) in cases {
+            assert_eq!(Outcome::of(&pod), expected, "{:?}", pod.status);
+        }
+    }
+
+    #[test]
+    fn only_what_was_seen_to_happen_and_is_over_weighs_less() {
+        let fault = |verdict| Fault {
+            rule: "any",
+            cause: None,
+            severity: Severity::Error,
+            verdict,
+            subject: Subject::default(),
+            summary: String::new(),
+            explanation: Vec::new(),
+            points: Vec::new(),
+            evidence: Vec::new(),
+            remedies: Vec::new(),
+            consequences: Vec::new(),
+        };
+        let weighed = |outcome: Outcome, verdict| {
+            let mut fault = fault(verdict);
+            outcome.weigh(&mut fault);
+            (fault.severity, fault.explanation.concat())
+        };
+        let (severity, said) = weighed(Outcome::Recovered(3), Verdict::Confirmed);
+        assert_eq!((severity, said.contains("after 3 restarts")), (Severity::Warning, true));
+        assert_eq!(weighed(Outcome::Overcome, Verdict::Likely).0, Severity::Warning);
+        assert_eq!(weighed(Outcome::Overcome, Verdict::Possible).0, Severity::Error);
+        assert_eq!(weighed(Outcome::Broken, Verdict::Confirmed).0, Severity::Error);
+    }
+}

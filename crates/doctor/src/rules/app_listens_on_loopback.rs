@@ -167,7 +167,7 @@ fn addresses(text: &str) -> impl Iterator<Item = (&str, u16)> {
             }
         };
         let number = !host.is_empty() && host.bytes().all(|b| b.is_ascii_digit());
-        (!number && behind != Some(':')).then_some((host, port))
+        (!number && !matches!(behind, Some(':' | ']'))).then_some((host, port))
     })
 }
 

@@ -54,10 +54,6 @@ impl Rule for RequestBeforeApp {
         &META
     }
 
-    fn passes(&self) -> bool {
-        true
-    }
-
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         let Some(log) = proxy::log(case) else { return };
         let lines: Vec<&Sample> =

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::json_path::path_at;
 use crate::object::{
-    Condition, Endpoints, Gateway, Map, Meta, NetworkPolicy, NodeInfo, Object, PodTemplate,
+    Condition, Endpoints, Gateway, Map, Meta, NetworkPolicy, NodeInfo, Object, Peers, PodTemplate,
     Service, WebhookConfiguration, Workload, nullable,
 };
 use crate::record::Event;
@@ -541,6 +541,7 @@ fn policy(text: &[u8]) -> Found<Object> {
         pod_selector: Selector,
         policy_types: Option<Vec<String>>,
         egress: Option<Vec<Rule>>,
+        ingress: Option<Vec<Rule>>,
     }
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, rename_all = "camelCase")]
@@ -555,6 +556,20 @@ fn policy(text: &[u8]) -> Found<Object> {
     struct Rule {
         #[serde(deserialize_with = "nullable")]
         ports: Vec<Port>,
+        #[serde(deserialize_with = "nullable")]
+        from: Vec<Peer>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Peer {
+        ip_block: Option<Block>,
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Block {
+        cidr: String,
+        #[serde(deserialize_with = "nullable")]
+        except: Vec<String>,
     }
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, rename_all = "camelCase")]
@@ -578,11 +593,24 @@ fn policy(text: &[u8]) -> Found<Object> {
     };
     let rules = spec.egress.unwrap_or_default().into_iter();
     let egress = rules.map(|rule| rule.ports.into_iter().map(range).collect()).collect();
+    let comes_in = match &spec.policy_types {
+        Some(types) => types.iter().any(|t| t == "Ingress"),
+        None => true,
+    };
+    let peers = |rule: Rule| {
+        if rule.from.is_empty() {
+            return Peers::Anyone;
+        }
+        let blocks = rule.from.into_iter().filter_map(|peer| peer.ip_block);
+        Peers::Blocks(blocks.map(|b| (b.cidr, b.except)).collect())
+    };
+    let ingress = spec.ingress.unwrap_or_default().into_iter().map(peers).collect();
     let plain = spec.pod_selector.match_expressions.is_empty();
     Ok(Object::Policy(Box::new(NetworkPolicy {
         metadata: read.metadata,
         selector: plain.then_some(spec.pod_selector.match_labels),
         egress: goes_out.then_some(egress),
+        ingress: comes_in.then_some(ingress),
     })))
 }
 

@@ -4,6 +4,7 @@
 //! field of the wrong type is an error that names it. Nothing here fetches or writes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -617,6 +618,17 @@ pub struct NetworkPolicy {
     /// For each rule the ports (from, to) that it lets out, empty for all; `None` where the policy
     /// says nothing of what goes out.
     pub egress: Option<Vec<Vec<(u32, u32)>>>,
+    /// Whom each rule lets in; `None` where the policy says nothing of what comes in.
+    pub ingress: Option<Vec<Peers>>,
+}
+
+/// Whom a rule of a policy is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peers {
+    /// Everybody.
+    Anyone,
+    /// These blocks of addresses, each without some within it; and pods, which are no matter here.
+    Blocks(Vec<(String, Vec<String>)>),
 }
 
 impl NetworkPolicy {
@@ -627,6 +639,18 @@ impl NetworkPolicy {
         all.is_some_and(|all| all.iter().all(|(key, value)| labels.get(key) == Some(value)))
     }
 
+    /// Whether a rule of it lets this address in, at some port.
+    #[must_use]
+    pub fn lets_in(&self, address: IpAddr) -> bool {
+        let lets = |peers: &Peers| match peers {
+            Peers::Anyone => true,
+            Peers::Blocks(blocks) => blocks.iter().any(|(block, except)| {
+                holds(block, address) && !except.iter().any(|hole| holds(hole, address))
+            }),
+        };
+        self.ingress.as_ref().is_none_or(|rules| rules.iter().any(lets))
+    }
+
     /// Whether no rule of it may let this port out, to whomever.
     #[must_use]
     pub fn keeps_in(&self, port: u32) -> bool {
@@ -635,6 +659,22 @@ impl NetworkPolicy {
         };
         self.egress.as_ref().is_some_and(|rules| !rules.iter().any(lets))
     }
+}
+
+/// Whether a block in CIDR form holds an address; none does that cannot be read.
+fn holds(block: &str, address: IpAddr) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => (u128::from(u32::from(ip)) << 96, 32),
+        IpAddr::V6(ip) => (u128::from(ip), 128),
+    };
+    let Some((first, length)) = block.trim().split_once('/') else { return false };
+    let (Ok(first), Ok(length)) = (first.parse::<IpAddr>(), length.parse::<u32>()) else {
+        return false;
+    };
+    let ((first, width), (address, own)) = (bits(first), bits(address));
+    // All 128 bits shifted away: a block of length 0.
+    let differ = (first ^ address).checked_shr(128 - length.min(128)).unwrap_or(0);
+    width == own && length <= width && differ == 0
 }
 
 /// A mutating webhook configuration, by what decides order and effect.

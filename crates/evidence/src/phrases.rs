@@ -83,6 +83,17 @@ pub(crate) const PHRASES: &[(Sign, &[&str])] = &[
         ],
     ),
     (Sign::CannotRun, &["exec format error", "mmapaligned() failed", "assert failure: rc == 0"]),
+    // Linkerd's validator, in both ways in which it gives up.
+    (
+        Sign::LinkerdCheck,
+        &["failed to validate networking configuration", "unable to connect to validator"],
+    ),
+    (Sign::ProbeUnknown, &["prober does not exists url /app-health/"]),
+    // Go's servers; the proxy's inbound side dials from these addresses.
+    (
+        Sign::HandshakeByProxy,
+        &["tls handshake error from 127.0.0.6", "tls handshake error from [::6]"],
+    ),
     // Servers of many languages, once a start, behind which an address stands.
     (
         Sign::Listening,
@@ -168,6 +179,14 @@ mod tests {
             (
                 Sign::CannotRun,
                 "critical\tenvoy assert external/envoy/source/common/common/posix/thread_impl.cc:53\tassert failure: rc == 0.\tthread=32",
+            ),
+            (
+                Sign::ProbeUnknown,
+                "error\tProber does not exists url /app-health/otc-container/livez",
+            ),
+            (
+                Sign::HandshakeByProxy,
+                "2026/10/05 07:02:13 http: TLS handshake error from 127.0.0.6:51506: EOF",
             ),
             (Sign::Listening, "Now listening on: http://localhost:5000"),
             (Sign::Listening, " * Running on http://127.0.0.1:5000"),

@@ -67,6 +67,12 @@ pub enum Sign {
     CannotRun,
     /// A server says on which address it listens.
     Listening,
+    /// The check of the redirect that Linkerd's CNI plugin should have set up failed.
+    LinkerdCheck,
+    /// The agent does not know a probe that it is asked for.
+    ProbeUnknown,
+    /// A TLS handshake that came by way of the pod's own proxy ended early.
+    HandshakeByProxy,
 }
 
 impl Sign {

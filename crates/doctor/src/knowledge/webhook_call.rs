@@ -23,6 +23,8 @@ pub(crate) const FAILED: &str = "failed calling webhook";
 pub(crate) enum Failure {
     /// Nothing came back in time.
     TimedOut,
+    /// The cloud's control plane takes no calls to addresses that its network does not have.
+    NotAllowed,
     /// Something refused or ended the connection.
     Refused,
     /// The answer's certificate is not trusted.
@@ -46,14 +48,47 @@ const INJECTORS: &[&str] = &["sidecar-injector.istio.io", "sunup.dev"];
 
 /// Reads a text; `None` where it is about another webhook, or the webhook did answer.
 pub(crate) fn read(text: &str) -> Option<Call<'_>> {
-    let at = text.to_ascii_lowercase().find(FAILED)? + FAILED.len();
-    let rest = text[at..].trim_start_matches(|c: char| c == ' ' || c == ':' || quote(c));
-    let end = rest.find(|c: char| quote(c) || c.is_whitespace() || c == ':')?;
-    let (webhook, rest) = rest.split_at(end);
-    if !INJECTORS.iter().any(|i| webhook.ends_with(i)) {
+    let (webhook, rest) = named(text)?;
+    if !is_injector(webhook) {
         return None;
     }
     Some(Call { failure: failure(rest)?, webhook, service: service(rest) })
+}
+
+/// A call of somebody else's webhook whose connection stood and was ended, or was answered with a
+/// certificate that bears no names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint<'t> {
+    pub(crate) webhook: &'t str,
+    /// Service and namespace that the call went to.
+    pub(crate) service: (&'t str, &'t str),
+    /// The Service's port.
+    pub(crate) port: u16,
+    /// Whether the certificate bears no names, as a proxy's own does.
+    pub(crate) nameless: bool,
+}
+
+/// Reads a text about a webhook that is no injector's.
+pub(crate) fn of_others(text: &str) -> Option<Complaint<'_>> {
+    let (webhook, rest) = named(text).filter(|(webhook, _)| !is_injector(webhook))?;
+    let nameless = has(rest, "certificate is not valid for any names");
+    let ended = failure(rest) == Some(Failure::Refused) && !has(rest, "connection refused");
+    let (_, url) = rest.split_once("https://").filter(|_| nameless || ended)?;
+    let port = url.split(['/', '?', '"', ' ']).next()?.rsplit_once(':').map(|(_, port)| port);
+    let port = port.and_then(|p| p.trim_end_matches(':').parse().ok()).unwrap_or(443);
+    Some(Complaint { webhook, service: service(rest)?, port, nameless })
+}
+
+/// The webhook that a failed call was for, and what follows its name.
+fn named(text: &str) -> Option<(&str, &str)> {
+    let at = text.to_ascii_lowercase().find(FAILED)? + FAILED.len();
+    let rest = text[at..].trim_start_matches(|c: char| c == ' ' || c == ':' || quote(c));
+    let end = rest.find(|c: char| quote(c) || c.is_whitespace() || c == ':')?;
+    Some(rest.split_at(end))
+}
+
+fn is_injector(webhook: &str) -> bool {
+    INJECTORS.iter().any(|i| webhook.ends_with(i))
 }
 
 fn quote(c: char) -> bool {
@@ -65,6 +100,8 @@ fn failure(rest: &str) -> Option<Failure> {
     // A certificate's trouble is told before anything else: the connection stood.
     Some(if any(&["x509", "tls: ", "certificate"]) && !any(&["tls handshake timeout"]) {
         Failure::Untrusted
+    } else if any(&["address is not allowed"]) {
+        Failure::NotAllowed
     } else if any(&["no endpoints available"]) || any(&["service "]) && any(&["not found"]) {
         Failure::NobodyThere
     } else if any(&[
@@ -192,6 +229,10 @@ mod tests {
                 Some(Failure::NobodyThere),
             ),
             (
+                r#"Error creating: Internal error occurred: failed calling webhook "sidecar-injector.istio.io": Post "https://istiod.istio-system.svc:443/inject?timeout=30s": Address is not allowed"#,
+                Some(Failure::NotAllowed),
+            ),
+            (
                 r#"failed calling webhook "vpa.k8s.io": Post "https://vpa.kube-system.svc:443/?timeout=10s": context deadline exceeded"#,
                 None,
             ),
@@ -202,6 +243,23 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(read(text).map(|c| c.failure), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_webhooks_calls_that_a_proxy_may_have_ended() {
+        let of = |text| of_others(text).map(|c| (c.webhook, c.service, c.port, c.nameless));
+        let ended = r#"Internal error occurred: failed calling webhook "webhook.serving.knative.dev": Post https://webhook.knative-serving.svc:443/defaulting?timeout=10s: EOF"#;
+        let knative = ("webhook.serving.knative.dev", ("webhook", "knative-serving"));
+        assert_eq!(of(ended), Some((knative.0, knative.1, 443, false)));
+        let nameless = r#"failed calling webhook "flinkoperator.flink.apache.org": failed to call webhook: Post "https://flink-operator-webhook-service.flink.svc:9443/validate?timeout=10s": x509: certificate is not valid for any names, but wanted to match flink-operator-webhook-service.flink.svc"#;
+        assert_eq!(of(nameless).map(|c| (c.2, c.3)), Some((9443, true)));
+        for other in [
+            r#"failed calling webhook "vpa.k8s.io": Post "https://vpa.kube-system.svc:443/?timeout=10s": context deadline exceeded"#,
+            r#"failed calling webhook "vpa.k8s.io": Post "https://vpa.kube-system.svc:443/?timeout=10s": dial tcp 10.0.0.7:443: connect: connection refused"#,
+            r#"failed calling webhook "sidecar-injector.istio.io": Post https://istiod.istio-system.svc:443/inject?timeout=30s: EOF"#,
+        ] {
+            assert_eq!(of(other), None, "{other}");
         }
     }
 

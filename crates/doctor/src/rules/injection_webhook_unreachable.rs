@@ -5,7 +5,7 @@
 //! path is open and nothing listens.
 //!
 //! # Sources
-//! istio/istio issues 43593, 36955, 20890, 30139; RULES.md A1.
+//! istio/istio issues 43593, 36955, 20890, 30139, 36702, 16434; RULES.md A1.
 
 use sunup_api::report::Severity;
 use sunup_evidence::line::Sign;
@@ -37,7 +37,7 @@ static META: Meta = Meta {
     quiet: page!("injection_webhook_unreachable", "quiet.txtar"),
 };
 
-const MINE: &[Failure] = &[Failure::TimedOut, Failure::Refused];
+const MINE: &[Failure] = &[Failure::TimedOut, Failure::Refused, Failure::NotAllowed];
 
 impl Rule for InjectionWebhookUnreachable {
     fn meta(&self) -> &'static Meta {
@@ -60,7 +60,16 @@ fn tell(calls: &[Call<'_>]) -> Told {
     let look = format!(
         "kubectl -n {namespace} get pods -l app=istiod -o wide; kubectl -n {namespace} get service,endpoints {service}"
     );
-    let (cause, how, why, remedies) = if refused {
+    let (cause, how, why, remedies) = if calls.iter().any(|c| c.failure == Failure::NotAllowed) {
+        (
+            "address-not-allowed",
+            "may not be called at its pods' addresses",
+            "The cloud's control plane calls addresses of its own network only. The pods have others: \
+             another network plugin with an overlay, or a range added later. istiod may be well; no \
+             firewall's rule changes it.",
+            own_network(&look),
+        )
+    } else if refused {
         (
             "not-listening",
             "refuses the connection",
@@ -93,6 +102,26 @@ fn tell(calls: &[Call<'_>]) -> Told {
         ],
         remedies,
     }
+}
+
+fn own_network(look: &str) -> Vec<Remedy> {
+    vec![
+        Remedy::advice(
+            "control-plane-host-network",
+            "give istiod's pods the node's address, which the control plane can call (values of the \
+             istiod chart), with ports that are free there",
+            format!(
+                "{look}; kubectl -n istio-system patch deployment istiod --type merge -p \
+                 '{{\"spec\": {{\"template\": {{\"spec\": {{\"hostNetwork\": true, \"dnsPolicy\": \
+                 \"ClusterFirstWithHostNet\"}}}}}}}}'"
+            ),
+        ),
+        Remedy::advice(
+            "routable-pod-network",
+            "give the pods addresses of the cluster's own network, as the cloud's plugin does",
+            "kubectl get pods -A -o wide -l app=istiod; kubectl get nodes -o wide".to_owned(),
+        ),
+    ]
 }
 
 fn open_path(look: &str) -> Vec<Remedy> {

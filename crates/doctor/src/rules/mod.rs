@@ -3,6 +3,7 @@
 //! `cargo xtask new-rule ID` writes a rule's files and its two lines here.
 
 mod address_family_missing;
+mod ambient_probe_blocked;
 mod annotation_misplaced;
 mod annotation_unknown;
 mod app_before_proxy;
@@ -29,18 +30,23 @@ mod init_before_dns_proxy;
 mod init_before_proxy;
 mod init_capabilities_forbidden;
 mod init_outside_mesh;
+mod injected_pod_invalid;
 mod injected_twice;
 mod injection_rejected;
 mod injection_webhook_no_endpoints;
 mod injection_webhook_unreachable;
 mod injection_webhook_untrusted;
 mod job_never_completes;
+mod linkerd_not_captured;
+mod mesh_container_not_created;
 mod metadata_server_before_proxy;
 mod native_sidecar_not_terminating;
 mod native_sidecar_stripped;
+mod network_attachment_missing;
 mod node_limits_exhausted;
 mod port_taken;
 mod probe_not_rewritten;
+mod probe_unknown_to_agent;
 mod proxy_cannot_run_on_node;
 mod proxy_exited_for_good;
 mod proxy_exits_before_app;
@@ -58,6 +64,7 @@ mod sysctl_unknown_to_kernel;
 mod token_volume_missing;
 mod unused_ignore;
 mod webhook_order_fragile;
+mod webhook_server_in_mesh;
 mod workload_not_injected;
 mod ztunnel_not_connected;
 
@@ -69,6 +76,7 @@ use crate::judging::rule::Rule;
 /// Every rule, sorted by id.
 pub(crate) static RULES: &[&dyn Rule] = &[
     &address_family_missing::AddressFamilyMissing,
+    &ambient_probe_blocked::AmbientProbeBlocked,
     &annotation_misplaced::AnnotationMisplaced,
     &annotation_unknown::AnnotationUnknown,
     &app_before_proxy::AppBeforeProxy,
@@ -95,18 +103,23 @@ pub(crate) static RULES: &[&dyn Rule] = &[
     &init_before_proxy::InitBeforeProxy,
     &init_capabilities_forbidden::InitCapabilitiesForbidden,
     &init_outside_mesh::InitOutsideMesh,
+    &injected_pod_invalid::InjectedPodInvalid,
     &injected_twice::InjectedTwice,
     &injection_rejected::InjectionRejected,
     &injection_webhook_no_endpoints::InjectionWebhookNoEndpoints,
     &injection_webhook_unreachable::InjectionWebhookUnreachable,
     &injection_webhook_untrusted::InjectionWebhookUntrusted,
     &job_never_completes::JobNeverCompletes,
+    &linkerd_not_captured::LinkerdNotCaptured,
+    &mesh_container_not_created::MeshContainerNotCreated,
     &metadata_server_before_proxy::MetadataServerBeforeProxy,
     &native_sidecar_not_terminating::NativeSidecarNotTerminating,
     &native_sidecar_stripped::NativeSidecarStripped,
+    &network_attachment_missing::NetworkAttachmentMissing,
     &node_limits_exhausted::NodeLimitsExhausted,
     &port_taken::PortTaken,
     &probe_not_rewritten::ProbeNotRewritten,
+    &probe_unknown_to_agent::ProbeUnknownToAgent,
     &proxy_cannot_run_on_node::ProxyCannotRunOnNode,
     &proxy_exited_for_good::ProxyExitedForGood,
     &proxy_exits_before_app::ProxyExitsBeforeApp,
@@ -124,6 +137,7 @@ pub(crate) static RULES: &[&dyn Rule] = &[
     &token_volume_missing::TokenVolumeMissing,
     &unused_ignore::UnusedIgnore,
     &webhook_order_fragile::WebhookOrderFragile,
+    &webhook_server_in_mesh::WebhookServerInMesh,
     &workload_not_injected::WorkloadNotInjected,
     &ztunnel_not_connected::ZtunnelNotConnected,
 ];

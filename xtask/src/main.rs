@@ -57,22 +57,20 @@ fn done(outcome: anyhow::Result<Vec<String>>) -> ExitCode {
     }
 }
 
-/// Writes `docs/rules`: the test that compares the pages with the rules can write them too.
+/// Writes `docs`: the tests that compare the pages with their tables can write them too.
 fn docs() -> anyhow::Result<Vec<String>> {
+    const WRITERS: [[&str; 3]; 2] = [
+        ["sunup-doctor", "doctor", "every_rule_has_its_page"],
+        ["sunup-intake", "intake", "the_page_about_forms_is_the_table"],
+    ];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = std::process::Command::new(cargo);
-    command.current_dir(root()).env("SUNUP_BLESS", "1");
-    command.args([
-        "test",
-        "-q",
-        "-p",
-        "sunup-doctor",
-        "--test",
-        "doctor",
-        "every_rule_has_its_page",
-    ]);
-    anyhow::ensure!(command.status()?.success(), "the pages could not be written");
-    Ok(vec!["docs/rules is up to date".to_owned()])
+    for [package, target, test] in WRITERS {
+        let mut command = std::process::Command::new(&cargo);
+        command.current_dir(root()).env("SUNUP_BLESS", "1");
+        command.args(["test", "-q", "-p", package, "--test", target, test]);
+        anyhow::ensure!(command.status()?.success(), "the pages could not be written");
+    }
+    Ok(vec!["docs is up to date".to_owned()])
 }
 
 #[expect(clippy::print_stdout, reason = "a chore talks to the terminal")]

@@ -24,7 +24,7 @@ pub(crate) enum Alien {
 /// Judges a text without times; `telling` says whether a line has a word that lines are kept for.
 pub(crate) fn of_text(head: &str, telling: impl Fn(&str) -> bool) -> Alien {
     let lines: Vec<&str> = head.lines().filter(|l| !l.trim().is_empty()).take(LINES).collect();
-    if is_source(&lines) || is_settings(&lines) {
+    if is_source(&lines) || is_rules(head) || is_settings(&lines) {
         return Alien::Passed;
     }
     if let Some(alien) = table(&lines).or_else(|| separated(&lines)) {
@@ -41,7 +41,7 @@ pub(crate) fn of_text(head: &str, telling: impl Fn(&str) -> bool) -> Alien {
     if told > 0 || is_levelled(&lines) {
         return Alien::Log;
     }
-    if is_prose_of_any_length(&lines) {
+    if is_prose_of_any_length(&lines) || is_fields(&lines) || is_columns(&lines) {
         return Alien::Passed;
     }
     Alien::Strange("text without times, or any other sign of a log", &form::LOG)
@@ -148,7 +148,7 @@ pub(crate) fn shape(line: &str) -> Shape {
     }
     let linked = content.contains("](") || content.starts_with("http") || content.starts_with('<');
     let item = marked && line.split_once(' ').is_some_and(|(mark, _)| is_mark(mark));
-    let closed = content.ends_with(['.', '!', '?', ':']) && content.split(' ').all(is_word);
+    let closed = content.ends_with(['.', '!', '?', ':', ',']) && content.split(' ').all(is_word);
     if linked || item || closed { Shape::Markup } else { Shape::Other }
 }
 
@@ -168,6 +168,19 @@ fn is_sentence(text: &str) -> bool {
         return true;
     }
     let words: Vec<&str> = text.split_whitespace().collect();
+    // `iptables: No chain by that name.` is a program's, `ana: do you know why?` is not.
+    let named = words.first().is_some_and(|first| {
+        first.ends_with(':') && first.starts_with(|c: char| c.is_ascii_lowercase())
+    });
+    let personal = |word: &&str| {
+        matches!(
+            word.trim_matches(|c: char| !c.is_alphanumeric()),
+            "I" | "you" | "we" | "it" | "they"
+        )
+    };
+    if named && !text.ends_with('?') && !words.iter().any(personal) {
+        return false;
+    }
     let plain = words.iter().filter(|word| is_word(word)).count();
     let chained = text.matches(": ").count() > 1;
     if words.len() < 4 || plain * 10 < words.len() * 7 || chained || text.contains("=\"") {
@@ -306,6 +319,46 @@ fn is_source(lines: &[&str]) -> bool {
     like >= 2 && like * 10 >= lines.len() * 4
 }
 
+/// A Makefile: targets, and below them what is indented by a tab.
+fn is_rules(head: &str) -> bool {
+    let lines: Vec<&str> = head.lines().take(LINES).collect();
+    let target = |line: &str| {
+        let name = line.split_once(':').map_or("", |(name, _)| name);
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/%$() ".contains(c))
+    };
+    let rules =
+        lines.windows(2).filter(|pair| target(pair[0]) && pair[1].starts_with('\t')).count();
+    let other = |line: &&&str| {
+        !line.starts_with('\t') && !target(line) && !line.trim().is_empty() && !line.contains('=')
+    };
+    rules > 0 && lines.iter().filter(other).count() * 4 <= lines.len()
+}
+
+/// Nearly every line is a name, a colon and a value, as in headers and small settings.
+fn is_fields(lines: &[&str]) -> bool {
+    let field = |line: &&&str| {
+        line.split_once(':').is_some_and(|(name, value)| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "_-. ".contains(c);
+            !name.trim().is_empty()
+                && name.chars().all(fits)
+                && name.split_whitespace().count() <= 3
+                && (value.is_empty() || value.starts_with(' '))
+        })
+    };
+    lines.len() > 1 && lines.iter().filter(field).count() * 10 >= lines.len() * 9
+}
+
+/// Columns that are some spaces apart under a head of words: what other tools print.
+fn is_columns(lines: &[&str]) -> bool {
+    let cells = |line: &str| line.split("  ").filter(|cell| !cell.trim().is_empty()).count();
+    let head = lines.first().is_some_and(|head| {
+        cells(head) >= 3 && head.starts_with(char::is_uppercase) && !head.contains([':', '='])
+    });
+    let like = lines.iter().filter(|line| cells(line) >= 3).count();
+    head && lines.len() > 1 && like * 10 >= lines.len() * 8
+}
+
 /// Settings: `[section]`s and `key = value`, or assignments alone.
 fn is_settings(lines: &[&str]) -> bool {
     let is_key = |key: &str| {
@@ -375,7 +428,7 @@ fn separated(lines: &[&str]) -> Option<Alien> {
     let says = has(&["message", "log", "body", "line", "textpayload", "_raw"]);
     let when = has(&["time", "date", "@timestamp"]);
     Some(if says && (when || whose) || when && whose {
-        Alien::Strange("a table of values whose columns are not known", &form::LOG_JSON)
+        Alien::Strange("a table of values whose columns are not known", &form::LOG_PREFIXED)
     } else {
         Alien::Passed
     })
@@ -443,6 +496,7 @@ mod tests {
             "psycopg2.OperationalError: connection refused",
             "Connection refused (ECONNREFUSED)",
             "+ iptables -t nat -N ISTIO_REDIRECT",
+            "iptables: No chain/target/match by that name.",
         ] {
             assert_ne!(shape(line), Shape::Sentence, "{line}");
         }
@@ -451,6 +505,7 @@ mod tests {
             "We see connection refused when the pod starts, any idea?",
             "Wenn der Proxy noch nicht bereit ist, wird die Verbindung abgelehnt.",
             "- The sidecar is not ready yet",
+            "ana: is the connection refused again, or can we go on?",
         ] {
             assert_eq!(shape(line), Shape::Sentence, "{line}");
         }

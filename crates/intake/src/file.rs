@@ -11,6 +11,7 @@ use sunup_evidence::scope::Scope;
 
 use crate::filter::Filter;
 use crate::out::{Item, Out};
+use crate::parts::command::Command;
 
 /// Shared by all workers that read pieces of one file.
 pub(crate) struct File<'r> {
@@ -38,6 +39,8 @@ pub(crate) struct File<'r> {
     /// How the text begins, as it was recognised: without colours, at most
     /// [`sunup_logs::scan::HEAD_BYTES`]; empty unless its reader takes lines or the stream.
     pub(crate) head: String,
+    /// The command that printed it, where it stands in a session.
+    pub(crate) command: Option<Arc<Command>>,
     pub(crate) scope: &'r Scope,
     pub(crate) filter: &'r Filter,
     /// Marks of proxies whose log was noted in earlier blocks (see [`crate::proxies`]).
@@ -163,6 +166,7 @@ impl<'r> File<'r> {
             is_log: false,
             lines_before: 0,
             head: String::new(),
+            command: None,
             scope,
             filter,
             proxies: HashSet::new(),
@@ -190,6 +194,7 @@ impl<'r> File<'r> {
             is_log: self.is_log,
             lines_before: self.lines_before,
             head: String::new(),
+            command: self.command.clone(),
             scope: self.scope,
             filter: self.filter,
             proxies: HashSet::new(),

@@ -140,15 +140,19 @@ forms! {
         "what the commands printed that the job ran, each as what it is",
         "GitHub Actions, GitLab CI, Jenkins, Azure Pipelines",
         "keep what commands print as files of their own: `kubectl logs … > POD.CONTAINER.log`";
+    /// A session, a ticket, outputs one below the other.
+    SEVERAL = "several", "several things in one text",
+        "whatever its parts hold; a command line says whose its output is",
+        "a shell's session with its prompts, Markdown with fences, outputs one below the other", "";
     /// Several logs in one text.
     LOG_SECTIONS = "log-sections", "several logs in one text",
         "log lines; the line above each log says whose it is",
         "kubectl cluster-info dump, istioctl bug-report", "";
 }
 
-/// What is a text of this form lacking most, for messages.
+/// How to hand over what looks like this form and could not be read as it.
 pub(crate) fn better(of: &Form) -> String {
-    if of.better.is_empty() { of.get.to_owned() } else { of.better.to_owned() }
+    of.get.to_owned()
 }
 
 #[cfg(test)]

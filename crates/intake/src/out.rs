@@ -75,6 +75,12 @@ impl Out {
         self.items.push(Item::Unplaced(lines));
     }
 
+    /// Whether nothing was found but a template, which shows nothing before it is rendered.
+    pub(crate) fn is_template(&self) -> bool {
+        let template = |item: &Item| matches!(item, Item::Template(_));
+        !self.items.is_empty() && self.items.iter().all(template)
+    }
+
     pub(crate) fn event(&mut self, event: Event) {
         self.items.push(Item::Event(Box::new(event)));
     }

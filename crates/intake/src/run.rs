@@ -5,7 +5,9 @@ mod ahead;
 mod archives;
 mod blocks;
 mod held;
+mod outcome;
 mod recognise;
+mod several;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Cursor, Read};

@@ -6,7 +6,7 @@ use sunup_logs::scan::Layout;
 use crate::colours::plain;
 use crate::export::{answers, envelope, journal};
 use crate::form::{self, Form};
-use crate::known::{ANSWER, JOURNAL, READERS, Reader};
+use crate::known::{ANSWER, JOURNAL, READERS, Reader, Way};
 use crate::{front, lists, text, time};
 
 /// How many lines of the head are looked at.
@@ -54,8 +54,20 @@ impl Format {
     }
 }
 
+/// Recognises a part of a text that holds several things: one of them, and no such text again.
+pub(crate) fn part(head: &[u8]) -> Format {
+    match one(head, true, |reader| !matches!(reader.read, Way::Parts)) {
+        Format::Tar | Format::Zip => Format::Timeless,
+        format => format,
+    }
+}
+
 /// Recognises a file by its head; `whole` says that the head is all of it.
 pub(crate) fn format(head: &[u8], whole: bool) -> Format {
+    one(head, whole, |_| true)
+}
+
+fn one(head: &[u8], whole: bool, among: impl Fn(&Reader) -> bool) -> Format {
     let body = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
     if body.trim_ascii().is_empty() && whole {
         return Format::Empty;
@@ -71,7 +83,7 @@ pub(crate) fn format(head: &[u8], whole: bool) -> Format {
     }
     let lossy = String::from_utf8_lossy(body);
     let text = plain(&lossy);
-    if let Some(reader) = READERS.iter().find(|reader| (reader.is)(&text)) {
+    if let Some(reader) = READERS.iter().find(|reader| among(reader) && (reader.is)(&text)) {
         return Format::Known(reader);
     }
     if is_yaml(&text) {
@@ -272,6 +284,7 @@ fn is_log(text: &str) -> bool {
         line.starts_with("[pod/")
             || time::rfc3339(line).is_some()
             || time::of_text(line).is_some()
+            || text::is_stern(line)
             || line.starts_with("{\"")
     };
     let timed = lines.iter().filter(like).count();

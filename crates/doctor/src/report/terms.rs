@@ -2,8 +2,11 @@
 
 use sunup_api::report::{Finding, Fix, Safety, Severity, Subject, Verdict};
 
-/// `Deployment shop/checkout`.
+/// `Deployment shop/checkout`; a pod that nothing names is not called by a name.
 pub(crate) fn subject(subject: &Subject) -> String {
+    if subject.kind == "Pod" && subject.name == "unknown" && subject.pods.is_empty() {
+        return "an unknown pod".to_owned();
+    }
     match &subject.namespace {
         Some(namespace) => format!("{} {namespace}/{}", subject.kind, subject.name),
         None => format!("{} {}", subject.kind, subject.name),

@@ -255,7 +255,7 @@ impl<'a> Entry<'a> {
         let last = at(Role::Last).or_else(|| at(Role::Time));
         Some(Event {
             namespace: self.get(Role::Namespace).map(str::to_owned),
-            kind: crate::known::table::kind_of(kind),
+            kind: crate::kind::kind_of(kind),
             name: Some(name.to_owned()),
             container,
             init,

@@ -12,8 +12,8 @@ use sunup_evidence::record::{Event, Place};
 use sunup_logs::scan::Chunk;
 
 use super::reason;
-use super::table::kind_of;
 use crate::file::File;
+use crate::kind::kind_of;
 use crate::out::Out;
 use crate::time;
 

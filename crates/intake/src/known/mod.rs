@@ -18,6 +18,7 @@ use crate::export::{ci, dress, journal, readers};
 use crate::file::File;
 use crate::form::{self, Form};
 use crate::out::Out;
+use crate::parts;
 use crate::run::Run;
 
 /// How the texts of a form are recognised and read. A reader counts lines from 1 and calls what it
@@ -33,6 +34,8 @@ pub(crate) struct Reader {
 
 /// How much of a text a reader wants at once.
 pub(crate) enum Way {
+    /// All of it, cut into parts that are recognised by themselves.
+    Parts,
     /// All of it, without colours: what people print and paste is short.
     Whole(fn(&File<'_>, &str, &mut Out)),
     /// Blocks of whole lines, read side by side; nothing is held. What stands in the first line (a
@@ -53,7 +56,8 @@ pub(crate) static ANSWER: Reader = Reader {
 pub(crate) static JOURNAL: Reader =
     Reader { form: &form::JOURNAL, is: journal::is_json, read: Way::Lines(journal::json_lines) };
 
-/// Every reader, the most certain first: the first that knows a text reads it.
+/// Every reader, the most certain first: the first that knows a text reads it. What has a head of its
+/// own (exports) comes before what may stand anywhere in a text.
 pub(crate) static READERS: &[Reader] = &[
     Reader { form: &form::JOURNAL, is: journal::is, read: Way::Lines(journal::lines) },
     Reader { form: &form::CI, is: ci::is, read: Way::Stream(readers::ci) },
@@ -74,7 +78,9 @@ pub(crate) static READERS: &[Reader] = &[
     },
     Reader { form: &form::LOG_ARGO, is: dress::is_argo, read: Way::Lines(dress::argo_lines) },
     Reader { form: &form::LOG_SECTIONS, is: dump::is_dump, read: Way::Whole(dump::read) },
+    Reader { form: &form::SEVERAL, is: parts::is_marked, read: Way::Parts },
     Reader { form: &form::CONSOLE_COPY, is: pasted::is_pasted, read: Way::Whole(pasted::read) },
+    Reader { form: &form::SEVERAL, is: parts::is_mixed, read: Way::Parts },
     Reader { form: &form::KUBELET, is: kubelet::is_kubelet, read: Way::Lines(kubelet::lines) },
     Reader { form: &form::STATES, is: states::is_states, read: Way::Whole(states::read) },
     Reader { form: &form::EVENTS_TABLE, is: table::is_events, read: Way::Whole(table::read) },

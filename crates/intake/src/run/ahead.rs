@@ -74,10 +74,13 @@ impl Run<'_> {
         self.summary.files += 1;
         self.summary.bytes += bytes;
         self.found = false;
+        let template = out.is_template();
         if held.found || !out.items.is_empty() {
             let mut broken = 0;
             self.fold(&file, &mut broken, out);
             self.broken_rest(&file, broken);
+        }
+        if self.found && !template {
             self.count(&form::OBJECTS_YAML);
         } else {
             self.passed_over();

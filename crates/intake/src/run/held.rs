@@ -4,6 +4,7 @@ use std::io::{Cursor, Read};
 use std::sync::OnceLock;
 
 use super::Run;
+use super::outcome::Outcome;
 use sunup_logs::scan::HEAD_BYTES;
 
 use crate::file::{File, Uncopied};
@@ -26,13 +27,14 @@ impl Run<'_> {
         file: &mut File<'_>,
         mut reader: Box<dyn Read + '_>,
         explicit: bool,
-    ) {
+    ) -> Outcome {
         let mut raw = Vec::new();
         // Errors have been noted on the way; what was read counts.
         let _ = reader.by_ref().take(HELD_MAX + 1).read_to_end(&mut raw);
         if raw.len() as u64 > HELD_MAX {
             let why = format!("longer than {} MiB: hand it over in parts", HELD_MAX >> 20);
-            return self.unreadable(&file.label, None, why);
+            self.unreadable(&file.label, None, why);
+            return Outcome::Read;
         }
         let mut broken = 0;
         if matches!(format, Format::Documents) {
@@ -41,7 +43,8 @@ impl Run<'_> {
             file.uncopied = file.path.as_ref().map(|_| Uncopied { bytes, copy: OnceLock::new() });
             let file = &file;
             self.documents(file, raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&raw), &mut broken);
-            return self.broken_rest(file, broken);
+            self.broken_rest(file, broken);
+            return Outcome::Read;
         }
         let whole = match String::from_utf8(raw) {
             Ok(whole) => whole,
@@ -54,10 +57,14 @@ impl Run<'_> {
         let mut out = Out::default();
         match format {
             Format::Known(Reader { read: Way::Whole(read), .. }) => read(file, whole, &mut out),
+            Format::Known(Reader { read: Way::Parts, .. }) => {
+                return self.several(file, whole, explicit);
+            }
             _ => return self.yaml(file, whole, explicit),
         }
         self.fold(file, &mut broken, out);
         self.broken_rest(file, broken);
+        Outcome::Read
     }
 
     fn documents(&mut self, file: &File<'_>, raw: &[u8], broken: &mut usize) {
@@ -91,7 +98,7 @@ impl Run<'_> {
         }
     }
 
-    fn yaml(&mut self, file: &mut File<'_>, whole: &str, explicit: bool) {
+    fn yaml(&mut self, file: &mut File<'_>, whole: &str, explicit: bool) -> Outcome {
         let mut broken = 0;
         if let Some((of, pieces)) = yaml::cut(whole) {
             let shared = &*file;
@@ -107,23 +114,30 @@ impl Run<'_> {
                     self.fold(file, &mut broken, out);
                 }
                 self.count(&form::OBJECTS_YAML);
-                return self.broken_rest(file, broken);
+                self.broken_rest(file, broken);
+                return Outcome::Read;
             }
         }
         let mut out = Out::default();
         let held = yaml::read(file, whole, &mut out);
         // Sentences with colons look like YAML until they are read.
         let named_yaml = file.label.ends_with(".yaml") || file.label.ends_with(".yml");
-        if held.found || !out.items.is_empty() {
+        let template = out.is_template();
+        if template {
+            // A fix of what it makes is printed; by itself it shows nothing.
+            self.fold(file, &mut broken, out);
+            Outcome::Passed
+        } else if held.found || !out.items.is_empty() {
             self.fold(file, &mut broken, out);
             self.broken_rest(file, broken);
             self.count(&form::OBJECTS_YAML);
+            Outcome::Read
         } else if named_yaml {
-            self.passed_over();
+            Outcome::Passed
         } else {
             let head = whole.as_bytes();
             let reader = Box::new(Cursor::new(head.to_vec()));
-            self.timeless(&head[..head.len().min(HEAD_BYTES)], file, reader, explicit);
+            self.timeless(&head[..head.len().min(HEAD_BYTES)], file, reader, explicit)
         }
     }
 

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use sunup_api::report::{Assumed, FormRead, PartlyRead, Unrecognised};
 use sunup_evidence::record::Place;
-use sunup_logs::scan::{HEAD_BYTES, Layout};
+use sunup_logs::scan::{Chunks, HEAD_BYTES, Layout};
 
+use super::outcome::{Outcome, is_page};
 use super::{LIMITS, Run};
 use crate::alien::{self, Alien};
 use crate::attribution;
 use crate::colours::{Colours, Plain};
 use crate::file::File;
 use crate::form::{self, Form};
-use crate::known::Way;
+use crate::known::{Reader, Way};
 use crate::origin::Origin;
 use crate::sniff::{self, Format};
 use crate::unpack::peek;
@@ -48,7 +49,11 @@ impl Run<'_> {
         let scope = self.options.scope.clone();
         let filter = self.filter.clone();
         let mut file = File::new(origin, Arc::clone(label), whose, &scope, &filter);
-        self.read_as(format, head, &mut file, reader, origin.explicit);
+        match self.read_as(format, head, &mut file, reader, origin.explicit) {
+            Outcome::Read => {}
+            Outcome::Passed | Outcome::Unplaced(_) => self.passed_over(),
+            Outcome::Strange(why, nearest) => self.strange(&file, why, nearest),
+        }
     }
 
     /// Reads a text, or a part of one, as what it was recognised as.
@@ -59,7 +64,7 @@ impl Run<'_> {
         file: &mut File<'_>,
         reader: Box<dyn Read + '_>,
         explicit: bool,
-    ) {
+    ) -> Outcome {
         file.is_log = matches!(format, Format::Json(Layout::Lines) | Format::Log(_));
         self.found = false;
         self.unplaced = 0;
@@ -75,39 +80,51 @@ impl Run<'_> {
                 self.log(file, reader);
                 self.count(form);
             }
-            Format::Timeless => self.timeless(head, file, reader, explicit),
+            Format::Timeless => return self.timeless(head, file, reader, explicit),
             Format::Json(layout) => {
                 self.json(file, layout, reader);
-                self.settle(file, form, head);
+                return self.settle(file, form, head);
             }
             Format::Documents => {
                 self.held(format, file, reader, explicit);
-                self.settle(file, form, head);
+                return self.settle(file, form, head);
             }
-            Format::Yaml => self.held(format, file, plain(head, reader), explicit),
-            Format::Known(known) => {
-                match known.read {
-                    Way::Whole(_) => self.held(format, file, plain(head, reader), explicit),
-                    Way::Lines(read) => {
-                        file.head =
-                            crate::colours::plain(&String::from_utf8_lossy(head)).into_owned();
-                        let mut broken = 0;
-                        let blocks = sunup_logs::scan::Chunks::new(
-                            super::without_bom(plain(head, reader)),
-                            LIMITS,
-                        );
-                        self.batches(file, blocks, &mut broken, read);
-                        self.broken_rest(file, broken);
-                    }
-                    Way::Stream(read) => {
-                        file.head =
-                            crate::colours::plain(&String::from_utf8_lossy(head)).into_owned();
-                        read(self, file, super::without_bom(plain(head, reader)));
-                    }
-                }
-                self.settle(file, form, head);
+            Format::Yaml => return self.held(format, file, plain(head, reader), explicit),
+            Format::Known(known) => return self.known(known, head, file, reader, explicit),
+        }
+        Outcome::Read
+    }
+
+    /// A text of a form that has a reader of its own.
+    fn known(
+        &mut self,
+        known: &'static Reader,
+        head: &[u8],
+        file: &mut File<'_>,
+        reader: Box<dyn Read + '_>,
+        explicit: bool,
+    ) -> Outcome {
+        let reader = super::without_bom(plain(head, reader));
+        match known.read {
+            Way::Parts => {
+                return match self.opened(file, head, reader) {
+                    Ok(outcome) => outcome,
+                    Err(reader) => self.held(Format::Known(known), file, reader, explicit),
+                };
+            }
+            Way::Whole(_) => drop(self.held(Format::Known(known), file, reader, explicit)),
+            Way::Lines(read) => {
+                file.head = crate::colours::plain(&String::from_utf8_lossy(head)).into_owned();
+                let mut broken = 0;
+                self.batches(file, Chunks::new(reader, LIMITS), &mut broken, read);
+                self.broken_rest(file, broken);
+            }
+            Way::Stream(read) => {
+                file.head = crate::colours::plain(&String::from_utf8_lossy(head)).into_owned();
+                read(self, file, reader);
             }
         }
+        self.settle(file, known.form, head)
     }
 
     /// Reads what is left of a text when something around it has been taken off.
@@ -120,7 +137,10 @@ impl Run<'_> {
             Format::Known(reader) if reader.form == &form::CI => Format::Timeless,
             format => format,
         };
-        self.read_as(format, &head, &mut inner, Box::new(reader), true);
+        let outcome = self.read_as(format, &head, &mut inner, Box::new(reader), true);
+        if let Outcome::Strange(why, nearest) = outcome {
+            self.strange(&inner, why, nearest);
+        }
     }
 
     /// Tells that the times of a text name no zone.
@@ -139,13 +159,14 @@ impl Run<'_> {
         file: &mut File<'_>,
         reader: Box<dyn Read + '_>,
         explicit: bool,
-    ) {
+    ) -> Outcome {
         let text = String::from_utf8_lossy(head);
         let text = crate::colours::plain(&text);
         let attributed = file.whose.container.is_some() || file.whose.pod.is_some();
+        let source = attribution::is_no_log(&file.label);
         let alien = alien::of_text(&text, |line| file.is_telling(line));
         let log = match alien {
-            Alien::Log => !attribution::is_no_log(&file.label) && !is_document(&file.label),
+            Alien::Log => !source && (file.lines_before > 0 || !is_page(&file.label)),
             Alien::Passed | Alien::Strange(..) => attributed || is_log_name(&file.label),
         };
         match alien {
@@ -153,30 +174,41 @@ impl Run<'_> {
                 file.is_log = true;
                 self.log(file, reader);
                 self.count(&form::LOG);
+                Outcome::Read
             }
-            Alien::Strange(why, nearest) if explicit || nearest.id != form::LOG.id => {
-                self.strange(file, why, nearest);
+            // Whoever names a file means something by it; so does who pastes a part of a text.
+            Alien::Strange(why, nearest)
+                if nearest.id != form::LOG.id || (explicit || file.lines_before > 0) && !source =>
+            {
+                Outcome::Strange(why, nearest)
             }
-            _ => self.passed_over(),
+            _ => Outcome::Passed,
         }
     }
 
     /// Counts a text as read, or judges what it is that gave nothing.
-    pub(super) fn settle(&mut self, file: &File<'_>, form: &'static Form, head: &[u8]) {
-        if self.unplaced > 0 {
-            self.summary.read.partly.push(PartlyRead {
-                source: file.label.to_string(),
-                form: form.id.to_owned(),
-                lines: std::mem::take(&mut self.unplaced),
-            });
-        }
+    fn settle(&mut self, file: &File<'_>, form: &'static Form, head: &[u8]) -> Outcome {
+        let lines = std::mem::take(&mut self.unplaced);
+        self.unplaced(file, form, lines);
         if self.found {
-            return self.count(form);
+            self.count(form);
+            return Outcome::Read;
         }
         let text = String::from_utf8_lossy(head);
         match alien::of_json(&text) {
-            Alien::Strange(why, nearest) => self.strange(file, why, nearest),
-            Alien::Passed | Alien::Log => self.passed_over(),
+            Alien::Strange(why, nearest) => Outcome::Strange(why, nearest),
+            Alien::Passed | Alien::Log => Outcome::Passed,
+        }
+    }
+
+    /// Notes lines of a text that could not be placed.
+    pub(super) fn unplaced(&mut self, file: &File<'_>, form: &'static Form, lines: u64) {
+        if lines > 0 {
+            self.summary.read.partly.push(PartlyRead {
+                source: file.label.to_string(),
+                form: form.id.to_owned(),
+                lines,
+            });
         }
     }
 
@@ -228,9 +260,4 @@ fn plain<'r>(head: &[u8], reader: Box<dyn Read + 'r>) -> Box<dyn Read + 'r> {
 
 fn is_log_name(label: &str) -> bool {
     [".log", ".out", ".logs"].iter().any(|ending| label.ends_with(ending))
-}
-
-/// Whether a file is named as pages that people write are.
-fn is_document(label: &str) -> bool {
-    [".md", ".markdown", ".mdx"].iter().any(|ending| label.ends_with(ending))
 }

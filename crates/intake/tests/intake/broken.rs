@@ -164,3 +164,28 @@ fn missing_and_forbidden_files() {
     let got = with(vec![Input::Path(dir.path().to_owned())], &Options::default());
     assert!(got.unreadable()[0].ends_with("an empty directory"));
 }
+
+#[test]
+fn texts_that_open_and_never_close_cost_no_more_than_their_length() {
+    for unit in [
+        "```\n",
+        "$ kubectl logs a \\\n",
+        "==> a.b.log <==\n",
+        "> ",
+        "{code}\n",
+        "\u{1b}[",
+        "\u{1b}]",
+        "Name:  a\nNamespace:  b\n",
+        "We see that it is refused, and it is.\n\n",
+        "NAME  READY  STATUS\n",
+        "=== pod/",
+        "kubectl get a,",
+    ] {
+        let text = unit.repeat((1 << 20) / unit.len());
+        let began = std::time::Instant::now();
+        let _ = super::common::text(&text);
+        let took = began.elapsed();
+        // Where each line looked at all the others it would take minutes.
+        assert!(took < std::time::Duration::from_secs(20), "{unit:?}: {took:?}");
+    }
+}

@@ -56,6 +56,10 @@ fn seeds() -> Vec<Vec<u8>> {
         format!("{at} {{pod=\"a\", container=\"app\"}} {REFUSED}\n1585651275552\t{at}\t{REFUSED}\n"),
         format!("2020-03-31T10:41:15.0000000Z ##[group]Run kubectl logs a\n2020-03-31T10:41:15.0000000Z kubectl logs a\n2020-03-31T10:41:15.0000000Z shell: x\n2020-03-31T10:41:15.0000000Z {REFUSED}\n"),
         "Mar 31 10:41:15 n crio[1]: level=info msg=\"Created container 0a: shop/web-0/app\"\n".to_owned(),
+        format!("$ kubectl logs a \\\n  -c app\n\u{1b}[31m{at}\u{1b}[0m {REFUSED}\n[u@h d]$ kubectl get po\nNAME  READY  STATUS\n$\n"),
+        format!("# Bug\n\nWe see `kubectl logs a`:\n\n```\n{REFUSED}\n```\n\n~~~json\n{pod}\n~~~\n{{code}}\n{at} x\n{{code}}\n"),
+        format!("==> a.b.log <==\n{at} {REFUSED}\n\n=== pod/a container b ===\nx\nDefaulted container \"é\" out of: é\n"),
+        format!("Hi, it is refused, and we do not know why.\n\n{at} {REFUSED}\n\nName:  a\nNamespace:  b\n\n名前は何ですか教えてください\n"),
     ];
     let mut seeds: Vec<Vec<u8>> = texts.iter().map(|t| t.clone().into_bytes()).collect();
     seeds.push(tar(&[("a.b.log", texts[4].as_bytes()), ("c.json", texts[2].as_bytes())]));

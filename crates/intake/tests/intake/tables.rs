@@ -149,7 +149,7 @@ fn other_kinds_and_peoples_own_columns() {
 #[test]
 fn several_tables_below_each_other_and_words_between_them() {
     let got = text(
-        "\nNAME                                     READY   STATUS     RESTARTS   AGE\npod/shop-kc-0                            2/2     Running    0          46m\npod/shop-realm-lvbqt                     1/2     NotReady   0          41m\n\nNAME                   COMPLETIONS   DURATION   AGE\njob.batch/shop-realm   0/1           41m        41m\n\nand that was all\n",
+        "\nNAME                                     READY   STATUS     RESTARTS   AGE\npod/shop-kc-0                            2/2     Running    0          46m\npod/shop-realm-lvbqt                     1/2     NotReady   0          41m\n\nNAME                   COMPLETIONS   DURATION   AGE\njob.batch/shop-realm   0/1           41m        41m\n\nqux=17 %% quux\n",
     );
     let mut rows = rows(&got);
     rows.sort();

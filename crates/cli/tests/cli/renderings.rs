@@ -8,6 +8,7 @@
 mod logs;
 mod services;
 mod tables;
+mod told;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -266,7 +267,7 @@ fn judge(form: &Form, report: &Value) -> Result<(), String> {
 
 #[test]
 fn one_start_is_found_in_every_form() {
-    let forms = [logs::FORMS, services::FORMS, tables::FORMS].concat();
+    let forms = [logs::FORMS, services::FORMS, tables::FORMS, told::FORMS].concat();
     assert!(forms.len() >= 40, "only {} forms", forms.len());
     let work: Vec<(&Form, Variant)> =
         forms.iter().flat_map(|form| variants(form).into_iter().map(move |v| (*form, v))).collect();
@@ -299,7 +300,7 @@ fn one_start_is_found_in_every_form() {
 
 #[test]
 fn without_the_refusal_no_form_has_a_finding() {
-    for form in [logs::FORMS, services::FORMS, tables::FORMS].concat() {
+    for form in [logs::FORMS, services::FORMS, tables::FORMS, told::FORMS].concat() {
         let mut story = Story::new(Offset::UTC, false, false);
         story.lines[1].text = "the cache is there".to_owned();
         let dir = tempfile::tempdir().expect("a directory");

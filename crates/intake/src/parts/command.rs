@@ -153,6 +153,11 @@ impl Command {
             whose.namespace.clone_from(&self.namespace);
         }
         if self.verb != Verb::Logs {
+            // What is printed of one pod is that pod's, though it may not say so itself.
+            if let (Some("Pod"), Some(name)) = (self.kind.as_deref(), &self.name) {
+                whose.pod = Some(name.clone());
+                whose.container = None;
+            }
             return whose;
         }
         match (self.kind.as_deref(), &self.name) {
@@ -397,7 +402,9 @@ mod tests {
             (Verb::Get, Some("Pod"), Some("web-0"))
         );
         assert_eq!(get.output.as_deref(), Some("jsonpath={.a b}"));
+        assert_eq!(get.whose(&ContainerKey::default()).pod.as_deref(), Some("web-0"));
         let get = Command::parse("oc get pods,jobs").expect("known");
+        assert_eq!(get.whose(&ContainerKey::default()).pod, None);
         assert_eq!((get.kind.as_deref(), get.name), (Some("Pod"), None));
         let described = Command::parse("kubectl describe replicasets.apps web-1").expect("known");
         assert_eq!(

@@ -17,6 +17,7 @@ use crate::file::File;
 use crate::form::{self, Form};
 use crate::known::{Reader, Way};
 use crate::origin::Origin;
+use crate::parts::command::Verb;
 use crate::sniff::{self, Format};
 use crate::unpack::peek;
 
@@ -162,7 +163,10 @@ impl Run<'_> {
     ) -> Outcome {
         let text = String::from_utf8_lossy(head);
         let text = crate::colours::plain(&text);
-        let attributed = file.whose.container.is_some() || file.whose.pod.is_some();
+        // What kubectl prints of a pod is no log of it.
+        let printed = file.command.as_ref().is_some_and(|command| command.verb != Verb::Logs);
+        let named = file.whose.container.is_some() || file.whose.pod.is_some();
+        let attributed = named && !printed;
         let source = attribution::is_no_log(&file.label);
         let alien = alien::of_text(&text, |line| file.is_telling(line));
         let log = match alien {

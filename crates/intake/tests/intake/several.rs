@@ -160,3 +160,13 @@ fn an_error_without_time_in_a_fence_is_a_log() {
     let got = directory(&[("ticket.md", ticket.as_bytes())]);
     assert_eq!(got.refusals(), [format!("-/-/ ticket.md:6 - error: {REFUSED}")]);
 }
+
+#[test]
+fn what_is_printed_of_a_pod_is_that_pods_and_no_log() {
+    let got = text(
+        "$ kubectl -n shop get pod web-0 -o jsonpath='{range .status.containerStatuses[*]}{.name}{\"\\t\"}{.state}{\"\\n\"}{end}'\napp\t{\"terminated\":{\"exitCode\":0,\"reason\":\"Completed\"}}\nistio-proxy\t{\"running\":{\"startedAt\":\"2024-08-23T15:31:04Z\"}}\n$ kubectl -n shop get pod web-0 -o jsonpath={.status.podIP}\n10.0.0.9\n",
+    );
+    assert_eq!(got.pod().name.as_deref(), Some("web-0"));
+    assert_eq!(got.pod().namespace.as_deref(), Some("shop"));
+    assert_eq!(forms(&got), [("container-states", 1)]);
+}

@@ -44,9 +44,10 @@ const LEAVE: Duration = Duration::from_secs(5);
 const CONNECTIONS: (usize, usize) = (512, 128);
 /// The same for probes and metrics.
 const HEALTH_CONNECTIONS: (usize, usize) = (64, 16);
-/// Requests of one connection that are read at a time, and bytes that may be on their way of one
-/// and of all of them.
-const STREAMS: u32 = 64;
+/// Requests of one connection that are read at a time: more than an API server has mutating ones in
+/// flight (`--max-mutating-requests-inflight`, 200), which then needs no second connection; what they
+/// may take of memory is the budget's affair. And bytes that may be on their way of one and of all.
+const STREAMS: u32 = 250;
 const WINDOW: u32 = 256 << 10;
 /// The largest head.
 const HEAD_MAX: usize = 16 << 10;

@@ -39,9 +39,12 @@ pub const TIMES: Times = Times {
 const WRITE: Duration = Duration::from_secs(10);
 /// How long one that is sent away may finish what it is at.
 const LEAVE: Duration = Duration::from_secs(5);
-/// Connections at a time, and those of one address among them. API servers have a handful each. A
-/// newcomer takes the place of another one: see [`Places`].
-const CONNECTIONS: (usize, usize) = (512, 128);
+/// Connections at a time, and those of one address among them. API servers keep a handful each, but
+/// at a burst, before the first one is up, they open one a review: as many as they have mutating
+/// requests in flight (200, or 600 of all kinds under priority and fairness). Fewer places would have
+/// the last of a burst displace the first, over which the reviews are then sent. A newcomer takes
+/// the place of another one: see [`Places`].
+const CONNECTIONS: (usize, usize) = (2_048, 1_024);
 /// The same for probes and metrics.
 const HEALTH_CONNECTIONS: (usize, usize) = (64, 16);
 /// Requests of one connection that are read at a time: more than an API server has mutating ones in

@@ -115,6 +115,12 @@ impl World {
         connect_in(&self.outside, to)
     }
 
+    /// The same, for who doesn't wait: the start gate keeps a refusal back for a minute.
+    pub(crate) fn try_from_outside(&self, to: &str, wait: Duration) -> std::io::Result<TcpStream> {
+        let to: SocketAddr = to.parse().unwrap();
+        self.outside.run(|| TcpStream::connect_timeout(&to, wait)).unwrap()
+    }
+
     /// Starts the proxy in the pod with more variables.
     pub(crate) fn proxy(&self, env: &[(&str, &str)]) -> Proxy {
         start(&self.pod, None, &[env, &[("SUNUP_PROXY_MARK", MARK)]].concat())

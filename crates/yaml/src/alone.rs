@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::edit::edit;
 use crate::error::EditError;
+use crate::layout::is_crlf;
 use crate::model::DocEdit;
 use crate::parse::Limits;
 use crate::template::is_template;
@@ -17,7 +18,10 @@ use crate::template::is_template;
 /// # Errors
 /// As [`edit`].
 pub fn edit_sound(text: &str, edits: &[DocEdit], limits: &Limits) -> Result<String, EditError> {
-    let Some(range) = window(text, edits) else { return edit(text, edits, limits) };
+    // The first line says how new ones end: where the document's own says otherwise, it can't be
+    // edited alone.
+    let alone = window(text, edits).filter(|at| is_crlf(&text[at.clone()]) == is_crlf(text));
+    let Some(range) = alone else { return edit(text, edits, limits) };
     if let Some(line) = is_template(text) {
         return Err(EditError::Template { line });
     }

@@ -25,15 +25,19 @@ pub(crate) struct Spot {
     pub(crate) in_flow: bool,
 }
 
+/// Whether lines end with CR LF: as the first one does.
+pub(crate) fn is_crlf(text: &str) -> bool {
+    text.find('\n').is_some_and(|n| text[..n].ends_with('\r'))
+}
+
 impl<'t> Layout<'t> {
     pub(crate) fn new(text: &'t str, tree: &'t Tree, comments: &'t [Range<usize>]) -> Self {
-        let crlf = text.find('\n').is_some_and(|n| text[..n].ends_with('\r'));
         let mut layout = Layout {
             text,
             tree,
             comments,
             style: Style {
-                eol: if crlf { "\r\n" } else { "\n" },
+                eol: if is_crlf(text) { "\r\n" } else { "\n" },
                 step: 2,
                 seq_step: 0,
                 quote: Quote::Double,

@@ -92,6 +92,15 @@ fn raw(seed: &mut Seed) -> String {
 }
 
 #[test]
+fn a_document_whose_lines_end_otherwise_than_the_first_is_edited_alike() {
+    let edits = [DocEdit { document: 1, op: set("b", "p\nq\n") }];
+    for text in ["a: 1\r\n--- ", "a: 1\r\n---\nb: 2\n", "a: 1\n---\r\nb: 2\r\n"] {
+        let whole = edit(text, &edits, &Limits::default());
+        assert_eq!(whole, edit_sound(text, &edits, &Limits::default()), "{text:?}");
+    }
+}
+
+#[test]
 fn no_bytes_break_reading_or_editing() {
     let limits = Limits::default();
     let deadline = Instant::now() + Duration::from_secs(5);

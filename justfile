@@ -32,6 +32,6 @@ docs:
 ci:
     .ci/run
 
-# The binary for container images: the release build, linked into one static file
-image:
-    cargo xtask image
+# The container image, made without a daemon: `just image --out sunup.tar --load docker`
+image *ARGS:
+    cargo xtask image {{ARGS}}

@@ -12,13 +12,16 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
         ["tidy"] => report(tidy::run(&root())),
         ["docs"] => done(docs()),
-        ["image"] => done(image::run(&root())),
+        ["image", options @ ..] => {
+            done(image::Asked::read(options).and_then(|asked| image::run(&root(), &asked)))
+        }
         ["new-rule", id] => done(new_rule::run(&root(), id)),
         _ => {
-            say("usage: cargo xtask tidy | docs | new-rule ID | image");
+            say("usage: cargo xtask tidy | docs | new-rule ID | image [OPTIONS]");
             ExitCode::from(2)
         }
     }

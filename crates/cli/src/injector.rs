@@ -33,6 +33,9 @@ pub(crate) struct Settings {
     /// For Sunup's proxy: Istio's way where Sunup's differs on purpose (see Differences)
     #[arg(long, help_heading = "Settings")]
     istio_compat: bool,
+    /// The image that Sunup's proxy comes from; global.sunup.image of the values wins
+    #[arg(long, value_name = "IMAGE", help_heading = "Settings")]
+    image: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -110,6 +113,7 @@ impl Settings {
             kubernetes: version.map(sunup_inject::kubernetes_version).transpose()?.or(oldest),
             revision: self.revision.clone(),
             istio_compat: self.istio_compat,
+            image: self.image.clone(),
         };
         Ok(Injector::new(sources.build(options)?)?)
     }

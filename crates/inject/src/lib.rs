@@ -72,3 +72,4 @@ pub use reason::{Level, Reason};
 pub use request::{Answer, Asked, ReviewError};
 pub use selector::Selector;
 pub use settings::{NativeSidecars, Options, ProxyKind, Settings, Sources, kubernetes_version};
+pub use template::rendered;

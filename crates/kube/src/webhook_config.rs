@@ -143,15 +143,16 @@ pub async fn share(
     let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": data,
         "metadata": {"name": name, "namespace": namespace}});
     let mut path = format!("/api/v1/namespaces/{namespace}/secrets");
-    let method = match before {
+    // Labels and annotations of whoever installed it are left as they are.
+    let (method, kind) = match before {
         Some(before) => {
             path.push_str(&format!("/{name}"));
             secret["metadata"]["resourceVersion"] = json!(before.version);
-            Method::PUT
+            (Method::PATCH, "application/merge-patch+json")
         }
-        None => Method::POST,
+        None => (Method::POST, "application/json"),
     };
-    match tell(cluster, method, path, "application/json", &secret).await {
+    match tell(cluster, method, path, kind, &secret).await {
         Ok(()) => Ok(true),
         Err(trouble) if trouble.code() == Some(409) => Ok(false),
         Err(trouble) => Err(failed(&what)(trouble)),

@@ -376,6 +376,7 @@ fn inject(scenario: &Scenario, manifests: &str, way: Way) -> anyhow::Result<Stri
         kubernetes: Some((1, 33)),
         revision: None,
         istio_compat: istio,
+        image: None,
     };
     let injector = Injector::new(sources.build(options)?)?;
     let injected = injection::inject(&injector, manifests, &Namespaces::default())

@@ -264,6 +264,7 @@ fn injector(scenario: &Scenario) -> Injector {
         kubernetes: Some((1, 33)),
         revision: None,
         istio_compat: true,
+        image: None,
     };
     Injector::new(sources.build(options).unwrap()).unwrap()
 }

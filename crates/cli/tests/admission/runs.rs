@@ -354,6 +354,7 @@ fn injection() -> standin::Judge {
         kubernetes: Some((1, 33)),
         revision: None,
         istio_compat: true,
+        image: None,
     };
     let injector = Injector::new(Sources::default().build(options).unwrap()).unwrap();
     standin::istio_or_refuse(injector)

@@ -55,13 +55,17 @@ pub(super) fn annotations(inputs: &Inputs<'_>, apps: &[&str]) -> Map<String, Val
     out
 }
 
-/// The image: a whole reference in the annotation wins over Sunup's own.
+/// The image: a whole reference in the annotation wins over the values' own, and that over the one
+/// that the caller of the injector runs itself.
 pub(super) fn image(inputs: &Inputs<'_>) -> String {
     let own = annotation(inputs.pod, "sidecar.istio.io/proxyImage").filter(|i| i.contains('/'));
     own.map_or_else(
         || match text_at(&inputs.settings.values, &["global", "sunup", "image"]) {
             Some(image) if !image.is_empty() => image.to_owned(),
-            _ => format!("ghcr.io/sunup-dev/sunup:{}", env!("CARGO_PKG_VERSION")),
+            _ => match &inputs.settings.options.image {
+                Some(image) => image.clone(),
+                None => format!("ghcr.io/sunup-dev/sunup:{}", env!("CARGO_PKG_VERSION")),
+            },
         },
         str::to_owned,
     )

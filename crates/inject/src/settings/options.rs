@@ -37,6 +37,8 @@ pub struct Options {
     pub revision: Option<String>,
     /// For Sunup's proxy: Istio's way at the places where Sunup's differs on purpose.
     pub istio_compat: bool,
+    /// The image that Sunup's proxy comes from, unless the values or the pod name another.
+    pub image: Option<String>,
 }
 
 /// Parses `1.33`, `v1.33.2` or `1.33.4-gke.100` (as `kubectl version` prints it).

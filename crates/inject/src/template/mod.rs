@@ -13,6 +13,7 @@ mod strings;
 use std::collections::BTreeMap;
 
 use gtmpl_ng::{Limits, Template};
+use serde_json::Value;
 
 use crate::error::{InjectError, SettingsError};
 
@@ -74,6 +75,20 @@ impl Templates {
         let template = self.parsed.get(name).ok_or_else(|| fail("it is not there".to_owned()))?;
         template.render(data).map_err(|e| fail(e.to_string()))
     }
+}
+
+/// Renders one text with the functions that Istio's templates have, and fields as `data` has them.
+///
+/// # Errors
+/// The text isn't a template, or can't be rendered with this data.
+pub fn rendered(name: &str, source: &str, data: &Value) -> Result<String, SettingsError> {
+    let fail = |why: String| SettingsError::Template { name: name.to_owned(), why };
+    let mut template = Template::with_limits(Limits::default().with_output_bytes(OUTPUT_MAX));
+    template.name = name.to_owned();
+    template.add_funcs(funcs::ALL);
+    template.parse(source).map_err(|e| fail(e.to_string()))?;
+    let data = gtmpl_ng::Context::from(convert::plain(data));
+    template.render(&data).map_err(|e| fail(e.to_string()))
 }
 
 /// What the engine can't do or does dearly, said in its own terms.

@@ -43,6 +43,7 @@ fn injector(root: &Path, settings: &Value, proxy: ProxyKind) -> Injector {
         ),
         revision: settings["revision"].as_str().map(str::to_owned),
         istio_compat: true,
+        image: None,
     };
     Injector::new(sources.build(options).unwrap()).unwrap()
 }

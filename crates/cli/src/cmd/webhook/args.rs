@@ -3,9 +3,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::manifests;
 use crate::injector::Settings;
 use crate::live::Where;
+
+pub(super) const SERVICE: &str = "sunup-webhook";
+pub(super) const NAMESPACE: &str = "sunup-system";
+/// API servers call webhooks in the order of their configurations' names, so that this one is
+/// behind Istio's, Vault's and everybody's whose name doesn't begin with `zz` too: what others add
+/// or drop is there to be seen, and seldom is a second call needed to put it right.
+pub(super) const CONFIGURATION: &str = "zz-sunup-webhook";
+/// Where an Istio has its settings.
+pub(super) const ISTIO: &str = "istio-system";
 
 /// Options of the server.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,13 +55,13 @@ pub(super) struct Certificate {
     #[arg(long, value_name = "NAME", help_heading = "Certificate")]
     pub(super) san: Vec<String>,
     /// For an authority of our own: the Service in front of the replicas; its Secret is NAME-ca
-    #[arg(long, value_name = "NAME", default_value = manifests::SERVICE, help_heading = "Certificate")]
+    #[arg(long, value_name = "NAME", default_value = SERVICE, help_heading = "Certificate")]
     pub(super) service: String,
     /// The namespace of Service and Secret
-    #[arg(long, value_name = "NAMESPACE", default_value = manifests::NAMESPACE, help_heading = "Certificate")]
+    #[arg(long, value_name = "NAMESPACE", default_value = NAMESPACE, help_heading = "Certificate")]
     pub(super) namespace: String,
     /// The webhook configurations whose caBundle is kept right
-    #[arg(long, value_name = "NAME", default_value = manifests::CONFIGURATION, help_heading = "Certificate")]
+    #[arg(long, value_name = "NAME", default_value = CONFIGURATION, help_heading = "Certificate")]
     pub(super) configuration: String,
 }
 
@@ -70,7 +78,7 @@ pub(super) struct Cluster {
     #[arg(
         long,
         value_name = "NAMESPACE",
-        default_value = "istio-system",
+        default_value = ISTIO,
         help_heading = "Which cluster"
     )]
     pub(super) istio_namespace: String,

@@ -196,7 +196,9 @@ impl Own {
         // Twice is enough: who loses a race finds what the winner wrote.
         for _ in 0..3 {
             let found = webhook_config::shared(&self.cluster, namespace, &secret).await?;
-            let current = found.as_ref().map(read).transpose();
+            // One without content is there only so that it goes with what it was installed with.
+            let current = found.as_ref().filter(|found| !found.data.is_empty());
+            let current = current.map(read).transpose();
             let next = match current.with_context(|| format!("Secret {namespace}/{secret}"))? {
                 Some(current) if !current.is_old(now) => return Ok(current),
                 Some(old) => old.renew(now)?,

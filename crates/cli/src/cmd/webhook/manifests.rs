@@ -1,41 +1,59 @@
 //! What to install: the configurations by which API servers call the webhook, the server itself,
-//! and the rights it needs, each with its reason. Text in, text out; knows no cluster.
+//! and the rights it needs, each with its reason.
+//!
+//! The text is that of the Helm chart's templates, rendered here with the chart's values: what one
+//! of them can be asked for, the other has too. Knows no cluster.
 
-use std::fmt::Write as _;
+use anyhow::Context as _;
+use clap::Parser as _;
+use serde_json::{Value, json};
 
-use sunup_webhook::{DENY, LABEL};
+use super::args::{ISTIO, NAMESPACE, Server};
 
-pub(super) const SERVICE: &str = "sunup-webhook";
-pub(super) const NAMESPACE: &str = "sunup-system";
-/// API servers call webhooks in the order of their configurations' names, so that this one is
-/// behind Istio's, Vault's and everybody's whose name doesn't begin with `zz` too: what others add
-/// or drop is there to be seen, and seldom is a second call needed to put it right.
-pub(super) const CONFIGURATION: &str = "zz-sunup-webhook";
+/// The chart's templates that make objects, in the order in which they are to be applied. Each is
+/// read behind those of names.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("rights", include_str!("../../../../../charts/sunup/templates/webhook-rights.yaml")),
+    ("server", include_str!("../../../../../charts/sunup/templates/webhook-server.yaml")),
+    (
+        "configurations",
+        include_str!("../../../../../charts/sunup/templates/webhook-configurations.yaml"),
+    ),
+];
+const NAMES: &str = include_str!("../../../../../charts/sunup/templates/_names.tpl");
+const VALUES: &str = include_str!("../../../../../charts/sunup/values.yaml");
 
 /// Prints what to install
+///
+/// The same objects as the Helm chart's, with the same settings.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     /// Guard pods that Istio's injector injects, instead of injecting
     #[arg(long)]
     guard: bool,
-    /// Name of the configurations; API servers call webhooks in the order of these names
-    #[arg(long, value_name = "NAME", default_value = CONFIGURATION)]
-    name: String,
+    /// Name of the configurations; API servers call webhooks in the order of these names.
+    /// Where not given: zz-sunup-webhook, with -guard or the revision behind it
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Where the server runs
     #[arg(long, value_name = "NAMESPACE", default_value = NAMESPACE)]
     namespace: String,
-    /// Its Service
-    #[arg(long, value_name = "NAME", default_value = SERVICE)]
-    service: String,
-    /// The revision whose pods are injected
-    #[arg(long, value_name = "REVISION", default_value = "default")]
-    revision: String,
+    /// Its Service. Where not given: sunup-webhook, with -guard or the revision behind it
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// The revision whose pods are injected; with --guard, whose Istio's settings are followed.
+    /// Where not given: default
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<String>,
+    /// Where an existing Istio has its settings; empty where there is no Istio
+    #[arg(long, value_name = "NAMESPACE", default_value = ISTIO)]
+    istio_namespace: String,
     /// What becomes of pods while no replica answers: Fail refuses them, Ignore lets them through
     /// as they are. Fail where not given, Ignore with --guard
     #[arg(long, value_name = "POLICY", value_parser = ["Fail", "Ignore"])]
     failure_policy: Option<String>,
-    /// The image that has sunup in it
+    /// The image that has sunup in it, for the server and for injected pods
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// Call this URL instead of a Service, for a server outside of the cluster: configurations only
@@ -47,304 +65,129 @@ pub(super) struct Args {
 }
 
 const AFTER_HELP: &str = "\
-The configurations' caBundle is empty; the server fills it in and keeps it right.
+The configurations have no caBundle; the server writes it and keeps it right.
 
 Examples:
   sunup webhook manifests | kubectl apply -f -
-  sunup webhook manifests --guard --option=--revision=asm-managed | kubectl apply -f -
+  sunup webhook manifests --guard --revision=asm-managed | kubectl apply -f -
   sunup webhook manifests --url https://host.docker.internal:15017 | kubectl apply -f -";
 
-pub(super) fn text(args: &Args) -> String {
+/// The manifests.
+///
+/// # Errors
+/// The server wouldn't start with these options.
+pub(super) fn text(args: &Args) -> anyhow::Result<String> {
+    let data = json!({
+        "Values": values(args)?,
+        "Release": {"Name": "sunup", "Namespace": args.namespace, "Service": "kubectl"},
+        "Chart": {"AppVersion": env!("CARGO_PKG_VERSION")},
+    });
     let mut out = String::new();
     if args.url.is_none() {
-        out.push_str(&filled(args, SERVER));
+        out.push_str(&namespace(&args.namespace));
     }
-    out.push_str(&configurations(args));
-    out
-}
-
-fn filled(args: &Args, text: &str) -> String {
-    let image = args.image.clone();
-    let image =
-        image.unwrap_or_else(|| format!("ghcr.io/sunup-dev/sunup:{}", env!("CARGO_PKG_VERSION")));
-    let mut options = String::new();
-    let revision = format!("--revision={}", args.revision);
-    let revision = (args.revision != "default").then_some(revision);
-    for option in revision.iter().chain(&args.options) {
-        let _ = write!(options, "\n        - {}", quoted(option));
+    for (name, template) in TEMPLATES {
+        let text = sunup_inject::rendered(name, &format!("{NAMES}{template}"), &data)?;
+        let text = text.trim();
+        if text.is_empty() {
+            continue;
+        }
+        if name == "server" {
+            startable(text)?;
+        }
+        out.push_str("---\n");
+        out.push_str(text);
+        out.push('\n');
     }
-    let maps = match args.revision.as_str() {
-        "default" => "istio, istio-sidecar-injector".to_owned(),
-        r => format!("istio-{r}, istio-sidecar-injector-{r}"),
-    };
-    text.replace("@NAMESPACE@", &args.namespace)
-        .replace("@SERVICE@", &args.service)
-        .replace("@NAME@", &args.name)
-        .replace("@IMAGE@", &quoted(&image))
-        .replace("@OPTIONS@", &options)
-        .replace("@MAPS@", &maps)
+    Ok(out)
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Helm makes the namespace itself. What runs in it needs nothing that `restricted` forbids.
+fn namespace(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels:\n    \
+         pod-security.kubernetes.io/enforce: restricted\n"
+    )
 }
 
-/// One webhook's selectors: on the namespace and on the pod, as lines of matchExpressions.
-struct Chosen {
-    name: &'static str,
-    namespace: Vec<(&'static str, &'static str, Vec<String>)>,
-    pod: Vec<(&'static str, &'static str, Vec<String>)>,
-}
-
-const REV: &str = "istio.io/rev";
-const INJECTION: &str = "istio-injection";
-const INJECT: &str = "sidecar.istio.io/inject";
-
-/// Who is called for: Istio's own four ways of asking for injection. The guard asks for no
-/// revision: whoever injected the pod, its order counts.
-fn chosen(args: &Args) -> Vec<Chosen> {
-    let none = Vec::new;
-    let one = |value: &str| vec![value.to_owned()];
-    let rev = |key| match args.guard {
-        true => (key, "Exists", none()),
-        false => (key, "In", one(&args.revision)),
-    };
-    let not_false = || (INJECT, "NotIn", one("false"));
-    let absent = |key| (key, "DoesNotExist", none());
-    let mut all = vec![
-        Chosen {
-            name: "rev.namespace",
-            namespace: vec![rev(REV), absent(INJECTION)],
-            pod: vec![not_false()],
-        },
-        Chosen {
-            name: "rev.object",
-            namespace: vec![absent(REV), absent(INJECTION)],
-            pod: vec![not_false(), rev(REV)],
-        },
+/// The chart's values, as the options say.
+fn values(args: &Args) -> anyhow::Result<Value> {
+    let stream = sunup_yaml::read_values(VALUES, &sunup_yaml::Limits::default());
+    let first = stream.documents.into_iter().next();
+    let mut values = first.context("the chart's values are a document")?.value;
+    let (revision, options) = revision(args)?;
+    values["revision"] = revision.into();
+    values["istioNamespace"] = args.istio_namespace.as_str().into();
+    if let Some(image) = &args.image {
+        let (rest, digest) = image.split_once('@').unwrap_or((image, ""));
+        // A colon before a slash is a port's.
+        let tagged = rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+        let (repository, tag) = tagged.unwrap_or((rest, "latest"));
+        for (key, value) in [("repository", repository), ("tag", tag), ("digest", digest)] {
+            values["image"][key] = value.into();
+        }
+    }
+    let webhook = &mut values["webhook"];
+    if args.guard {
+        webhook["mode"] = "guard".into();
+    }
+    let given = [
+        ("configuration", &args.name),
+        ("service", &args.service),
+        ("failurePolicy", &args.failure_policy),
+        ("url", &args.url),
     ];
-    if args.guard || args.revision == "default" {
-        all.push(Chosen {
-            name: "namespace",
-            namespace: vec![(INJECTION, "In", one("enabled"))],
-            pod: vec![not_false()],
-        });
-        all.push(Chosen {
-            name: "object",
-            namespace: vec![absent(INJECTION), absent(REV)],
-            pod: vec![(INJECT, "In", one("true")), absent(REV)],
-        });
-    }
-    all
-}
-
-fn configurations(args: &Args) -> String {
-    let (path, policy) = if args.guard { ("/guard", "Ignore") } else { ("/inject", "Fail") };
-    let policy = args.failure_policy.as_deref().unwrap_or(policy);
-    let mut out = format!(
-        "---\n# Pods are changed here. IfNeeded: called again where a webhook that comes later has \
-         changed\n# the pod, so that the order of their names doesn't decide who starts first.\n\
-         apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\n\
-         metadata:\n  name: {}\nwebhooks:\n",
-        args.name
-    );
-    for chosen in chosen(args) {
-        webhook(&mut out, args, &chosen, chosen.name, path, policy, None);
-        out.push_str("  reinvocationPolicy: IfNeeded\n");
-    }
-    let _ = write!(
-        out,
-        "---\n# The final pod is checked here: a warning in the doctor's words, or a refusal in \
-         namespaces\n# with the label {LABEL}={DENY}.\n\
-         apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\n\
-         metadata:\n  name: {}\nwebhooks:\n",
-        args.name
-    );
-    for chosen in chosen(args) {
-        let name = format!("warn.{}", chosen.name);
-        webhook(&mut out, args, &chosen, &name, "/validate", "Ignore", Some(false));
-        let name = format!("deny.{}", chosen.name);
-        webhook(&mut out, args, &chosen, &name, "/validate/deny", "Fail", Some(true));
-    }
-    out
-}
-
-fn webhook(
-    out: &mut String,
-    args: &Args,
-    chosen: &Chosen,
-    name: &str,
-    path: &str,
-    policy: &str,
-    deny: Option<bool>,
-) {
-    let _ = writeln!(out, "- name: {name}.webhook.sunup.dev");
-    match &args.url {
-        Some(url) => {
-            let url = format!("{}{path}", url.trim_end_matches('/'));
-            let _ = writeln!(out, "  clientConfig:\n    url: {}", quoted(&url));
-        }
-        None => {
-            let _ = writeln!(
-                out,
-                "  clientConfig:\n    service: {{namespace: {}, name: {}, path: {path}, port: 443}}",
-                args.namespace, args.service
-            );
+    for (key, value) in given {
+        if let Some(value) = value {
+            webhook[key] = value.as_str().into();
         }
     }
-    let _ = writeln!(
-        out,
-        "  admissionReviewVersions: [v1, v1beta1]\n  sideEffects: None\n  timeoutSeconds: 10\n  \
-         failurePolicy: {policy}\n  rules:\n  - operations: [CREATE]\n    apiGroups: [\"\"]\n    \
-         apiVersions: [v1]\n    resources: [pods]\n    scope: Namespaced"
-    );
-    let system =
-        ["kube-system", "kube-public", "kube-node-lease", args.namespace.as_str()].join(", ");
-    out.push_str("  namespaceSelector:\n    matchExpressions:\n");
-    let _ = writeln!(
-        out,
-        "    - {{key: kubernetes.io/metadata.name, operator: NotIn, values: [{system}]}}"
-    );
-    expressions(out, &chosen.namespace);
-    if let Some(deny) = deny {
-        let operator = if deny { "In" } else { "NotIn" };
-        let _ = writeln!(out, "    - {{key: {LABEL}, operator: {operator}, values: [{DENY}]}}");
-    }
-    out.push_str("  objectSelector:\n    matchExpressions:\n");
-    expressions(out, &chosen.pod);
+    webhook["options"] = options.into();
+    Ok(values)
 }
 
-fn expressions(out: &mut String, all: &[(&str, &str, Vec<String>)]) {
-    for (key, operator, values) in all {
-        let _ = write!(out, "    - {{key: {key}, operator: {operator}");
-        if !values.is_empty() {
-            let values: Vec<String> = values.iter().map(|v| quoted(v)).collect();
-            let _ = write!(out, ", values: [{}]", values.join(", "));
+/// The revision, which may also stand among the server's options, and what else does.
+fn revision(args: &Args) -> anyhow::Result<(String, Vec<String>)> {
+    let mut revision = args.revision.clone();
+    let mut others = Vec::new();
+    let mut options = args.options.iter();
+    while let Some(option) = options.next() {
+        let own = match option.strip_prefix("--revision") {
+            Some("") => options.next().map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        match (own, &revision) {
+            (None, _) => others.push(option.clone()),
+            (Some(own), Some(before)) if own != before => {
+                anyhow::bail!("two revisions: {before} and, by --option, {own}")
+            }
+            (Some(own), _) => revision = Some(own.to_owned()),
         }
-        out.push_str("}\n");
     }
+    Ok((revision.unwrap_or_else(|| "default".to_owned()), others))
 }
 
-const SERVER: &str = "\
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: @NAMESPACE@
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: @SERVICE@, namespace: @NAMESPACE@}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: @SERVICE@}
-rules:
-# caBundle is written into these two configurations and no others.
-- apiGroups: [admissionregistration.k8s.io]
-  resources: [mutatingwebhookconfigurations, validatingwebhookconfigurations]
-  resourceNames: [@NAME@]
-  verbs: [get, patch]
-# The oldest node's kubelet decides whether sidecars can be native ones.
-- apiGroups: [\"\"]
-  resources: [nodes]
-  verbs: [list, watch]
-# OpenShift writes a namespace's uid range into its annotations.
-- apiGroups: [\"\"]
-  resources: [namespaces]
-  verbs: [list, watch]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: @SERVICE@}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: @SERVICE@}
-subjects: [{kind: ServiceAccount, name: @SERVICE@, namespace: @NAMESPACE@}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: @SERVICE@, namespace: @NAMESPACE@}
-rules:
-# The certificate authority that all replicas share; a new Secret's name can't be limited.
-- apiGroups: [\"\"]
-  resources: [secrets]
-  verbs: [create]
-- apiGroups: [\"\"]
-  resources: [secrets]
-  resourceNames: [@SERVICE@-ca]
-  verbs: [get, update]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: @SERVICE@, namespace: @NAMESPACE@}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: @SERVICE@}
-subjects: [{kind: ServiceAccount, name: @SERVICE@, namespace: @NAMESPACE@}]
-# An existing Istio's settings are followed. Without an Istio, leave these two out.
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: @SERVICE@, namespace: istio-system}
-rules:
-- apiGroups: [\"\"]
-  resources: [configmaps]
-  resourceNames: [@MAPS@]
-  verbs: [get, list, watch]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: @SERVICE@, namespace: istio-system}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: @SERVICE@}
-subjects: [{kind: ServiceAccount, name: @SERVICE@, namespace: @NAMESPACE@}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: @SERVICE@, namespace: @NAMESPACE@}
-spec:
-  selector: {app: @SERVICE@}
-  ports:
-  - {name: https-webhook, port: 443, targetPort: 15017}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: @SERVICE@, namespace: @NAMESPACE@}
-spec:
-  minAvailable: 1
-  selector: {matchLabels: {app: @SERVICE@}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: @SERVICE@, namespace: @NAMESPACE@, labels: {app: @SERVICE@}}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: @SERVICE@}}
-  strategy: {rollingUpdate: {maxUnavailable: 0}}
-  template:
-    metadata:
-      labels: {app: @SERVICE@, sidecar.istio.io/inject: \"false\"}
-    spec:
-      serviceAccountName: @SERVICE@
-      priorityClassName: system-cluster-critical
-      # Taking reviews while others notice (5 s), then finishing what was begun (20 s).
-      terminationGracePeriodSeconds: 30
-      securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532,
-        seccompProfile: {type: RuntimeDefault}}
-      topologySpreadConstraints:
-      - maxSkew: 1
-        topologyKey: kubernetes.io/hostname
-        whenUnsatisfiable: ScheduleAnyway
-        labelSelector: {matchLabels: {app: @SERVICE@}}
-      containers:
-      - name: webhook
-        image: @IMAGE@
-        command: [sunup, webhook]
-        args:
-        - --namespace=@NAMESPACE@
-        - --service=@SERVICE@
-        - --configuration=@NAME@@OPTIONS@
-        ports:
-        - {name: https-webhook, containerPort: 15017}
-        - {name: http-health, containerPort: 15014}
-        readinessProbe: {httpGet: {path: /healthz/ready, port: 15014}, periodSeconds: 2}
-        livenessProbe: {httpGet: {path: /healthz/live, port: 15014}, initialDelaySeconds: 10}
-        resources: {requests: {cpu: 50m, memory: 32Mi}, limits: {memory: 256Mi}}
-        securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true,
-          capabilities: {drop: [ALL]}}
-";
+/// The server's own options.
+#[derive(Debug, clap::Parser)]
+#[command(name = "sunup webhook", no_binary_name = true)]
+struct Started {
+    #[command(flatten)]
+    _server: Server,
+}
+
+/// Refuses a Deployment whose server would refuse its arguments, and so would never be ready.
+fn startable(text: &str) -> anyhow::Result<()> {
+    let stream = sunup_yaml::read_values(text, &sunup_yaml::Limits::default());
+    for document in &stream.documents {
+        let containers = &document.value["spec"]["template"]["spec"]["containers"];
+        let Some(arguments) = containers[0]["args"].as_array() else { continue };
+        let arguments = arguments.iter().filter_map(Value::as_str);
+        Started::try_parse_from(arguments).map_err(|error| {
+            let said = error.to_string();
+            let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            anyhow::anyhow!("the server would not start: {said}")
+        })?;
+    }
+    Ok(())
+}

@@ -49,7 +49,7 @@ Examples:
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(Sub::Manifests(args)) => {
-            out::print(global, &manifests::text(&args))?;
+            out::print(global, &manifests::text(&args)?)?;
             Ok(ExitCode::SUCCESS)
         }
         None => run::run(args.server, *global),

@@ -1,4 +1,5 @@
-//! Names and types that Sunup's users see: ports, labels, annotations, the report.
+//! Names and types that Sunup's users see: ports, labels, annotations, the report; and how what
+//! others wrote is shown and quoted.
 //!
 //! No IO, no Kubernetes client, no runtime: every other crate may depend on this one.
 
@@ -7,3 +8,5 @@ pub mod container;
 pub mod label;
 pub mod port;
 pub mod report;
+pub mod shell;
+pub mod show;

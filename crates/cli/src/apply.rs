@@ -6,7 +6,10 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use sunup_api::show;
 use sunup_yaml::{DocEdit, Limits};
+
+use crate::attributes;
 
 /// What became of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,18 +27,22 @@ pub(crate) enum Outcome {
     },
 }
 
-/// Edits one file. `label` is its name in the diff; `judged` says whether a text is the one that
-/// the edits were made for.
+/// Edits one file. `label` is its name in the diff; `named` is what the command line named, and
+/// `judged` says whether a text is the one that the edits were made for.
 pub(crate) fn edit_file(
     path: &Path,
     label: &str,
+    named: &[PathBuf],
     edits: &[DocEdit],
     judged: impl Fn(&[u8]) -> bool,
 ) -> Outcome {
     let alone = |why: String, diff: Option<String>| Outcome::LeftAlone { why, diff };
-    // A link stays a link: the file it leads to is replaced.
-    let (path, before) = match fs::canonicalize(path).and_then(|p| Ok((p.clone(), fs::read(&p)?))) {
-        Ok(found) => found,
+    let path = match target(path, named) {
+        Ok(path) => path,
+        Err(why) => return alone(why, None),
+    };
+    let before = match fs::read(&path) {
+        Ok(before) => before,
         Err(error) => return alone(error.to_string(), None),
     };
     if !judged(&before) {
@@ -58,8 +65,23 @@ pub(crate) fn edit_file(
     }
 }
 
+/// The file that is replaced: a link stays a link. What was named may lead anywhere, what was found
+/// in a folder only to what lies in it or in another that was named.
+fn target(path: &Path, named: &[PathBuf]) -> Result<PathBuf, String> {
+    let real = fs::canonicalize(path).map_err(|error| error.to_string())?;
+    let handed_over = |name: &PathBuf| {
+        name == path || fs::canonicalize(name).is_ok_and(|root| real.starts_with(root))
+    };
+    if named.iter().any(handed_over) {
+        return Ok(real);
+    }
+    let shown = show::line(&real.to_string_lossy());
+    Err(format!("it is a link to {shown}, outside of what was named: name that to have it edited"))
+}
+
 /// A unified diff.
 fn diff(label: &str, before: &str, after: &str) -> String {
+    let label = show::line(label);
     similar::TextDiff::from_lines(before, after)
         .unified_diff()
         .context_radius(3)
@@ -68,7 +90,8 @@ fn diff(label: &str, before: &str, after: &str) -> String {
 }
 
 /// Puts `after` in the place of `before` in one step: who opens the file sees one or the other,
-/// and a crash or Ctrl-C leaves one of them. Mode and owner are kept, or the file is left alone.
+/// and a crash or Ctrl-C leaves one of them. Owner, mode, access list and attributes are kept, or the
+/// file is left alone.
 fn replace(path: &Path, before: &[u8], after: &[u8]) -> io::Result<()> {
     let refused = |why: &str| io::Error::new(io::ErrorKind::PermissionDenied, why.to_owned());
     let meta = fs::metadata(path)?;
@@ -81,9 +104,7 @@ fn replace(path: &Path, before: &[u8], after: &[u8]) -> io::Result<()> {
     let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     let mut new = tempfile::Builder::new().prefix(".sunup-").tempfile_in(&folder)?;
     new.write_all(after)?;
-    same_owner(new.as_file(), &meta)?;
-    // After the owner: changing that drops set-id bits.
-    new.as_file().set_permissions(meta.permissions())?;
+    attributes::carry_over(&File::open(path)?, &meta, new.as_file())?;
     new.as_file().sync_all()?;
     if fs::read(path)? != before {
         return Err(io::Error::other("it is being changed by somebody else; run again"));
@@ -104,25 +125,6 @@ fn links(meta: &Metadata) -> u64 {
 #[cfg(not(unix))]
 fn links(_: &Metadata) -> u64 {
     1
-}
-
-#[cfg(unix)]
-fn same_owner(new: &File, old: &Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, fchown};
-    let now = new.metadata()?;
-    let uid = (now.uid() != old.uid()).then_some(old.uid());
-    let gid = (now.gid() != old.gid()).then_some(old.gid());
-    if uid.is_none() && gid.is_none() {
-        return Ok(());
-    }
-    fchown(new, uid, gid).map_err(|error| {
-        io::Error::new(error.kind(), "it belongs to somebody else, which replacing would change")
-    })
-}
-
-#[cfg(not(unix))]
-fn same_owner(_: &File, _: &Metadata) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(all(test, unix))]
@@ -148,6 +150,27 @@ mod tests {
         (folder, path)
     }
 
+    /// Named by itself.
+    fn own(path: &Path) -> Vec<PathBuf> {
+        vec![path.to_owned()]
+    }
+
+    #[test]
+    fn a_link_found_in_a_folder_leads_nowhere_out_of_it() {
+        let (outside, path) = file(0o644);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let link = folder.path().join("link.yaml");
+        symlink(&path, &link).expect("linked");
+        let edit = |named: &[&Path]| {
+            let named: Vec<PathBuf> = named.iter().map(|path| path.to_path_buf()).collect();
+            edit_file(&link, "link.yaml", &named, &set(2), |_| true)
+        };
+        let Outcome::LeftAlone { why, .. } = edit(&[folder.path()]) else { panic!("edited") };
+        assert!(why.contains(&*path.to_string_lossy()), "{why}");
+        assert_eq!(fs::read_to_string(&path).expect("readable"), TEXT);
+        assert!(matches!(edit(&[folder.path(), outside.path()]), Outcome::Edited(_)));
+    }
+
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).expect("readable");
         entries.map(|e| e.expect("entry").file_name().to_string_lossy().into_owned()).collect()
@@ -156,7 +179,8 @@ mod tests {
     #[test]
     fn an_edit_keeps_the_rest_and_the_mode_and_leaves_nothing_behind() {
         let (folder, path) = file(0o640);
-        let outcome = edit_file(&path, "m.yaml", &set(2), |text| text == TEXT.as_bytes());
+        let outcome =
+            edit_file(&path, "m.yaml", &own(&path), &set(2), |text| text == TEXT.as_bytes());
         let Outcome::Edited(diff) = outcome else { panic!("{outcome:?}") };
         assert!(diff.starts_with("--- a/m.yaml\n+++ b/m.yaml\n"), "{diff}");
         let after = fs::read_to_string(&path).expect("readable");
@@ -164,7 +188,8 @@ mod tests {
         assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o640);
         assert_eq!(names(folder.path()), ["m.yaml"]);
         let inode = fs::metadata(&path).expect("there").ino();
-        assert_eq!(edit_file(&path, "m.yaml", &set(2), |_| true), Outcome::Unchanged);
+        let again = edit_file(&path, "m.yaml", &own(&path), &set(2), |_| true);
+        assert_eq!(again, Outcome::Unchanged);
         assert_eq!(fs::metadata(&path).expect("there").ino(), inode, "written a second time");
     }
 
@@ -173,17 +198,20 @@ mod tests {
         let (folder, path) = file(0o644);
         let link = folder.path().join("link.yaml");
         symlink("m.yaml", &link).expect("linked");
-        assert!(matches!(edit_file(&link, "link.yaml", &set(2), |_| true), Outcome::Edited(_)));
+        let edited = edit_file(&link, "link.yaml", &own(&link), &set(2), |_| true);
+        assert!(matches!(edited, Outcome::Edited(_)));
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
         assert!(fs::read_to_string(&path).expect("readable").contains("a: 2"));
     }
 
     #[test]
     fn what_must_not_be_replaced_is_left_alone_with_the_reason() {
-        let why = |path: &Path, judged: bool| match edit_file(path, "m", &set(2), |_| judged) {
-            Outcome::LeftAlone { why, .. } => why,
-            other => panic!("{other:?}"),
-        };
+        let why =
+            |path: &Path, judged: bool| match edit_file(path, "m", &own(path), &set(2), |_| judged)
+            {
+                Outcome::LeftAlone { why, .. } => why,
+                other => panic!("{other:?}"),
+            };
         let (folder, path) = file(0o444);
         assert!(why(&path, true).contains("read-only"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");

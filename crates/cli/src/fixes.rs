@@ -3,9 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use sunup_api::report::{Finding, Safety, Verdict};
+use sunup_api::show;
 use sunup_doctor::report::Seen;
 use sunup_doctor::{Diagnosis, FileEdit};
 
@@ -49,8 +51,8 @@ impl Fixed {
     }
 }
 
-/// Applies the first safe fix of each finding, or the one that is `wanted`.
-pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>) -> Fixed {
+/// Applies the first safe fix of each finding, or the one that is `wanted`, to files among `named`.
+pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>, named: &[PathBuf]) -> Fixed {
     let mut fixed = Fixed { text: String::new(), notes: Vec::new(), files: 0, done: Vec::new() };
     let mut files: BTreeMap<&std::path::Path, Vec<&FileEdit>> = BTreeMap::new();
     for (index, finding) in diagnosis.report.findings.iter().enumerate() {
@@ -75,7 +77,8 @@ pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>) -> Fixed {
                 all.push(edit.clone());
             }
         }
-        let outcome = edit_file(path, label, &all, |text| text == edits[0].before.as_bytes());
+        let outcome =
+            edit_file(path, label, named, &all, |text| text == edits[0].before.as_bytes());
         fixed.tell(label, &outcome);
         if !matches!(outcome, Outcome::LeftAlone { .. }) {
             fixed.done.extend(edits.iter().map(|edit| edit.finding));
@@ -111,6 +114,7 @@ fn unoffered(diagnosis: &Diagnosis, wanted: &str) -> Option<String> {
 impl Fixed {
     fn tell(&mut self, label: &str, outcome: &Outcome) {
         let bold = Style::new().bold();
+        let label = show::line(label);
         match outcome {
             Outcome::Edited(diff) => {
                 self.files += 1;
@@ -125,7 +129,8 @@ impl Fixed {
                 let yellow = bold.fg_color(Some(AnsiColor::Yellow.into()));
                 let _ = writeln!(
                     self.text,
-                    "{yellow}left alone{yellow:#} {bold}{label}{bold:#}: {why}\n"
+                    "{yellow}left alone{yellow:#} {bold}{label}{bold:#}: {}\n",
+                    show::line(why)
                 );
                 self.diff(diff.as_deref().unwrap_or_default());
             }
@@ -140,7 +145,7 @@ impl Fixed {
                 Some(b'-') => Style::new().fg_color(Some(AnsiColor::Red.into())),
                 _ => Style::new(),
             };
-            let _ = writeln!(self.text, "  {style}{line}{style:#}");
+            let _ = writeln!(self.text, "  {style}{}{style:#}", show::line(line));
         }
         if !diff.is_empty() {
             self.text.push('\n');

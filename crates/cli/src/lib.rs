@@ -4,8 +4,10 @@
 //! fires and how a file is edited is said by the crates below.
 
 mod apply;
+mod attributes;
 mod cmd;
 mod fixes;
+mod folder;
 mod global;
 mod injector;
 #[cfg(target_os = "linux")]

@@ -2,8 +2,7 @@
 //!
 //! Which objects are asked for is `sunup-kube`'s affair, what they mean the doctor's.
 
-use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -14,6 +13,8 @@ use sunup_kube::collect::{Collected, Piece, Question, collect};
 use sunup_kube::{Cluster, Wanted, connect};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{Receiver, channel};
+
+use crate::folder;
 
 /// Files on their way from the cluster to the reader.
 const IN_FLIGHT: usize = 16;
@@ -102,25 +103,15 @@ fn kept(
     let next = move || pieces.blocking_recv().map(|Piece { name, bytes }| (name, bytes));
     let all = std::iter::from_fn(next);
     let Some(folder) = folder else { return Ok(Box::new(all)) };
-    crate::redact::ensure_new(folder)?;
-    private(folder).with_context(|| format!("could not make {}", folder.display()))?;
+    folder::ensure_new(folder)?;
+    folder::private(folder).with_context(|| format!("could not make {}", folder.display()))?;
     let (folder, unsaved) = (folder.to_owned(), Arc::clone(unsaved));
     Ok(Box::new(all.inspect(move |(name, bytes)| {
-        let path = folder.join(name);
-        let made = path.parent().map_or(Ok(()), private);
-        if let Err(why) = made.and_then(|()| fs::write(&path, bytes))
+        let made = folder::file(&folder, Path::new(name));
+        if let Err(why) = made.and_then(|mut file| file.write_all(bytes))
             && let Ok(mut first) = unsaved.lock()
         {
             first.get_or_insert(why);
         }
     })))
-}
-
-/// A folder that nobody else can look into: environments of containers often hold what they
-/// should not.
-fn private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use sunup_api::show;
 
 use crate::global::{Color, Global};
 
@@ -31,16 +32,17 @@ pub(crate) fn eprint(global: &Global, text: &str) {
     let _ = out.write_all(text.as_bytes());
 }
 
-/// Prints an error and its causes in one line.
+/// Prints an error and its causes; whatever names they have, no line of them looks like one of ours.
 pub(crate) fn error(global: &Global, error: &anyhow::Error) {
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-    eprint(global, &format!("{red}error{red:#}: {error:#}\n"));
+    let said = show::indented(&format!("{error:#}"));
+    eprint(global, &format!("{red}error{red:#}: {said}\n"));
 }
 
 /// Prints something worth knowing that is no part of the output.
 pub(crate) fn note(global: &Global, text: &str) {
     let bold = Style::new().bold();
-    eprint(global, &format!("{bold}note{bold:#}: {text}\n"));
+    eprint(global, &format!("{bold}note{bold:#}: {}\n", show::indented(text)));
 }
 
 /// Whether the error is that nobody reads our output any more.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sunup_api::show;
 use sunup_intake::Progress;
 
 /// How long reading may take before a bar appears.
@@ -59,8 +60,7 @@ impl Progress for Bar {
 
     fn file(&self, name: &str) {
         // A file's name may hold anything, escape sequences too.
-        let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        self.bar.set_message(name);
+        self.bar.set_message(show::line(name));
     }
 }
 

@@ -12,6 +12,8 @@ use sunup_doctor::redact::{Addresses, Redactor, secret_values};
 use sunup_evidence::collect::Collector;
 use sunup_intake::{Input, Options};
 
+use crate::folder;
+
 /// Files that may hold Secrets are parsed for them up to this size; a log is never one.
 const SECRETS_BYTES_MAX: u64 = 64 << 20;
 /// First bytes of what is compressed or packed: gzip, Zstandard, zip.
@@ -20,7 +22,7 @@ const PACKED: [&[u8]; 3] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"];
 /// Writes a redacted copy of `from`, a folder or a file, into the folder `to`; how many files.
 pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<usize> {
     let shown = to.display();
-    ensure_new(to)?;
+    folder::ensure_new(to)?;
     let files = files(from)?;
     ensure!(!files.is_empty(), "{}: there is no file in it", from.display());
     for (path, _) in &files {
@@ -31,23 +33,13 @@ pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<usize> {
         );
     }
     let mut redactor = redactor(from, &files)?;
-    fs::create_dir_all(to).with_context(|| format!("{shown}: can't be made"))?;
+    folder::private(to).with_context(|| format!("{shown}: can't be made"))?;
     for (path, below) in &files {
-        let target = to.join(renamed(below, &mut redactor));
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{shown}: can't be made"))?;
-        }
-        rewrite(path, &target, &mut redactor)
+        let target = folder::file(to, &renamed(below, &mut redactor))?;
+        rewrite(path, target, &mut redactor)
             .with_context(|| format!("{}: can't be redacted", path.display()))?;
     }
     Ok(files.len())
-}
-
-/// Fails where a folder has something in it: evidence of two runs would be mixed.
-pub(crate) fn ensure_new(folder: &Path) -> anyhow::Result<()> {
-    let full = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    ensure!(!full, "{} is not empty: evidence of two runs would be mixed", folder.display());
-    Ok(())
 }
 
 fn redactor(from: &Path, files: &[(PathBuf, PathBuf)]) -> anyhow::Result<Redactor> {
@@ -115,9 +107,9 @@ fn renamed(path: &Path, redactor: &mut Redactor) -> PathBuf {
 }
 
 /// Line by line, so that a log of any length costs no memory.
-fn rewrite(path: &Path, target: &Path, redactor: &mut Redactor) -> anyhow::Result<()> {
+fn rewrite(path: &Path, target: File, redactor: &mut Redactor) -> anyhow::Result<()> {
     let mut lines = BufReader::new(File::open(path)?);
-    let mut out = BufWriter::new(File::create_new(target)?);
+    let mut out = BufWriter::new(target);
     let mut line = Vec::new();
     let mut in_key = false;
     while lines.read_until(b'\n', &mut line)? > 0 {

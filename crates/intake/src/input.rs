@@ -78,6 +78,8 @@ pub struct Summary {
     pub logs: u64,
     /// Problems that were reported to the collector.
     pub unreadable: u64,
+    /// Links and folders that were left out, by name, and why: they lead out of what was handed over.
+    pub left_out: Vec<(String, String)>,
     /// What was made of the input: read as what, not recognised, passed over.
     pub read: WasRead,
 }

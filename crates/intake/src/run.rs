@@ -88,8 +88,9 @@ impl<'o> Run<'o> {
                 Input::Stdin(_) | Input::Pieces(_) => None,
             })
             .collect();
-        let walk::Walked { found, refused, skipped } = walk::files(&paths);
+        let walk::Walked { found, refused, skipped, left_out } = walk::files(&paths);
         self.summary.read.passed_over += skipped;
+        self.summary.left_out = left_out;
         if let Some(progress) = &self.options.progress {
             progress.total(found.iter().map(|file| file.bytes).sum());
         }

@@ -2,6 +2,7 @@
 //! kustomizations among them noted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) bytes: u64,
     /// Neither a pipe nor a device: it can be read twice.
     pub(crate) regular: bool,
+    /// A link that was found in a directory.
+    pub(crate) linked: bool,
     /// The kustomization that lists it.
     pub(crate) kustomization: Option<Arc<str>>,
     /// A newer log of the same container lies beside it.
@@ -37,9 +40,15 @@ pub(crate) struct Walked {
     pub(crate) refused: Vec<Refused>,
     /// Files and directories that are known by their names to hold nothing.
     pub(crate) skipped: u64,
+    /// Links and directories that were left out, and why: nothing that was handed over.
+    pub(crate) left_out: Vec<Refused>,
 }
 
 /// Every file of `paths`, in the order given and sorted below each directory.
+///
+/// What is named may be a link. In a directory, a link to a regular file is read, wherever it leads,
+/// but no file twice; a link to a directory only where it stays inside; none into what the system
+/// makes up (`/proc`), which has no end.
 pub(crate) fn files(paths: &[PathBuf]) -> Walked {
     let mut walked = Walked::default();
     let mut args = Vec::new();
@@ -48,6 +57,7 @@ pub(crate) fn files(paths: &[PathBuf]) -> Walked {
         one(path, &mut walked);
         args.extend(std::iter::repeat_n(path.clone(), walked.found.len() - before));
     }
+    once_each(&mut walked.found, &mut args);
     disambiguate(&mut walked.found, &args);
     kustomizations(&mut walked.found);
     rotations(&mut walked.found);
@@ -58,10 +68,10 @@ fn one(path: &Path, walked: &mut Walked) {
     let label = path.to_string_lossy().into_owned();
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {
-            let mut seen = HashSet::new();
-            let before = walked.found.len();
-            directory(path, path, 0, &mut seen, walked);
-            if walked.found.len() == before && walked.refused.is_empty() {
+            let before = (walked.found.len(), walked.left_out.len());
+            Walk::new(path, walked).all();
+            let nothing = (walked.found.len(), walked.left_out.len()) == before;
+            if nothing && walked.refused.is_empty() {
                 walked.refused.push((label, "an empty directory".to_owned()));
             }
         }
@@ -72,6 +82,7 @@ fn one(path: &Path, walked: &mut Walked) {
             explicit: true,
             bytes: if meta.is_file() { meta.len() } else { 0 },
             regular: meta.is_file(),
+            linked: false,
             kustomization: None,
             rotated: false,
         }),
@@ -88,56 +99,172 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
     }
 }
 
-fn directory(
-    root: &Path,
-    path: &Path,
-    depth: usize,
-    seen: &mut HashSet<PathBuf>,
-    walked: &mut Walked,
-) {
-    let below =
-        |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
-    // A directory that was seen already is a loop of links, or a second name of the same one.
-    match std::fs::canonicalize(path) {
-        Ok(real) if !seen.insert(real.clone()) => return,
-        Ok(_) => {}
-        Err(error) => return walked.refused.push((below(path), reason(&error))),
+/// Where the system shows itself as files: without end, and nobody's evidence.
+const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+fn is_systems(real: &Path) -> bool {
+    SYSTEM.iter().any(|folder| real.starts_with(folder))
+}
+
+/// A walk below one directory.
+struct Walk<'w> {
+    root: &'w Path,
+    /// The root without links; `None` where the system doesn't say.
+    real_root: Option<PathBuf>,
+    /// Directories that were walked: one that comes again is a loop of links, or a second name.
+    seen: HashSet<PathBuf>,
+    /// Links to directories, walked last: what they lead to has a better name where it lies.
+    links: Vec<(PathBuf, usize)>,
+    walked: &'w mut Walked,
+}
+
+impl<'w> Walk<'w> {
+    fn new(root: &'w Path, walked: &'w mut Walked) -> Self {
+        let real_root = std::fs::canonicalize(root).ok();
+        Walk { root, real_root, seen: HashSet::new(), links: Vec::new(), walked }
     }
-    if depth > DEPTH_MAX {
-        return walked
-            .refused
-            .push((below(path), format!("more than {DEPTH_MAX} directories deep")));
-    }
-    let entries = match std::fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let label = if depth == 0 { path.to_string_lossy().into_owned() } else { below(path) };
-            return walked.refused.push((label, reason(&error)));
+
+    fn all(mut self) {
+        self.directory(self.root, 0);
+        while !self.links.is_empty() {
+            for (path, depth) in std::mem::take(&mut self.links) {
+                self.directory(&path, depth);
+            }
         }
-    };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        match std::fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() && is_skipped_folder(&name) => walked.skipped += 1,
-            Ok(meta) if meta.is_dir() => directory(root, &path, depth + 1, seen, walked),
-            Ok(meta) if meta.is_file() && is_skipped_file(&name) => walked.skipped += 1,
-            Ok(meta) if meta.is_file() => walked.found.push(Found {
-                label: below(&path),
-                below: depth + 1,
-                explicit: false,
-                bytes: meta.len(),
-                regular: true,
-                kustomization: None,
-                rotated: false,
-                path,
-            }),
-            // Sockets, pipes and devices hold no evidence, and a pipe would never end.
+    }
+
+    fn label(&self, path: &Path) -> String {
+        let below = path.strip_prefix(self.root).ok().filter(|below| below.as_os_str() != "");
+        below.unwrap_or(path).to_string_lossy().into_owned()
+    }
+
+    fn refuse(&mut self, path: &Path, why: String) {
+        let label = self.label(path);
+        self.walked.refused.push((label, why));
+    }
+
+    fn leave_out(&mut self, path: &Path, why: &str) {
+        let label = self.label(path);
+        self.walked.left_out.push((label, why.to_owned()));
+    }
+
+    fn is_inside(&self, real: &Path) -> bool {
+        self.real_root.as_ref().is_some_and(|root| real.starts_with(root))
+    }
+
+    fn directory(&mut self, path: &Path, depth: usize) {
+        match std::fs::canonicalize(path) {
+            Ok(real) if depth > 0 && is_systems(&real) => {
+                return self.leave_out(path, "the system's own, no evidence");
+            }
+            Ok(real) if !self.seen.insert(real.clone()) => return,
             Ok(_) => {}
-            Err(error) => walked.refused.push((below(&path), reason(&error))),
+            Err(error) => return self.refuse(path, reason(&error)),
+        }
+        if depth > DEPTH_MAX {
+            return self.refuse(path, format!("more than {DEPTH_MAX} directories deep"));
+        }
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return self.refuse(path, reason(&error)),
+        };
+        let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+        paths.sort();
+        for path in paths {
+            match std::fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_symlink() => self.link(path, depth),
+                Ok(meta) => self.entry(path, &meta, depth),
+                Err(error) => self.refuse(&path, reason(&error)),
+            }
         }
     }
+
+    fn entry(&mut self, path: PathBuf, meta: &Metadata, depth: usize) {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if meta.is_dir() && is_skipped_folder(&name) || meta.is_file() && is_skipped_file(&name) {
+            self.walked.skipped += 1;
+        } else if meta.is_dir() {
+            self.directory(&path, depth + 1);
+        } else if meta.is_file() {
+            self.file(path, meta, depth, false);
+        }
+        // Sockets, pipes and devices hold no evidence, and a pipe would never end.
+    }
+
+    fn link(&mut self, path: PathBuf, depth: usize) {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let led = std::fs::canonicalize(&path).and_then(|real| {
+            let meta = std::fs::metadata(&real)?;
+            Ok((real, meta))
+        });
+        match led {
+            Ok((_, meta))
+                if meta.is_dir() && is_skipped_folder(&name)
+                    || meta.is_file() && is_skipped_file(&name) =>
+            {
+                self.walked.skipped += 1;
+            }
+            Ok((real, _)) if is_systems(&real) => {
+                self.leave_out(&path, "a link to what is the system's own, no evidence");
+            }
+            Ok((real, meta)) if meta.is_dir() && !self.is_inside(&real) => {
+                self.leave_out(&path, "a link to a folder outside of what was handed over");
+            }
+            Ok((_, meta)) if meta.is_dir() => self.links.push((path, depth + 1)),
+            Ok((_, meta)) if meta.is_file() => self.file(path, &meta, depth, true),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.leads_out(&path) => {
+                self.leave_out(&path, "a link to something outside that is not there");
+            }
+            Err(error) => self.refuse(&path, reason(&error)),
+        }
+    }
+
+    /// Whether a link with nothing at its end was meant for somewhere else: logs that were copied
+    /// off a node have many of them.
+    fn leads_out(&self, link: &Path) -> bool {
+        let folder = link.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
+        let (Some(folder), Ok(target)) = (folder, std::fs::read_link(link)) else { return false };
+        !self.is_inside(&normal(&folder.join(target)))
+    }
+
+    fn file(&mut self, path: PathBuf, meta: &Metadata, depth: usize, linked: bool) {
+        self.walked.found.push(Found {
+            label: self.label(&path),
+            below: depth + 1,
+            explicit: false,
+            bytes: meta.len(),
+            regular: true,
+            linked,
+            kustomization: None,
+            rotated: false,
+            path,
+        });
+    }
+}
+
+/// Drops links to files that are found without them, or by another link already.
+fn once_each(found: &mut Vec<Found>, args: &mut Vec<PathBuf>) {
+    if !found.iter().any(|file| file.linked) {
+        return;
+    }
+    let real: Vec<Option<PathBuf>> =
+        found.iter().map(|file| std::fs::canonicalize(&file.path).ok()).collect();
+    let mut seen: HashSet<&PathBuf> = found
+        .iter()
+        .zip(&real)
+        .filter(|(file, _)| !file.linked)
+        .filter_map(|(_, r)| r.as_ref())
+        .collect();
+    let keep: Vec<bool> = found
+        .iter()
+        .zip(&real)
+        .map(|(file, real)| !file.linked || real.as_ref().is_none_or(|real| seen.insert(real)))
+        .collect();
+    let mut kept = keep.iter();
+    found.retain(|_| kept.next().is_some_and(|keep| *keep));
+    let mut kept = keep.iter();
+    args.retain(|_| kept.next().is_some_and(|keep| *keep));
 }
 
 /// Directories that hold no evidence, or copies of it: version control, caches, packages, editors'

@@ -10,6 +10,7 @@ use std::time::Duration;
 use kube::client::{AuthError, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use sunup_api::shell;
 
 /// How long reading credentials may take, a plugin that asks a person to log in included.
 const CREDENTIALS_WITHIN: Duration = Duration::from_secs(60);
@@ -66,20 +67,11 @@ impl Named {
         ];
         for (option, value) in options {
             if let Some(value) = value {
-                words.push_str(&format!(" {option} {}", quoted(&value)));
+                words.push_str(&format!(" {option} {}", shell::word(&value)));
             }
         }
         words
     }
-}
-
-/// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 impl fmt::Display for Named {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use sunup_api::show;
 use sunup_inject::manifest::{self, Injected, Namespaces};
 use sunup_inject::{Level, Sources};
 
@@ -149,11 +150,13 @@ fn remarks(done: &[(&Source, Injected)]) -> String {
     let mut out = String::new();
     for (source, injected) in done {
         for verdict in &injected.verdicts {
-            let place = format!("{}:{}: {verdict}", source.name, verdict.line);
+            let place = show::line(&format!("{}:{}: {verdict}", source.name, verdict.line));
             if !verdict.decision.inject {
-                let _ = writeln!(out, "{place}: not injected: {}", verdict.decision.reason);
+                let reason = show::line(&verdict.decision.reason.to_string());
+                let _ = writeln!(out, "{place}: not injected: {reason}");
             }
             for reason in verdict.reasons.iter().filter(|r| r.level == Level::Warning) {
+                let reason = show::line(&reason.to_string());
                 let _ = writeln!(out, "{place}: warning: {reason}");
             }
         }
@@ -169,10 +172,11 @@ fn explain(done: &[(&Source, Injected)]) -> String {
             let answer = if verdict.decision.inject { "yes" } else { "no" };
             let reason = &verdict.decision.reason;
             let place = format!("{}:{}", source.name, verdict.line);
-            let _ = writeln!(out, "{verdict} ({place}): {answer}: {reason}");
+            let told = show::line(&format!("{verdict} ({place}): {answer}: {reason}"));
+            let _ = writeln!(out, "{told}");
             for reason in &verdict.reasons {
                 let word = if reason.level == Level::Warning { "warning: " } else { "" };
-                let _ = writeln!(out, "  {word}{reason}");
+                let _ = writeln!(out, "  {word}{}", show::line(&reason.to_string()));
             }
         }
     }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::bail;
+use sunup_api::{shell, show};
 use sunup_intake::Progress as _;
 use sunup_logs::{BROKEN_MAX, Entry, Filter, FilterError, Hit, Search, SearchOptions};
 
@@ -175,7 +176,7 @@ fn search(
                         "nothing matches, but {count} {entries} would with another resource type: {}\n  \
                      sunup logs {} …",
                         other.why,
-                        shell_quoted(other.filter.source()),
+                        shell::word(other.filter.source()),
                     ),
                 );
             }
@@ -225,17 +226,31 @@ impl Read for Watched {
 struct Writer {
     out: BufWriter<io::Stdout>,
     format: Format,
+    terminal: bool,
     failed: Option<io::Error>,
 }
 
 impl Writer {
     fn new(format: Format) -> Self {
-        Self { out: BufWriter::with_capacity(256 << 10, io::stdout()), format, failed: None }
+        let terminal = io::stdout().is_terminal();
+        Self {
+            out: BufWriter::with_capacity(256 << 10, io::stdout()),
+            format,
+            terminal,
+            failed: None,
+        }
     }
 
     fn write(&mut self, hit: Hit<'_>) -> ControlFlow<()> {
         match self.format {
-            Format::Json => self.line(&hit.compact()),
+            Format::Json => {
+                let entry = hit.compact();
+                // A pipe gets the bytes as they are.
+                match std::str::from_utf8(&entry).ok().filter(|_| self.terminal) {
+                    Some(text) => self.line(show::json(text).as_bytes()),
+                    None => self.line(&entry),
+                }
+            }
             Format::Text => {
                 if let Ok(entry) = Entry::parse(hit.bytes) {
                     self.line(text_line(&entry).as_bytes());
@@ -262,15 +277,13 @@ impl Writer {
 
 /// `E 2020-03-31T10:41:15Z container pod text`, as the vendor's page shows entries.
 fn text_line(entry: &Entry<'_>) -> String {
-    let severity = entry.severity().chars().next().unwrap_or('D');
-    let mut line = format!("{severity} {}", entry.timestamp_text().unwrap_or("-"));
+    let severity = entry.severity().chars().next().filter(char::is_ascii_graphic).unwrap_or('D');
+    let at = show::escaped(entry.timestamp_text().unwrap_or("-"));
+    let mut line = format!("{severity} {at}");
     let known = ["container_name", "pod_name"].map(|label| entry.resource_label(label));
     let mut push = |part: &str| {
         line.push(' ');
-        line.extend(part.chars().flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            escaped.into_iter().flatten().chain(Some(c).filter(|c| !c.is_control()))
-        }));
+        line.push_str(&show::escaped(part));
     };
     known.into_iter().flatten().for_each(&mut push);
     if known == [None, None] {
@@ -302,8 +315,4 @@ fn explanation(filter: &Filter) -> String {
         text.push_str(&format!("prefilter: {}\n", quoted.join(" or ")));
     }
     text
-}
-
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -88,3 +88,50 @@ fn modes_and_links_survive_and_read_only_files_are_left_alone() {
     assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
     assert_eq!(fs::metadata(&real).expect("there").permissions().mode() & 0o7777, 0o600);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_a_folder_has_nothing_written_outside_of_it() {
+    use std::os::unix::fs::symlink;
+
+    let outside = folder(&[("gateway.yaml", GATEWAY)]);
+    let dir = folder(&[("deep/other.yaml", "a: b\n")]);
+    let far = outside.path().join("gateway.yaml");
+    symlink(&far, dir.path().join("link.yaml")).expect("linked");
+    symlink(outside.path(), dir.path().join("deep/far")).expect("linked");
+    for line in [&["doctor", "--fix", "."][..], &["doctor", "--fix", ".", "deep"]] {
+        let run = run(dir.path(), line);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.out.contains("left alone link.yaml: it is a link to"), "{run:?}");
+        assert!(run.out.contains(&*far.to_string_lossy()), "{run:?}");
+        assert!(run.err.contains("note: deep/far was left out: a link to a folder"), "{run:?}");
+        assert_eq!(fs::read_to_string(&far).expect("there"), GATEWAY);
+    }
+    let named = run(dir.path(), &["doctor", "--fix", ".", "link.yaml"]);
+    assert_eq!(named.code, 0, "{named:?}");
+    assert_ne!(fs::read_to_string(&far).expect("there"), GATEWAY);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_of_a_file_reaches_no_terminal_as_it_is() {
+    let name = "a\nerror[forged] x\u{1b}[2J\u{9b}31m\u{202e}.yaml";
+    let dir = folder(&[(name, GATEWAY), ("b\u{9b}2J\n.yaml", "{{ a")]);
+    let plain = |text: &str| {
+        let bad = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        !text.contains(bad) && !text.lines().any(|line| line.starts_with("error[forged"))
+    };
+    for line in [&["doctor", "."][..], &["doctor", "-v", name], &["doctor", "--fix", "."]] {
+        let run = run(dir.path(), line);
+        assert!(run.out.contains("forged"), "{run:?}");
+        assert!(plain(&run.out) && plain(&run.err), "{run:?}");
+    }
+    for line in [
+        &["doctor", "gone\n\u{9b}2J"][..],
+        &["redact", "gone\n\u{9b}2J", "x"],
+        &["inject", "-f", name],
+    ] {
+        let run = run(dir.path(), line);
+        assert!(plain(&run.err), "{run:?}");
+    }
+}

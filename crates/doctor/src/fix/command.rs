@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 use sunup_api::report::{PatchType, Subject};
+use sunup_api::shell;
 
 use crate::judging::subject::namespace_flag;
 
 /// `deployment/web`, as kubectl takes it.
 pub(crate) fn short(subject: &Subject) -> String {
-    format!("{}/{}", subject.kind.to_lowercase(), subject.name)
+    shell::name(&format!("{}/{}", subject.kind.to_lowercase(), subject.name))
 }
 
 /// `Deployment/web`, as a report names it.
@@ -43,7 +44,7 @@ pub(crate) fn patch(subject: &Subject, patch: &Value) -> String {
         PatchType::Merge => "merge",
         _ => "strategic",
     };
-    let quoted = shell_quote(&patch.to_string());
+    let quoted = shell::word(&patch.to_string());
     match subject.kind.as_str() {
         // The API server refuses the patch itself, so it is applied on the way through.
         "Job" => format!(
@@ -54,7 +55,11 @@ pub(crate) fn patch(subject: &Subject, patch: &Value) -> String {
         ),
         "Pod" => format!(
             "# put this into the pod template (spec.template) of what creates the pod{}: {quoted}",
-            if subject.pods.is_empty() { String::new() } else { format!(" {}", subject.name) }
+            if subject.pods.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", shell::name(&subject.name))
+            }
         ),
         _ => format!("kubectl {ns}patch {target} --type {how} -p {quoted}"),
     }
@@ -62,18 +67,9 @@ pub(crate) fn patch(subject: &Subject, patch: &Value) -> String {
 
 /// Brings an edited manifest into the cluster.
 pub(crate) fn apply(subject: &Subject, file: &str) -> String {
-    let file = shell_quote(file);
+    let file = shell::word(file);
     match subject.kind.as_str() {
         "Job" | "Pod" => format!("kubectl replace --force -f {file}"),
         _ => format!("kubectl apply -f {file}"),
     }
-}
-
-/// A word of a shell command line.
-pub(crate) fn shell_quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

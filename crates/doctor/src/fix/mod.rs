@@ -14,6 +14,7 @@ mod tests;
 use std::path::PathBuf;
 
 use sunup_api::report::{Fix, Safety, Subject};
+use sunup_api::show;
 use sunup_evidence::object::Origin;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_yaml::{DocEdit, Limits};
@@ -154,6 +155,8 @@ fn into_file(fix: &mut Fix, remedy: &Remedy, target: &Target<'_>, finding: usize
 
 /// A unified diff as `diff -u` and `patch` know it.
 pub(crate) fn unified(before: &str, after: &str, label: &str) -> String {
+    // A line break in a name would begin a line of the diff.
+    let label = show::line(label);
     similar::TextDiff::from_lines(before, after)
         .unified_diff()
         .context_radius(3)

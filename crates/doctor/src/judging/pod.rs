@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sunup_api::report::Subject;
-use sunup_api::{annotation, container};
+use sunup_api::{annotation, container, shell};
 use sunup_capture::settings::Injection;
 use sunup_capture::{Decision, Host, Plan, Settings};
 use sunup_evidence::log::Burst;
@@ -80,6 +80,16 @@ impl<'a> Case<'a> {
     /// What was said of the pod and this rule wants: events, status, log lines.
     pub(crate) fn said(&self, meta: &'static Meta) -> impl Iterator<Item = &Said<'a>> {
         self.listener.wanted_by(meta, &self.said)
+    }
+
+    /// The pod's name for a command.
+    pub(crate) fn pod_word(&self) -> String {
+        shell::name(self.facts.name.as_deref().unwrap_or("POD"))
+    }
+
+    /// The namespace for a command.
+    pub(crate) fn namespace_word(&self) -> String {
+        shell::name(self.subject.namespace.as_deref().unwrap_or("NAMESPACE"))
     }
 
     pub(crate) fn pod(&self) -> Option<&'a Pod> {

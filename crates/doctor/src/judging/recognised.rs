@@ -1,6 +1,7 @@
 //! The texts of one pod or workload that a rule recognises, on their way to one finding.
 
 use sunup_api::report::{Subject, Verdict};
+use sunup_api::shell;
 use sunup_evidence::object::PodTemplate;
 use sunup_evidence::snapshot::PodFacts;
 use sunup_evidence::timeline::{self, Point};
@@ -41,14 +42,19 @@ impl Heard<'_, '_> {
         namespace_flag(&self.subject)
     }
 
-    /// The namespace for a command.
+    /// The namespace, in words.
     pub(crate) fn namespace(&self) -> &str {
         self.subject.namespace.as_deref().unwrap_or("NAMESPACE")
     }
 
+    /// The namespace for a command.
+    pub(crate) fn namespace_word(&self) -> String {
+        shell::name(self.namespace())
+    }
+
     /// The pod for a command.
-    pub(crate) fn pod(&self) -> &str {
-        self.subject.pods.first().map_or("POD", String::as_str)
+    pub(crate) fn pod_word(&self) -> String {
+        shell::name(self.subject.pods.first().map_or("POD", String::as_str))
     }
 }
 

@@ -2,6 +2,7 @@
 //! but names.
 
 use sunup_api::report::Subject;
+use sunup_api::shell;
 use sunup_evidence::object::Workload;
 use sunup_evidence::snapshot::Snapshot;
 
@@ -13,7 +14,7 @@ pub(crate) fn at(subject: &Subject, container: &str) -> Subject {
 
 /// `-n NAMESPACE ` where a namespace is known.
 pub(crate) fn namespace_flag(subject: &Subject) -> String {
-    subject.namespace.as_ref().map(|n| format!("-n {n} ")).unwrap_or_default()
+    subject.namespace.as_ref().map(|n| format!("-n {} ", shell::name(n))).unwrap_or_default()
 }
 
 /// Whether two subjects are one workload; a namespace that is not known differs from none.

@@ -267,7 +267,7 @@ pub(crate) fn field(case: &Case<'_>, text: impl Into<String>) -> EvidenceItem {
 /// `kubectl -n NS logs POD -c istio-proxy --timestamps`.
 pub(crate) fn get_log(case: &Case<'_>, previous: bool) -> String {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     let previous = if previous { " --previous" } else { "" };
     format!("kubectl {ns}logs {pod} -c {} --timestamps{previous}", container::PROXY)
 }

@@ -8,8 +8,8 @@
 use std::fmt::Write as _;
 
 use sunup_api::report::{Report, Severity};
+use sunup_api::show::text as clean;
 
-use super::paint::clean;
 use super::place;
 use super::terms::{first_fix, subject, verdict};
 

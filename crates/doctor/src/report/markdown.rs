@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use sunup_api::report::{Finding, Fix, Report, Safety, TimelineEntry};
+use sunup_api::show::text as clean;
 
-use super::paint::clean;
 use super::terms::{first_fix, severity, subject, verdict};
 
 /// Evidence shown of one finding.

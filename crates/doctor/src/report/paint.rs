@@ -96,66 +96,6 @@ pub(super) fn char_width(c: char) -> usize {
     c.width().unwrap_or(0)
 }
 
-/// Text from logs and objects made fit for a terminal: escape sequences, which could repaint or
-/// retitle it, are dropped; other control characters become spaces. Line breaks stay.
-pub(super) fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => skip_escape(&mut chars),
-            '\u{9b}' => skip_csi(&mut chars),
-            '\n' => out.push('\n'),
-            // Bidirectional overrides make a line read other than it is.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    match chars.peek() {
-        Some('[') => {
-            chars.next();
-            skip_csi(chars);
-        }
-        // A string (title, hyperlink …) up to BEL or ST, but never past the line.
-        Some(']' | 'P' | '^' | '_' | 'X') => {
-            while let Some(&c) = chars.peek() {
-                if c == '\n' {
-                    return;
-                }
-                chars.next();
-                if c == '\u{7}' || c == '\u{9c}' {
-                    return;
-                }
-                if c == '\u{1b}' && chars.peek() == Some(&'\\') {
-                    chars.next();
-                    return;
-                }
-            }
-        }
-        Some('\n') | None => {}
-        Some(_) => {
-            chars.next();
-        }
-    }
-}
-
-fn skip_csi(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    while let Some(&c) = chars.peek() {
-        if c == '\n' {
-            return;
-        }
-        chars.next();
-        if ('\u{40}'..='\u{7e}').contains(&c) {
-            return;
-        }
-    }
-}
-
 /// Breaks text at spaces into lines of at most `columns`. A longer word (an address, a path) has
 /// a line of its own, whole, because it will be copied. Line breaks of the text are kept.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
@@ -221,22 +161,6 @@ pub(super) fn counted(number: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn terminal_escapes_of_a_log_never_reach_the_terminal() {
-        for (raw, want) in [
-            ("\u{1b}[31mred\u{1b}[0m", "red"),
-            ("a\u{1b}]0;title\u{7}b", "ab"),
-            ("a\u{1b}]8;;http://x\u{1b}\\b", "ab"),
-            ("tab\tand\rreturn", "tab and return"),
-            ("\u{9b}2Jcleared", "cleared"),
-            ("open\u{1b}", "open"),
-            ("open\u{1b}[3\nnext", "open\nnext"),
-            ("safe\u{202e}txt", "safetxt"),
-        ] {
-            assert_eq!(clean(raw), want);
-        }
-    }
 
     #[test]
     fn wide_characters_count_as_two_columns() {

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sunup_api::report::{Finding, Report, Severity, Unreadable};
+use sunup_api::show::{self, text as clean};
 
 use crate::judging::meta::Meta;
 
-use super::paint::clean;
 use super::place::{self, Place};
 use super::terms::{severity, subject, verdict};
 
@@ -186,10 +186,8 @@ pub fn sarif(report: &Report) -> String {
             results,
         }],
     };
-    let mut text =
-        serde_json::to_string_pretty(&log).expect("it has only string keys and no floats");
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(&log).expect("it has only string keys and no floats");
+    show::json(&text).into_owned() + "\n"
 }
 
 /// Every rule that was asked (3.19.23), so that readers know what a clean run has looked for; the

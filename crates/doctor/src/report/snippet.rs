@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use sunup_api::report::{EvidenceItem, Finding};
+use sunup_api::show::{line as one_line, text as clean};
 
 use super::look::Look;
-use super::paint::{BOLD, DIM, FRAME, RED, Signs, char_width, clean, paint, signs, width};
+use super::paint::{BOLD, DIM, FRAME, RED, Signs, char_width, paint, signs, width};
 
 /// Words that say what went wrong, the most telling first. Where several are in a line, the first
 /// of this list is underlined, together with others of it that are near.
@@ -52,8 +53,12 @@ pub(super) fn snippet(item: &EvidenceItem, finding: &Finding, look: &Look) -> Ve
     let number = number.unwrap_or("");
     let margin = number.len().max(2);
     let text = clean(&item.text);
-    let mut lines =
-        vec![format!("{:margin$}{} {}", "", paint(FRAME, "-->"), paint(BOLD, clean(&item.source)))];
+    let mut lines = vec![format!(
+        "{:margin$}{} {}",
+        "",
+        paint(FRAME, "-->"),
+        paint(BOLD, one_line(&item.source))
+    )];
     let bar = format!("{:margin$} {}", "", paint(FRAME, "|"));
     lines.push(bar.clone());
 
@@ -220,7 +225,7 @@ fn label(item: &EvidenceItem, finding: &Finding, text: &str) -> Option<String> {
     let only = || of_source().next().filter(|_| of_source().count() == 1);
     let entry =
         of_source().find(|entry| entry.at.is_some() && entry.at == item.at).or_else(only)?;
-    let what = clean(&entry.what);
+    let what = one_line(&entry.what);
     (!text.contains(&what)).then_some(what)
 }
 

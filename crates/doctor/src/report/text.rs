@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 use sunup_api::report::{Finding, Fix, Report, Safety, Severity, Subject, Verdict};
+use sunup_api::show::{line as one_line, text as clean};
 
 use super::look::{Look, Seen};
 use super::paint::{
-    BOLD, CYAN, DIM, ERROR, FRAME, GREEN, INFO, PLAIN, RED, Signs, WARNING, YELLOW, clean, counted,
-    paint, signs, wrap,
+    BOLD, CYAN, DIM, ERROR, FRAME, GREEN, INFO, PLAIN, RED, Signs, WARNING, YELLOW, counted, paint,
+    signs, wrap,
 };
 use super::snippet::{more, sameness, snippet};
 use super::terms::{first_fix, severity, subject, verdict};
@@ -63,7 +64,7 @@ pub fn headline(finding: &Finding) -> String {
         paint(style, severity(finding.severity)),
         paint(
             BOLD,
-            format_args!("[{}{}] {}", finding.rule, clean(&cause), whose(&finding.subject))
+            format_args!("[{}{}] {}", finding.rule, one_line(&cause), whose(&finding.subject))
         ),
         paint(verdict_style(finding.verdict), format_args!("({})", verdict(finding.verdict))),
     )
@@ -71,10 +72,6 @@ pub fn headline(finding: &Finding) -> String {
 
 fn whose(of: &Subject) -> String {
     one_line(&subject(of))
-}
-
-fn one_line(text: &str) -> String {
-    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn severity_style(severity: Severity) -> Style {
@@ -118,7 +115,7 @@ impl Page<'_> {
         // The lead-in takes room on the first line only: a stand-in of its width keeps it free.
         let stand_in = "x".repeat(super::paint::width(lead.trim_end()));
         let room = self.look.width.saturating_sub(hang).max(20);
-        let text = format!("{stand_in} {}", clean(text));
+        let text = format!("{stand_in} {}", one_line(text));
         for (i, part) in wrap(&text, room).iter().enumerate() {
             match part.strip_prefix(&stand_in).filter(|_| i == 0) {
                 Some(rest) => {
@@ -126,7 +123,12 @@ impl Page<'_> {
                     let lead = paint(lead_style, lead.trim_end());
                     self.line(&format!("{:indent$}{lead}{rest}", ""));
                 }
-                None => self.line(&format!("{:hang$}{part}", "")),
+                None => {
+                    // A name with a blank in it begins no line as a headline does.
+                    let headline = part.split(' ').next().is_some_and(|word| word.contains('['));
+                    let hang = if headline { hang.max(2) } else { hang };
+                    self.line(&format!("{:hang$}{part}", ""));
+                }
             }
         }
     }
@@ -372,7 +374,7 @@ impl Page<'_> {
         let gaps = !self.seen.empty && (report.findings.is_empty() || self.look.verbose);
         for (what, command) in self.seen.gaps.iter().filter(|_| gaps) {
             self.note(0, "Not among it: ", YELLOW, &format!("{what}. To add it:"));
-            for line in command.lines() {
+            for line in clean(command).lines() {
                 self.line(&format!("      {}", paint(CYAN, line)));
             }
         }

@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sunup_api::report::{Finding, Precision, TimelineEntry};
+use sunup_api::show::line as clean;
 
 use super::look::Look;
-use super::paint::{DIM, GREEN, PLAIN, RED, Signs, YELLOW, clean, fit, paint, signs, width, wrap};
+use super::paint::{DIM, GREEN, PLAIN, RED, Signs, YELLOW, fit, paint, signs, width, wrap};
 use super::scale::{STEPS, offset_text};
 
 /// Points listed when not everything is asked for.

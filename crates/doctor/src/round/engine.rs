@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown};
+use sunup_api::shell;
 use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::timeline;
@@ -85,7 +86,8 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
     if !judged.faults.is_empty() || !judged.cleared.is_empty() || !judged.unknown.is_empty() {
         return;
     }
-    let ns = scope.namespace.as_ref().map(|n| format!("-n {n} ")).unwrap_or_default();
+    let ns = scope.namespace.as_ref().map(|n| format!("-n {} ", shell::name(n)));
+    let ns = ns.unwrap_or_default();
     let has = |f: fn(&sunup_evidence::snapshot::PodFacts) -> bool| snapshot.pods.iter().any(f);
     let mut missing = Vec::new();
     let known = snapshot.workloads.iter().any(|(w, _)| w.metadata.name == name)

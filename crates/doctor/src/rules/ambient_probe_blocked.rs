@@ -108,7 +108,7 @@ fn by_policy(
         at: None,
         text: format!("NetworkPolicy {}: lets 169.254.7.127 in by no rule", policy.metadata.name),
     }));
-    let ns = case.subject.namespace.as_deref().unwrap_or("NAMESPACE");
+    let ns = case.namespace_word();
     because(fault).offer([Remedy::advice(
         "allow-probe-address",
         "let the probes' address in (a policy of its own: policies add up)",

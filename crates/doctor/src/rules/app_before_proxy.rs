@@ -9,6 +9,7 @@
 
 use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
+use sunup_api::shell;
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::ContainerLog;
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
@@ -211,7 +212,7 @@ fn quiet_look_alikes(case: &Case<'_>, name: &str, log: &ContainerLog, out: &mut 
 
 fn unknown(case: &Case<'_>, name: &str) -> Open {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     let mut missing = Vec::new();
     let get = if case.capture_shown() {
         missing.push("when istio-proxy became ready: its log, or the pod's events".to_owned());
@@ -224,7 +225,8 @@ fn unknown(case: &Case<'_>, name: &str) -> Open {
     let log = case.facts.log(name);
     if log.is_some_and(|l| l.refusals.iter().all(|b| b.first().at.is_none())) {
         missing.push("times of the application's log lines".to_owned());
-        let app = if name.is_empty() { String::new() } else { format!(" -c {name}") };
+        let app =
+            if name.is_empty() { String::new() } else { format!(" -c {}", shell::name(name)) };
         let again = format!("kubectl {ns}logs {pod}{app} --timestamps");
         return Open {
             rule: ID,

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 
 use jiff::{SignedDuration, Timestamp};
 use sunup_api::report::{Severity, Verdict};
+use sunup_api::shell;
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 use sunup_evidence::object::ContainerState;
@@ -222,7 +223,7 @@ fn fault(
 
 fn remedies(case: &Case<'_>, port: u16) -> [Remedy; 2] {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     [
         Remedy::advice(
             "bind-all-addresses",
@@ -248,10 +249,13 @@ fn remedies(case: &Case<'_>, port: u16) -> [Remedy; 2] {
 
 fn not_said(case: &Case<'_>, name: &str, port: u16) -> Open {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
+    let container = shell::name(name);
     let (missing, command) = match case.facts.log(name) {
-        None => ("its log", format!("kubectl {ns}logs {pod} -c {name}")),
-        Some(_) => ("its log does not say", format!("kubectl {ns}exec {pod} -c {name} -- ss -ltn")),
+        None => ("its log", format!("kubectl {ns}logs {pod} -c {container}")),
+        Some(_) => {
+            ("its log does not say", format!("kubectl {ns}exec {pod} -c {container} -- ss -ltn"))
+        }
     };
     Open {
         rule: META.id,

@@ -113,7 +113,7 @@ fn cause(text: &str) -> Option<Cause> {
 /// iptables says the same where istio-init removes what is not there, before it sets up its rules.
 fn object_missing(case: &Case<'_>) -> Open {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     Open {
         rule: META.id,
         subject: at(&case.subject, container::INIT),

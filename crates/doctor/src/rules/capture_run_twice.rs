@@ -58,7 +58,7 @@ impl Rule for CaptureRunTwice {
 
 fn explained(case: &Case<'_>, fault: Fault) -> Fault {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     fault
         .because(
             "The rules belong to the pod's network and outlive the container. When the exited init \

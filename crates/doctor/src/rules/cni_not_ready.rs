@@ -89,7 +89,7 @@ fn failed_the_check(status: &ContainerStatus) -> bool {
 
 fn explained(case: &Case<'_>, fault: Fault) -> Fault {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     let for_good = case.pod().is_some_and(|p| p.spec.restart_policy.as_deref() == Some("Never"));
     let fault = fault.because(
         "istio-validation connects to itself through the redirect, and nothing came back: the pod \

@@ -74,7 +74,7 @@ fn explained(case: &Case<'_>, mut fault: Fault, placeholder: bool) -> Fault {
     let again = Remedy::advice(
         "recreate-pod",
         "then have the pod made anew: its ReplicaSet does not do that by itself",
-        format!("kubectl {ns}delete pod {}", case.facts.name.as_deref().unwrap_or("POD")),
+        format!("kubectl {ns}delete pod {}", case.pod_word()),
     );
     // The placeholder is the proxy's, whoever said so.
     fault.subject = at(&case.subject, container::PROXY);
@@ -129,7 +129,7 @@ fn label_remedy(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remed
             "see that a webhook serves the revision that pod and namespace ask for",
             format!(
                 "kubectl get mutatingwebhookconfigurations -l app=sidecar-injector -L istio.io/rev; kubectl get namespace {} --show-labels; kubectl {}get {} -o yaml",
-                case.subject.namespace.as_deref().unwrap_or("NAMESPACE"),
+                case.namespace_word(),
                 namespace_flag(&case.subject),
                 short(&case.subject),
             ),

@@ -8,6 +8,7 @@
 
 use sunup_api::container;
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
+use sunup_api::shell;
 use sunup_evidence::object::{Gateway, IntOrString, Manifest, Map, PodTemplate, Service};
 use sunup_evidence::shape::is_gateway;
 
@@ -145,7 +146,7 @@ fn fault(
         .offer([Remedy::advice(
             "add-service-port",
             "give the Service that port, or the Gateway one of the Service's",
-            format!("kubectl {ns}patch service {} --type json -p '{patch}'", names[0]),
+            format!("kubectl {ns}patch service {} --type json -p '{patch}'", shell::name(names[0])),
         )])
 }
 

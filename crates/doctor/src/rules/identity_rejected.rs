@@ -108,7 +108,7 @@ fn words(cause: Trouble) -> (&'static str, &'static str, &'static str) {
 }
 
 fn remedies(case: &Case<'_>, cause: Trouble) -> Vec<Remedy> {
-    let ns = case.subject.namespace.as_deref().unwrap_or("NAMESPACE");
+    let ns = case.namespace_word();
     match cause {
         Trouble::TokenUnreadable => file_group(case),
         Trouble::TokenRejected => vec![Remedy::advice(

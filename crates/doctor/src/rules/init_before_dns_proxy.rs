@@ -6,6 +6,7 @@
 
 use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
+use sunup_api::shell;
 use sunup_evidence::line::Sign;
 use sunup_evidence::shape::is_mesh_container;
 
@@ -70,12 +71,15 @@ fn judge(case: &Case<'_>, name: &str, out: &mut Judgements) {
     let log = case.facts.log(name);
     if log.is_none_or(|l| l.files.is_empty()) {
         let ns = namespace_flag(&case.subject);
-        let pod = case.facts.name.as_deref().unwrap_or("POD");
+        let pod = case.pod_word();
         out.unknown.push(Open {
             rule: META.id,
             subject,
             missing: vec![format!("the log of the init container {name}")],
-            get_it_with: Some(format!("kubectl {ns}logs {pod} -c {name} --timestamps --previous")),
+            get_it_with: Some(format!(
+                "kubectl {ns}logs {pod} -c {} --timestamps --previous",
+                shell::name(name)
+            )),
         });
         return;
     }

@@ -8,6 +8,7 @@
 //! RULES.md C4, C6, C7; istio/istio issue 23802; hashicorp/vault-k8s issues 41 and 203.
 
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
+use sunup_api::shell;
 use sunup_api::{annotation, container};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::ContainerLog;
@@ -157,7 +158,7 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
 /// It stands where it can reach nothing, and it is stuck; whether it wanted to, its log says.
 fn log_missing(case: &Case<'_>, name: &str) -> Open {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     let again =
         case.pod().and_then(|p| p.status.container(name)).is_some_and(|s| s.restart_count > 0);
     let previous = if again { " --previous" } else { "" };
@@ -165,7 +166,10 @@ fn log_missing(case: &Case<'_>, name: &str) -> Open {
         rule: ID,
         subject: at(&case.subject, name),
         missing: vec![format!("the log of the init container {name}")],
-        get_it_with: Some(format!("kubectl {ns}logs {pod} -c {name} --timestamps{previous}")),
+        get_it_with: Some(format!(
+            "kubectl {ns}logs {pod} -c {} --timestamps{previous}",
+            shell::name(name)
+        )),
     }
 }
 
@@ -191,7 +195,7 @@ fn not_behind_the_redirect(
         return;
     }
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     out.unknown.push(Open {
         rule: ID,
         subject,

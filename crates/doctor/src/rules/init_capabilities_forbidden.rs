@@ -129,7 +129,7 @@ fn remedies(heard: &Heard<'_, '_>, capabilities: bool, autopilot: bool) -> Vec<R
         "as a last resort exempt the namespace from the policy, for all that runs in it",
         format!(
             "kubectl label namespace {} pod-security.kubernetes.io/enforce=privileged --overwrite",
-            heard.namespace()
+            heard.namespace_word()
         ),
     ));
     all

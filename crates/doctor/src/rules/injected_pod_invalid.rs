@@ -8,6 +8,7 @@
 //! (`service.istio.io/canonical-name`: `trunc 63 | trimSuffix "-"`); Kubernetes, "Labels and selectors".
 
 use sunup_api::report::{Severity, Verdict};
+use sunup_api::shell;
 
 use crate::judging::fault::{Fault, Judgements};
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
@@ -112,7 +113,8 @@ fn fault(heard: &Heard<'_, '_>, workload: &str) -> Fault {
                     "give the pod template the label itself, short and valid: then nothing is derived",
                     format!(
                         "kubectl {ns}edit …  # spec.template.metadata.labels: \
-                         {{service.istio.io/canonical-name: {short}}}"
+                         {{service.istio.io/canonical-name: {}}}",
+                        shell::name(short)
                     ),
                 )])
         }

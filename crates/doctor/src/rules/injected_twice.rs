@@ -5,6 +5,7 @@
 //! istio/istio issue 33237, pull request 43433; IST0123; RULES.md A10.
 
 use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
+use sunup_api::shell;
 use sunup_api::{annotation, container, label};
 use sunup_evidence::object::PodTemplate;
 
@@ -138,6 +139,6 @@ fn two_labels(work: &Work<'_>) -> Option<Fault> {
     Some(fault.offer([Remedy::advice(
         "one-label",
         "keep one of the two; for the revision remove the old label",
-        format!("kubectl label namespace {} istio-injection-", ns.name),
+        format!("kubectl label namespace {} istio-injection-", shell::name(&ns.name)),
     )]))
 }

@@ -5,6 +5,7 @@
 //! Istio, "Sidecar Injection Problems"; istio/istio issue 33237; RULES.md A3.
 
 use sunup_api::report::Severity;
+use sunup_api::shell;
 use sunup_evidence::line::Sign;
 
 use crate::judging::fault::Judgements;
@@ -52,6 +53,7 @@ impl Rule for InjectionWebhookNoEndpoints {
 
 fn tell(calls: &[Call<'_>]) -> Told {
     let (service, namespace) = webhook_call::control_plane(calls);
+    let (service_word, namespace_word) = (shell::name(service), shell::name(namespace));
     let webhook = calls[0].webhook;
     Told {
         summary: format!("nobody is behind Service {namespace}/{service}, which {webhook} calls"),
@@ -67,7 +69,7 @@ fn tell(calls: &[Call<'_>]) -> Told {
                 "start-control-plane",
                 "see why the control plane is not ready, and bring it back",
                 format!(
-                    "kubectl -n {namespace} get deployments,pods -l app=istiod; kubectl -n {namespace} rollout restart deployment {service}"
+                    "kubectl -n {namespace_word} get deployments,pods -l app=istiod; kubectl -n {namespace_word} rollout restart deployment {service_word}"
                 ),
             ),
             Remedy::advice(

@@ -8,6 +8,7 @@
 //! istio/istio issues 43593, 36955, 20890, 30139, 36702, 16434; RULES.md A1.
 
 use sunup_api::report::Severity;
+use sunup_api::shell;
 use sunup_evidence::line::Sign;
 
 use crate::judging::fault::Judgements;
@@ -55,10 +56,11 @@ impl Rule for InjectionWebhookUnreachable {
 
 fn tell(calls: &[Call<'_>]) -> Told {
     let (service, namespace) = webhook_call::control_plane(calls);
+    let (service_word, namespace_word) = (shell::name(service), shell::name(namespace));
     let refused = calls.iter().all(|c| c.failure == Failure::Refused);
     let webhook = calls[0].webhook;
     let look = format!(
-        "kubectl -n {namespace} get pods -l app=istiod -o wide; kubectl -n {namespace} get service,endpoints {service}"
+        "kubectl -n {namespace_word} get pods -l app=istiod -o wide; kubectl -n {namespace_word} get service,endpoints {service_word}"
     );
     let (cause, how, why, remedies) = if calls.iter().any(|c| c.failure == Failure::NotAllowed) {
         (
@@ -78,7 +80,9 @@ fn tell(calls: &[Call<'_>]) -> Told {
             vec![Remedy::advice(
                 "restart-control-plane",
                 "see why istiod does not listen, and restart it",
-                format!("{look}; kubectl -n {namespace} rollout restart deployment {service}"),
+                format!(
+                    "{look}; kubectl -n {namespace_word} rollout restart deployment {service_word}"
+                ),
             )],
         )
     } else {

@@ -5,6 +5,7 @@
 //! istio/istio issues 16363, 6186, 7409, 36687; RULES.md A2.
 
 use sunup_api::report::Severity;
+use sunup_api::shell;
 use sunup_evidence::line::Sign;
 
 use crate::judging::fault::Judgements;
@@ -52,6 +53,7 @@ impl Rule for InjectionWebhookUntrusted {
 
 fn tell(calls: &[Call<'_>]) -> Told {
     let (service, namespace) = webhook_call::control_plane(calls);
+    let (service_word, namespace_word) = (shell::name(service), shell::name(namespace));
     let webhook = calls[0].webhook;
     Told {
         summary: format!("the API server does not trust the certificate of {webhook}"),
@@ -70,13 +72,13 @@ fn tell(calls: &[Call<'_>]) -> Told {
                 "compare-ca-bundle",
                 "compare the bundle with the root in use",
                 format!(
-                    "kubectl get mutatingwebhookconfigurations -o json | jq -r '.items[].webhooks[] | select(.name | endswith(\"sidecar-injector.istio.io\")) | .clientConfig.caBundle' | sort -u | while read b; do echo \"$b\" | base64 -d | openssl x509 -noout -fingerprint -enddate; done; kubectl -n {namespace} get configmap istio-ca-root-cert -o jsonpath='{{.data.root-cert\\.pem}}' | openssl x509 -noout -fingerprint -enddate"
+                    "kubectl get mutatingwebhookconfigurations -o json | jq -r '.items[].webhooks[] | select(.name | endswith(\"sidecar-injector.istio.io\")) | .clientConfig.caBundle' | sort -u | while read b; do echo \"$b\" | base64 -d | openssl x509 -noout -fingerprint -enddate; done; kubectl -n {namespace_word} get configmap istio-ca-root-cert -o jsonpath='{{.data.root-cert\\.pem}}' | openssl x509 -noout -fingerprint -enddate"
                 ),
             ),
             Remedy::advice(
                 "restart-control-plane",
                 "let istiod write the bundle anew, and keep other tools from overwriting it",
-                format!("kubectl -n {namespace} rollout restart deployment {service}"),
+                format!("kubectl -n {namespace_word} rollout restart deployment {service_word}"),
             ),
         ],
     }

@@ -55,7 +55,7 @@ impl Rule for LinkerdNotCaptured {
         let mut fault = heard.fault(&META, Verdict::Confirmed, summary, "no redirect found");
         fault.subject = at(&case.subject, VALIDATOR);
         let ns = namespace_flag(&case.subject);
-        let pod = case.facts.name.as_deref().unwrap_or("POD");
+        let pod = case.pod_word();
         out.faults.push(
             fault
                 .because(

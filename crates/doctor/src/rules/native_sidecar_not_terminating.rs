@@ -125,7 +125,7 @@ fn found(
         fault = fault.because(format!("A node here runs Kubernetes {version}."));
     }
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     out.faults.push(fault.offer([
         Remedy::advice(
             "delete-pod",
@@ -143,7 +143,7 @@ fn found(
 /// The application has ended; whether the sidecar has had its time, nothing says.
 fn too_early(case: &Case<'_>) -> Open {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     Open {
         rule: META.id,
         subject: case.subject.clone(),

@@ -6,6 +6,7 @@
 //! network-attachment-definition`); Istio, "OpenShift" (additional requirements of namespaces).
 
 use sunup_api::report::{Severity, Verdict};
+use sunup_api::shell;
 
 use crate::judging::fault::Judgements;
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
@@ -50,6 +51,11 @@ impl Rule for NetworkAttachmentMissing {
         let summary = format!(
             "namespace {namespace} has no NetworkAttachmentDefinition {name}, so the pod gets no network"
         );
+        let definition = format!(
+            "{{\"apiVersion\": \"k8s.cni.cncf.io/v1\", \"kind\": \"NetworkAttachmentDefinition\", \
+             \"metadata\": {{\"name\": {}}}}}",
+            serde_json::Value::from(name)
+        );
         let fault = heard.fault(&META, Verdict::Confirmed, summary, "no such attachment").because(
             "Where multus calls the CNI plugins, as on OpenShift, the injector asks for istio-cni with \
              the annotation k8s.v1.cni.cncf.io/networks. multus looks the name up in the pod's own \
@@ -60,8 +66,9 @@ impl Rule for NetworkAttachmentMissing {
                 "add-network-attachment",
                 format!("create the definition in namespace {namespace}"),
                 format!(
-                    "kubectl -n {namespace} apply -f - <<< '{{\"apiVersion\": \"k8s.cni.cncf.io/v1\", \
-                     \"kind\": \"NetworkAttachmentDefinition\", \"metadata\": {{\"name\": \"{name}\"}}}}'"
+                    "kubectl -n {} apply -f - <<< {}",
+                    heard.namespace_word(),
+                    shell::word(&definition)
                 ),
             ),
             Remedy::advice(

@@ -175,7 +175,7 @@ fn explained(mut fault: Fault, case: &Case<'_>, ports: &BTreeSet<u16>) -> Fault 
             )]);
     }
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     fault
         .because(
             "Another container of the pod has it, a second proxy (injected twice) among them; for a \

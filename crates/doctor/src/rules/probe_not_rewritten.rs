@@ -182,7 +182,7 @@ fn fault(
 
 fn object_missing(case: &Case<'_>) -> Open {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     Open {
         rule: META.id,
         subject: at(&case.subject, container::PROXY),

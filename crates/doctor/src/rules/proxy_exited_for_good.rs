@@ -127,7 +127,7 @@ fn remedies(case: &Case<'_>) -> Vec<Remedy> {
         .into_iter()
         .collect();
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     found.push(Remedy::advice(
         "delete-pod",
         "delete this pod, so that the Job runs another one",

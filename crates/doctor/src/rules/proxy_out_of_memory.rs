@@ -6,6 +6,7 @@
 
 use serde_json::json;
 use sunup_api::report::{Severity, Verdict};
+use sunup_api::shell;
 use sunup_api::{annotation, container};
 use sunup_evidence::line::Sign;
 use sunup_evidence::object::Terminated;
@@ -135,7 +136,7 @@ fn remedies(case: &Case<'_>, limit: Option<&str>) -> Vec<Remedy> {
     found.push(Remedy::advice(
         "narrow-egress",
         "send the namespace's proxies only the Services that they call (add the other namespaces)",
-        format!("kubectl apply -f - <<< '{scope}'"),
+        format!("kubectl apply -f - <<< {}", shell::word(&scope.to_string())),
     ));
     found
 }

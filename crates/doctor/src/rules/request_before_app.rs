@@ -128,7 +128,7 @@ fn owner(spec: &PodSpec, port: u16) -> Option<&Container> {
 
 fn object_missing(case: &Case<'_>) -> Open {
     let ns = namespace_flag(&case.subject);
-    let pod = case.facts.name.as_deref().unwrap_or("POD");
+    let pod = case.pod_word();
     Open {
         rule: META.id,
         subject: at(&case.subject, ""),

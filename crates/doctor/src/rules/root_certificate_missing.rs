@@ -62,7 +62,7 @@ impl Rule for RootCertificateMissing {
         out.faults.push(fault.offer([Remedy::advice(
             "write-root-certificate",
             "make the namespace one that istiod watches, then restart istiod of that revision",
-            format!("kubectl -n istio-system get configmap istio -o jsonpath='{{.data.mesh}}' | grep -A8 discoverySelectors; kubectl get namespace {} --show-labels; kubectl -n istio-system rollout restart deployment istiod", heard.namespace()),
+            format!("kubectl -n istio-system get configmap istio -o jsonpath='{{.data.mesh}}' | grep -A8 discoverySelectors; kubectl get namespace {} --show-labels; kubectl -n istio-system rollout restart deployment istiod", heard.namespace_word()),
         )]));
     }
 }

@@ -62,7 +62,7 @@ impl Rule for SysctlUnknownToKernel {
         ), Remedy::advice(
             "newer-node",
             "run the gateway on nodes with a kernel of 4.11 or later",
-            format!("kubectl {}get pod {} -o jsonpath='{{.spec.nodeName}}'", heard.ns(), heard.pod()),
+            format!("kubectl {}get pod {} -o jsonpath='{{.spec.nodeName}}'", heard.ns(), heard.pod_word()),
         )]));
     }
 }

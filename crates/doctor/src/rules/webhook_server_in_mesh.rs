@@ -9,6 +9,7 @@
 //! `net/http` (`http: TLS handshake error from`).
 
 use sunup_api::report::{Severity, Verdict};
+use sunup_api::shell;
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 use sunup_evidence::object::IntOrString;
@@ -148,8 +149,10 @@ fn fault(
             "exclude-webhook-port",
             title,
             format!(
-                "kubectl -n {namespace} get service {service} -o jsonpath='{{.spec.ports[*].targetPort}}'; \
-                 annotation of the pod template: traffic.sidecar.istio.io/excludeInboundPorts: \"PORT\""
+                "kubectl -n {} get service {} -o jsonpath='{{.spec.ports[*].targetPort}}'; \
+                 annotation of the pod template: traffic.sidecar.istio.io/excludeInboundPorts: \"PORT\"",
+                shell::name(namespace),
+                shell::name(service)
             ),
         ),
     };

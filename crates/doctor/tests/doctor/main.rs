@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod blind;
+mod hostile;
 mod judgement;
 mod pages;
 mod redact;

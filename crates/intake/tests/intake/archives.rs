@@ -166,3 +166,53 @@ fn loops_of_links_and_hidden_folders() {
     assert_eq!(got.refusals().len(), 1);
     assert_eq!(got.unreadable(), ["a/dead: no such file or directory"]);
 }
+
+/// A folder whose links lead everywhere, and one beside it.
+#[cfg(unix)]
+fn linked() -> (tempfile::TempDir, tempfile::TempDir) {
+    use std::os::unix::fs::symlink;
+    let (inside, outside) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+    let line = format!("2020-03-31T10:41:15Z {REFUSED}\n");
+    super::common::write(inside.path(), &[("real/web-0.app.log", line.as_bytes())]);
+    super::common::write(
+        outside.path(),
+        &[("web-1.app.log", line.as_bytes()), ("far/web-2.app.log", line.as_bytes())],
+    );
+    let link =
+        |to: &std::path::Path, name: &str| symlink(to, inside.path().join(name)).expect(name);
+    let far = outside.path();
+    // Before what they lead to, by name: that has the better one.
+    link(std::path::Path::new("real/web-0.app.log"), "again.log");
+    link(std::path::Path::new("real"), "also");
+    link(&far.join("web-1.app.log"), "web-1.app.log");
+    link(&far.join("web-1.app.log"), "web-1.twice.log");
+    link(&far.join("far"), "far");
+    link(&far.join("gone.log"), "gone.log");
+    for system in ["/proc", "/proc/self/environ", "/sys", "/dev/zero", "/proc/self/root", "/"] {
+        link(std::path::Path::new(system), &system.replace('/', "_"));
+    }
+    (inside, outside)
+}
+
+#[cfg(unix)]
+#[test]
+fn links_give_each_file_once_and_lead_into_no_folder_outside_nor_into_the_system() {
+    let (inside, outside) = linked();
+    let got = with(vec![Input::Path(inside.path().to_owned())], &Options::default());
+    let refusals = got.refusals();
+    assert_eq!(refusals.len(), 2, "{refusals:?}");
+    assert!(refusals[0].contains("web-0/app real/web-0.app.log:1"), "{refusals:?}");
+    assert!(refusals[1].contains("web-1/app web-1.app.log:1"), "{refusals:?}");
+    assert_eq!(got.unreadable(), [] as [&str; 0]);
+    let names: Vec<&str> = got.summary.left_out.iter().map(|(name, _)| name.as_str()).collect();
+    let system = ["_", "_dev_zero", "_proc", "_proc_self_environ", "_proc_self_root", "_sys"];
+    assert_eq!(names, [&system[..], &["far", "gone.log"]].concat());
+    // What was named by itself may be a link, and what it leads to is walked.
+    let named = inside.path().join("far");
+    let got = with(vec![Input::Path(named)], &Options::default());
+    assert_eq!(got.refusals().len(), 1);
+    // Handed over as well, a file is read where it lies.
+    let both = [inside.path(), outside.path()].map(|path| Input::Path(path.to_owned()));
+    let got = with(both.into(), &Options::default());
+    assert_eq!(got.refusals().len(), 3, "{:?}", got.refusals());
+}

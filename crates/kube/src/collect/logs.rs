@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sunup_api::label;
+use sunup_api::{label, shell};
 use sunup_evidence::gap::Gap;
 
 use super::family::{Family, Meta};
@@ -22,6 +22,8 @@ const LOG_SLACK: usize = 1 << 20;
 pub(super) struct Logs {
     pub(super) pods: usize,
     wanted: Vec<Log>,
+    /// Names that no cluster has: of containers whose logs are not asked for.
+    strange: Vec<String>,
 }
 
 /// What came of it.
@@ -89,6 +91,14 @@ impl Logs {
         self.pods += 1;
         let all = status.init_container_statuses.into_iter().chain(status.container_statuses);
         for container in all {
+            // They become parts of a request's path and of a file's.
+            if let Some(strange) = [&metadata.namespace, &metadata.name, &container.name]
+                .into_iter()
+                .find(|name| !is_name(name))
+            {
+                self.strange.push(strange.clone());
+                continue;
+            }
             let log = |previous| Log {
                 namespace: metadata.namespace.clone(),
                 pod: metadata.name.clone(),
@@ -111,6 +121,12 @@ impl Logs {
     }
 
     pub(super) async fn read(&self, run: &Run<'_>) -> Read {
+        if let [first, ..] = self.strange.as_slice() {
+            let why = format!("`{first}` is no name that Kubernetes takes: it is not asked for");
+            let namespace = run.question.namespace.clone();
+            let what = "container logs".to_owned();
+            run.gaps.borrow_mut().push(Gap { namespace, what, why, get_it_with: None });
+        }
         let each = self.wanted.iter().map(async |log| Some((log.name(), log.read(run).await?)));
         // Passed on in their order: the log of a container that waits to be started again comes
         // twice, and which of the two is named must not depend on which came first.
@@ -166,7 +182,9 @@ impl Log {
             what,
             why: if refused { refusal(trouble, namespace) } else { trouble.to_string() },
             get_it_with: Some(format!(
-                "{kubectl} -n {namespace} logs {pod} --all-containers --prefix --timestamps"
+                "{kubectl} -n {} logs {} --all-containers --prefix --timestamps",
+                shell::name(namespace),
+                shell::name(pod)
             )),
         });
     }
@@ -185,6 +203,13 @@ impl Log {
         let previous = if *previous { "_previous" } else { "" };
         format!("logs/{namespace}_{pod}_{container}{previous}.log")
     }
+}
+
+/// Whether a namespace, a pod or a container can have this name (DNS labels and subdomains, RFC 1123).
+fn is_name(name: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    first && name.len() <= 253 && name.chars().all(part)
 }
 
 /// A refusal without the pod's name, so that it is told once.

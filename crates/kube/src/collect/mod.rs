@@ -22,7 +22,7 @@ use tokio::sync::mpsc::Sender;
 use crate::client::Cluster;
 use crate::list::List;
 use crate::need::{LISTS, MESH_CONFIG, Need, PODS, Reach};
-use crate::request::{Ask, Bounds, Trouble, ask};
+use crate::request::{Ask, Bounds, Trouble, ask, escape};
 
 use family::{Family, Item};
 use logs::Logs;
@@ -167,7 +167,7 @@ impl Run<'_> {
         let path = MESH_CONFIG.path(Some(mesh));
         let mut items: Vec<Value> = Vec::new();
         for name in names {
-            let one = Ask::get(format!("{path}/{name}"));
+            let one = Ask::get(format!("{path}/{}", escape(&name)));
             let bounds = Bounds::new(self.question.within, 16 << 20);
             match ask(self.cluster, &one, bounds).await {
                 Ok(bytes) => items.extend(serde_json::from_slice::<Value>(&bytes)),

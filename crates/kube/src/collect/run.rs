@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use serde_json::value::RawValue;
+use sunup_api::shell;
 use sunup_evidence::gap::Gap;
 use tokio::sync::mpsc::Sender;
 
@@ -30,7 +31,7 @@ impl Run<'_> {
     pub(super) fn gap(&self, need: &Need, namespace: Option<&str>, trouble: &Trouble) {
         let cluster_wide = matches!(need.reach, Reach::Cluster);
         let place = match namespace {
-            Some(namespace) => format!("-n {namespace} "),
+            Some(namespace) => format!("-n {} ", shell::name(namespace)),
             None if cluster_wide => String::new(),
             None => "-A ".to_owned(),
         };

@@ -55,6 +55,25 @@ fn a_workload_gets_its_own_and_nothing_else() {
 }
 
 #[test]
+fn a_name_that_no_cluster_has_becomes_no_path() {
+    let world = World::new();
+    let strange = pod("/../../x", "c", 0);
+    let mut dots = pod("shop", "d", 0);
+    dots["status"]["containerStatuses"][0]["name"] = json!("..");
+    let query = pod("shop", "e?x=y#", 0);
+    world.put(
+        "/api/v1/namespaces/shop/pods",
+        vec![pod("shop", "a", 0), pod("shop", "b", 1), strange, dots, query],
+    );
+    let (collected, pieces) = world.collect();
+    assert_eq!(names(&pieces), ALL);
+    assert_eq!(world.asked("..") + world.asked("x=y"), 0);
+    let gaps = collected.unwrap().gaps;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert!(gaps[0].why.contains("`/../../x` is no name that Kubernetes takes"), "{gaps:?}");
+}
+
+#[test]
 fn what_is_forbidden_is_named_and_the_rest_is_read() {
     let world = World::new();
     let body = json!({"kind": "Status", "reason": "Forbidden",

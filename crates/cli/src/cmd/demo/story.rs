@@ -182,7 +182,7 @@ impl Story {
         // The evidence stays as it was recorded: the doctor edits a copy of it.
         std::fs::create_dir_all(fixed)?;
         copy(fault, fixed)?;
-        let written = fixes::apply(&judge::diagnose(fixed), None);
+        let written = fixes::apply(&judge::diagnose(fixed), None, &[fixed.to_owned()]);
         self.diff = written.text;
         if written.files == 0 {
             self.problems.push("the doctor's fix could not be written".to_owned());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use sunup_api::report::{Finding, Severity, Verdict};
+use sunup_api::shell;
 use sunup_evidence::scope::Scope;
 use sunup_intake::Input;
 
@@ -276,9 +277,11 @@ impl Args {
             ("--until", self.until.as_ref().map(|when| when.text.clone())),
         ];
         for (option, value) in options {
-            words.extend(value.into_iter().flat_map(|value| [option.to_owned(), quote(&value)]));
+            words.extend(
+                value.into_iter().flat_map(|value| [option.to_owned(), shell::word(&value)]),
+            );
         }
-        let paths = self.paths.iter().map(|path| path.to_str().map(quote));
+        let paths = self.paths.iter().map(|path| path.to_str().map(shell::word));
         let paths = paths.collect::<Option<Vec<String>>>()?;
         if paths.iter().any(|path| path.starts_with('-')) {
             words.push("--".to_owned());
@@ -291,15 +294,6 @@ impl Args {
 /// Whether a PATH means standard input.
 pub(super) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == STDIN
-}
-
-/// A word as a POSIX shell reads it back.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

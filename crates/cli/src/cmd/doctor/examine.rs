@@ -67,6 +67,8 @@ pub(super) fn examine(args: &Args, live: Option<&Live>) -> anyhow::Result<Examin
         Some(live) => live.read(args, &options, &mut collector)?,
         None => (sunup_intake::read(args.inputs(), &options, &mut collector), Vec::new()),
     };
+    let mut notes = notes;
+    notes.extend(seen::left_out(&summary));
     // Wipes the bar before anything is printed.
     drop(options);
     let snapshot = collector.finish();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use sunup_api::shell;
 use sunup_evidence::collect::Collector;
 use sunup_intake::{Options, Summary};
 use sunup_kube::Cluster;
@@ -32,7 +33,7 @@ pub(super) fn connect(args: &Args, global: &Global) -> anyhow::Result<Option<Liv
     }
     let workload = args.scope().workload;
     if let Some(folder) = &asked.save {
-        crate::redact::ensure_new(folder)?;
+        crate::folder::ensure_new(folder)?;
     }
     ensure!(
         !(asked.all_namespaces && workload.is_some()),
@@ -96,8 +97,9 @@ impl Live {
             ));
         }
         if let Some(folder) = &self.save {
-            let folder = folder.display();
-            notes.push(format!("kept in {folder}: `sunup doctor {folder}` reads it again"));
+            let shown = folder.to_string_lossy();
+            let word = shell::word(&shown);
+            notes.push(format!("kept in {shown}: `sunup doctor {word}` reads it again"));
         }
         notes
     }

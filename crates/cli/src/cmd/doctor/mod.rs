@@ -41,7 +41,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let mut examined = judge(&args, live.as_ref(), known.as_ref())?;
     let mut notes = std::mem::take(&mut examined.notes);
     if let Some(wanted) = &args.fix {
-        let mut fixed = fixes::apply(&examined.diagnosis, wanted.as_deref());
+        let mut fixed = fixes::apply(&examined.diagnosis, wanted.as_deref(), &args.paths);
         show(&args, global, &fixed.text)?;
         notes.append(&mut fixed.notes);
         if fixed.files > 0 {

@@ -1,6 +1,7 @@
 //! What was looked at, what was not there, and the words for "nothing to read".
 
 use sunup_api::report::Read;
+use sunup_api::shell;
 use sunup_doctor::Diagnosis;
 use sunup_doctor::report::Seen;
 use sunup_evidence::snapshot::Snapshot;
@@ -44,6 +45,16 @@ fn files(summary: &Summary) -> u64 {
     summary.files.saturating_sub(summary.ignored)
 }
 
+/// Links that were not followed, for a note: the first of them by name.
+pub(super) fn left_out(summary: &Summary) -> Option<String> {
+    let (name, why) = summary.left_out.first()?;
+    let more = match summary.left_out.len() {
+        1 => String::new(),
+        all => format!("; {} more were left out likewise", all - 1),
+    };
+    Some(format!("{name} was left out: {why}{more}"))
+}
+
 /// What was made of the input; logs of which nothing says whose they are, among it.
 pub(super) fn read(summary: &Summary, snapshot: &Snapshot) -> Read {
     let nameless = snapshot.pods.iter().filter(|pod| pod.name.is_none());
@@ -66,12 +77,12 @@ fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, Str
         return Vec::new();
     }
     let namespace = match &args.namespace {
-        Some(namespace) => format!("-n {namespace}"),
+        Some(namespace) => format!("-n {}", shell::name(namespace)),
         None => "-A".to_owned(),
     };
     let mut gaps = Vec::new();
     if let Some(file) = read(summary, snapshot).unnamed.first() {
-        let file = if file == "-" { "FILE" } else { file };
+        let file = if file == "-" { "FILE".to_owned() } else { shell::name(file) };
         gaps.push((
             "whose log it is".to_owned(),
             format!(

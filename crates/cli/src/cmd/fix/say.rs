@@ -5,6 +5,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use sunup_api::report::{Report, Safety, Verdict};
+use sunup_api::show::indented as clean;
 use sunup_kube::Refusal;
 use sunup_kube::watch::{PodState, Pods};
 
@@ -15,11 +16,6 @@ use crate::workload::Workload;
 
 pub(super) struct Say<'g> {
     pub(super) global: &'g Global,
-}
-
-/// Without anything that a terminal would obey.
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
 }
 
 impl Say<'_> {

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use sunup_api::show;
 
 use super::view::View;
 use super::words;
@@ -166,8 +167,10 @@ fn bar(span: &Span, top: usize, view: &View) -> Markup {
         reach.fade_in.map_or(reach.solid.0, |f| f.0),
         reach.fade_out.map_or(reach.solid.1, |f| f.1),
     );
-    let label =
-        if span.note.is_empty() { label.to_owned() } else { format!("{label}, {}", span.note) };
+    let label = match span.note.as_str() {
+        "" => label.to_owned(),
+        note => format!("{label}, {}", show::line(note)),
+    };
     html! {
         g class={ "bar " (class) } data-tip=(tip) data-a=(n(whole.0)) data-b=(n(whole.1)) {
             title { (tip) }

@@ -12,10 +12,11 @@ mod tests;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sunup_api::report::{Report, Severity};
+use sunup_api::show::text as clean;
 
 use self::drawn::Drawn;
 use super::look::Seen;
-use super::paint::{clean, thousands};
+use super::paint::thousands;
 use super::terms::{severity, subject, verdict};
 use crate::report::lanes::{Story, TickKind};
 

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 use sunup_api::report::{EvidenceItem, Finding, Fix, Report, Safety};
+use sunup_api::show::text as clean;
 
 use super::chart;
 use super::drawn::Drawn;
 use crate::report::look::Seen;
-use crate::report::paint::clean;
 use crate::report::snippet::telling;
 use crate::report::terms::{first_fix, severity, subject, verdict};
 

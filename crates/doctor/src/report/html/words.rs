@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use sunup_api::report::{Precision, Subject};
+use sunup_api::show::text as clean;
 use sunup_evidence::time::{Known, show};
 
 use super::view::View;
 use crate::report::lanes::{End, Lane, Role, Span, State, Story, Tick, TickKind};
-use crate::report::paint::clean;
 use crate::report::scale::offset_text;
 
 /// Characters of a log line in a tip.

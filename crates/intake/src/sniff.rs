@@ -83,6 +83,9 @@ fn one(head: &[u8], whole: bool, among: impl Fn(&Reader) -> bool) -> Format {
     }
     let lossy = String::from_utf8_lossy(body);
     let text = plain(&lossy);
+    if is_manifests(&text) {
+        return Format::Yaml;
+    }
     if let Some(reader) = READERS.iter().find(|reader| among(reader) && (reader.is)(&text)) {
         return Format::Known(reader);
     }
@@ -91,6 +94,47 @@ fn one(head: &[u8], whole: bool, among: impl Fn(&Reader) -> bool) -> Format {
     }
     if is_log(&text) { Format::Log(log_form(&text)) } else { Format::Timeless }
 }
+
+/// Whether a text is objects of Kubernetes and nothing else, as a repository's files are: readers of
+/// what people paste need not be asked then. At the margin stand only the keys that objects have, the
+/// marks between documents, and comments; a list of objects is left to the readers.
+fn is_manifests(text: &str) -> bool {
+    let mut margin = text.lines().filter(|line| {
+        let first = line.as_bytes().first();
+        first.is_some_and(|b| !matches!(b, b' ' | b'#' | b'\r'))
+    });
+    let mut begins = margin.by_ref().skip_while(|line| line.trim_end() == "---");
+    let first = begins.next().and_then(key_of);
+    matches!(first, Some("apiVersion" | "kind"))
+        && begins.all(|line| {
+            line.trim_end() == "---" || key_of(line).is_some_and(|key| OBJECT_KEYS.contains(&key))
+        })
+}
+
+/// The key that a line at the margin of a YAML document has.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, rest) = line.split_once(':')?;
+    (rest.is_empty() || rest.starts_with([' ', '\r'])).then_some(key)
+}
+
+/// What objects have beside their own `data` and `spec`.
+const OBJECT_KEYS: &[&str] = &[
+    "apiVersion",
+    "binaryData",
+    "data",
+    "imagePullSecrets",
+    "kind",
+    "metadata",
+    "roleRef",
+    "rules",
+    "secrets",
+    "spec",
+    "status",
+    "stringData",
+    "subjects",
+    "type",
+    "webhooks",
+];
 
 /// Which tool wrote the lines of a log, by the first of them that say it.
 fn log_form(text: &str) -> &'static Form {
@@ -289,4 +333,29 @@ fn is_log(text: &str) -> bool {
     };
     let timed = lines.iter().filter(like).count();
     timed > 0 && timed * 4 >= lines.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repositorys_manifests_are_known_without_asking_the_readers() {
+        let object = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n\
+                      data:\n  log: |\n    $ kubectl get pods\n    NAME   READY   STATUS\n";
+        let after = |text: &str| format!("{object}{text}");
+        assert!(is_manifests(&format!("# Licence\n---\n{}", after("---\nkind: Service\nspec: {}\n"))));
+        for other in [
+            after("$ kubectl get pods\nNAME   READY   STATUS\n"),
+            after("```\n2026-11-03 started\n"),
+            after("Logs:\n  connection refused\n"),
+            format!("The manifest:\n{object}"),
+            "kind of late: dial tcp: connection refused\n".to_owned(),
+            "kind: x\n2026-11-03T08:14:05Z level=error\n".to_owned(),
+            "apiVersion: v1\nkind: List\nitems:\n- kind: Pod\n".to_owned(),
+            String::new(),
+        ] {
+            assert!(!is_manifests(&other), "{other}");
+        }
+    }
 }

@@ -230,6 +230,10 @@ impl Head {
         } else {
             Style::Aligned
         };
+        // Heads are in capitals, but for the dashboards': most lines of most texts end here.
+        if style == Style::Aligned && line.bytes().any(|b| b.is_ascii_lowercase()) {
+            return None;
+        }
         let cells = match style {
             Style::Pipes => divided(line, ['|', '│']),
             Style::Tabs => divided(line, ['\t', '\t']),

@@ -3,7 +3,7 @@
 //!
 //! `SUNUP_BENCH_BESIDE=PATH cargo bench -p sunup-cli --bench builds`, with the path of the other
 //! build's binary (another commit's, or the one that `cargo xtask image` makes).
-//! `SUNUP_BENCH_BYTES` sets the size of the export (default 200 MB), `SUNUP_BENCH_ROUNDS` how often
+//! `SUNUP_BENCH_BYTES` sets the size of the export (default 1 GB), `SUNUP_BENCH_ROUNDS` how often
 //! each is timed (default 9), `SUNUP_BENCH_DIR` where inputs are written. What is compared is the
 //! least processor time of all rounds: the noise of a shared machine only ever adds to it.
 
@@ -30,7 +30,7 @@ fn main() {
     let folder = tempfile::tempdir_in(parent).expect("a folder to write to");
     let linted = folder.path().join("manifests");
     manifests(&linted);
-    let bytes = number("SUNUP_BENCH_BYTES", 200_000_000);
+    let bytes = number("SUNUP_BENCH_BYTES", 1_000_000_000);
     let big = Input::write(&folder.path().join("big"), bytes, 1_000);
     let small = Input::write(&folder.path().join("small"), 4_500_000, 50);
 

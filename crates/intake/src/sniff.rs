@@ -344,7 +344,10 @@ mod tests {
         let object = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n\
                       data:\n  log: |\n    $ kubectl get pods\n    NAME   READY   STATUS\n";
         let after = |text: &str| format!("{object}{text}");
-        assert!(is_manifests(&format!("# Licence\n---\n{}", after("---\nkind: Service\nspec: {}\n"))));
+        assert!(is_manifests(&format!(
+            "# Licence\n---\n{}",
+            after("---\nkind: Service\nspec: {}\n")
+        )));
         for other in [
             after("$ kubectl get pods\nNAME   READY   STATUS\n"),
             after("```\n2026-11-03 started\n"),

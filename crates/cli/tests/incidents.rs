@@ -19,6 +19,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
+mod incidents {
+    //! Evidence that lies outside of the repository.
+    mod recorded;
+}
+
 /// What one run of the binary gave.
 struct Outcome {
     exit: Option<i32>,
@@ -159,6 +164,11 @@ fn check(case: &Case) -> String {
             let _ = writeln!(out, "missing unknown: {rule}");
         }
     }
+    for rule in case.expected.get("unknown_excludes").map(strings).unwrap_or_default() {
+        if list(report, "unknown").iter().any(|u| u["rule"] == rule.as_str()) {
+            let _ = writeln!(out, "unknown, and nothing speaks of it: {rule}");
+        }
+    }
     compare_unreadable(&case.expected, report, &mut out);
     compare_loosely(&case.expected, report, &mut out);
     invariants(report, case, &mut out);
@@ -245,6 +255,12 @@ fn compare_fixes(want: &Value, got: &Value, out: &mut String) {
 }
 
 fn compare_timeline(want: &Value, got: &Value, out: &mut String) {
+    for text in want.get("timeline_excludes").map(strings).unwrap_or_default() {
+        let has = |e: &Value| e["what"].as_str().is_some_and(|what| what.contains(&text));
+        if list(got, "timeline").iter().any(has) {
+            let _ = writeln!(out, "  timeline has {text:?}, which was not so");
+        }
+    }
     for point in want.get("timeline_includes").and_then(Value::as_array).into_iter().flatten() {
         let found = list(got, "timeline").iter().any(|entry| {
             let at = entry["at"].as_str().map(instant).map_or(Value::Null, Value::String);
@@ -266,6 +282,15 @@ fn compare_timeline(want: &Value, got: &Value, out: &mut String) {
 }
 
 fn compare_cleared(expected: &Value, report: &Value, out: &mut String) {
+    for one in expected.get("cleared_excludes").and_then(Value::as_array).into_iter().flatten() {
+        let is = |got: &&Value| {
+            one_of(one.get("rule"), &got["rule"])
+                && one_of(one.get("look_alike"), &got["look_alike"])
+        };
+        for got in list(report, "cleared").iter().filter(is) {
+            let _ = writeln!(out, "cleared, and is not so: {got}");
+        }
+    }
     for want in expected.get("cleared").and_then(Value::as_array).into_iter().flatten() {
         let found = list(report, "cleared").iter().any(|got| {
             got["rule"] == want["rule"]

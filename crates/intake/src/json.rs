@@ -67,8 +67,23 @@ struct Head<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Resource<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
     #[serde(borrow)]
     labels: ResourceLabels<'a>,
+}
+
+impl Resource<'_> {
+    /// Whether what runs there is no pod: a virtual machine, a serverless service, a database. The
+    /// generic types are what collectors outside of that cloud write for anything.
+    ///
+    /// # Sources
+    /// Cloud Logging, "Monitored resources and services".
+    fn is_no_pods(&self) -> bool {
+        let kind = &*self.kind;
+        let of_pods = ["k8s_", "gke_", "generic_"].iter().any(|stem| kind.starts_with(stem));
+        !kind.is_empty() && !of_pods && !matches!(kind, "container" | "global" | "logging_log")
+    }
 }
 
 /// Labels of `k8s_container` and `k8s_pod`, and of the legacy `container` (`*_id`).
@@ -300,6 +315,7 @@ pub(crate) fn entry_value(file: &File<'_>, value: &Value, at_line: u64, out: &mu
 fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
     let resource: Resource<'_> = read(head.resource);
     let labels: Labels<'_> = read(head.labels);
+    let no_pods = resource.is_no_pods();
     let container = ContainerRef {
         namespace: first(resource.labels.namespace_name, labels.namespace),
         // The legacy agent's pod_id is a name; where both are there the label is the name.
@@ -310,6 +326,9 @@ fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
             .then_some((labels.controller_type, labels.controller_name)),
         template_hash: Some(labels.template_hash).filter(|h| !h.is_empty()),
     };
+    if container.pod.is_none() && no_pods {
+        return;
+    }
     let at = instant(head.timestamp).or_else(|| instant(head.receive_timestamp));
     if let Some(raw) = head.text_payload {
         let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return };

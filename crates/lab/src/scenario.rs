@@ -87,7 +87,8 @@ pub struct Scenario {
     /// Outside parts that it needs: `envoy`, `redis-server`, `any-user` …
     #[serde(default)]
     pub needs: Vec<String>,
-    /// Container and text, each of which its log must have had before the fault counts as seen.
+    /// Container and text, each of which its log must have had before the fault counts as seen; under
+    /// the empty name, what an event of the pod must have said.
     #[serde(default)]
     pub until: Vec<(String, String)>,
     /// How long the fault is watched at least.

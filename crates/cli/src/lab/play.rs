@@ -222,7 +222,11 @@ impl Play {
     pub(crate) fn seen(&self, scenario: &Scenario) -> bool {
         self.subjects.iter().all(|pod| {
             self.record.wait_for(pod.name(), PATIENCE, |record| {
-                let said = |(c, t): &(String, String)| record.first_line(c, t).is_some();
+                let told = |text: &str| record.events.iter().any(|e| e.message.contains(text));
+                let said = |(container, text): &(String, String)| match container.as_str() {
+                    "" => told(text),
+                    container => record.first_line(container, text).is_some(),
+                };
                 scenario.until.iter().all(said)
             })
         })

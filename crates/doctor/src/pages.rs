@@ -8,7 +8,8 @@ use anstyle::Style;
 use sunup_api::report::Severity;
 
 use crate::judging::meta::{Meta, Need, Stage, Status};
-use crate::rules::rules;
+use crate::judging::outcome;
+use crate::rules::{RULES, rules};
 
 /// Headings that every page has, in this order.
 pub const HEADINGS: [&str; 6] =
@@ -64,7 +65,26 @@ pub fn index() -> String {
             let _ = writeln!(page, "| [{0}]({0}.md) | {1} | {level} |", m.id, m.title);
         }
     }
+    page.push_str(&weights());
     page
+}
+
+/// How bad a fault is by what became of its pod, as Markdown.
+fn weights() -> String {
+    let mut text = String::from(
+        "\n## How bad it is\n\nA rule's severity is that of its fault at its worst. Faults of a pod's \
+         start weigh by what became of the\npod; SARIF's levels, annotations and `--fail-on error` \
+         follow.\n\n| what became of it | severity | the report adds |\n|---|---|---|\n",
+    );
+    for (case, weight, said) in outcome::table() {
+        // At its worst means: as the rule says.
+        let weight = if weight == Severity::Error { "the rule's" } else { severity(weight) };
+        let _ = writeln!(text, "| {case} | {weight} | {said} |");
+    }
+    let passing = RULES.iter().filter(|rule| rule.passes());
+    let ids: Vec<String> = passing.map(|rule| format!("`{}`", rule.meta().id)).collect();
+    let _ = writeln!(text, "\nThis is so for {}.", ids.join(", "));
+    text
 }
 
 /// All rules, for a terminal of so many columns.

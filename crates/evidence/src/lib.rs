@@ -29,4 +29,5 @@ pub mod snapshot;
 pub mod subject;
 pub mod time;
 pub mod timeline;
+mod unresolved;
 pub mod window;

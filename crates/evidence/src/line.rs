@@ -14,6 +14,7 @@ use sunup_api::container;
 use crate::record::{ContainerRef, LogLine};
 use crate::scope::Scope;
 pub use crate::sign::{Sign, Signs};
+use crate::unresolved;
 
 /// A line that means something, owned, ready to be folded in file order.
 #[derive(Debug, Clone)]
@@ -92,19 +93,7 @@ const SIGNS: &[(Sign, &[&str])] = &[
         Sign::Timeout,
         &["i/o timeout", "etimedout", "timed out", "timeouterror", "deadline exceeded"],
     ),
-    (
-        Sign::NameFailure,
-        &[
-            "no such host",
-            "name resolution",
-            "eai_again",
-            "enotfound",
-            "could not resolve host",
-            "name or service not known",
-            "unknownhostexception",
-            "nodename nor servname",
-        ],
-    ),
+    (Sign::NameFailure, unresolved::WORDS),
     (Sign::WebhookCall, &["failed calling webhook"]),
     (Sign::CaptureCheck, &["iptables validation failed"]),
     (

@@ -57,6 +57,8 @@ pub(crate) const PHRASES: &[(Sign, &[&str])] = &[
     ),
     (Sign::QuitCalled, &["/quitquitquit"]),
     (Sign::PortSkipped, &["skipping privileged"]),
+    // `buildGatewayListeners: found 0 services on port 443`
+    (Sign::PortUnserved, &["found 0 services on port"]),
     (Sign::NoHealthyUpstream, &["no healthy upstream", "no_healthy_upstream"]),
     (
         Sign::ConnectFailed,

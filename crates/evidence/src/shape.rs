@@ -79,9 +79,11 @@ impl Shape {
         };
         let names: Vec<String> = spec.init_containers.iter().map(|c| c.name.clone()).collect();
         let has = |name: &str| names.iter().any(|n| n == name);
+        // A gateway's proxy is the application: Istio's gateway template captures nothing.
+        let gateway = is_gateway(template);
         let capture = if has(container::INIT) {
             CaptureBy::Init
-        } else if has(container::VALIDATION) || sidecar != Sidecar::None {
+        } else if has(container::VALIDATION) || sidecar != Sidecar::None && !gateway {
             CaptureBy::Cni
         } else {
             CaptureBy::Unknown
@@ -94,7 +96,7 @@ impl Shape {
             init_order: names,
             from_object: true,
             holds: holds(spec),
-            gateway: is_gateway(template),
+            gateway,
             host_network: spec.host_network,
             ambient: metadata.labels.get(label::DATAPLANE_MODE).is_some_and(|m| m == "ambient")
                 || metadata

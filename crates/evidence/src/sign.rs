@@ -41,6 +41,8 @@ pub enum Sign {
     QuitCalled,
     /// The control plane left a privileged port out.
     PortSkipped,
+    /// The control plane found no Service that leads to a gateway's port.
+    PortUnserved,
     /// A destination has no healthy endpoint (flag UH).
     NoHealthyUpstream,
     /// The proxy could not connect onwards (flag UF).

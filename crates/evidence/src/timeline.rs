@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sunup_api::container;
-use sunup_api::report::TimelineEntry;
+use sunup_api::report::{Precision, TimelineEntry};
 
 use crate::shape::{CaptureBy, Shape, Sidecar, is_mesh_container};
 use crate::snapshot::PodFacts;
@@ -141,7 +141,14 @@ fn proxy(shape: &Shape, windows: &Windows, points: &mut Vec<Point>) {
             (Some(not_yet), ready) => {
                 if let Some(at) = not_yet.lo {
                     let known = Known::not_before(at, &not_yet.source);
-                    let what = format!("{proxy} ready{again} (last failed probe)");
+                    // Events may stop long before the failing does.
+                    let what = if instance.never_started {
+                        format!("{proxy} never ready{again} (last failed probe that was told)")
+                    } else if not_yet.precision == Precision::Exact {
+                        format!("{proxy} not ready{again} before this (its own log)")
+                    } else {
+                        format!("{proxy} not ready{again} before this (last failed probe)")
+                    };
                     points.push(Point::new(known, what));
                 }
                 if let Some(ready) = ready {

@@ -26,6 +26,8 @@ pub struct Instance {
     pub end_reason: Option<String>,
     /// The status says: running, and not ready.
     pub unready_now: bool,
+    /// The status says that its startup probe has never passed: it was not ready at any instant.
+    pub never_started: bool,
 }
 
 /// Where an instant lies.
@@ -51,7 +53,16 @@ pub struct Windows {
     pub earlier_unknown: bool,
     /// When the pod was made: what is older is of another pod that bore its name.
     pub pod_made: Option<Timestamp>,
+    /// So many warnings were said of the pod that a client drops most of what follows: no further
+    /// failed probe is no sign of readiness.
+    pub muted: bool,
 }
+
+/// Warnings of one object that a client of the API lets through; then one in five minutes.
+///
+/// # Sources
+/// `k8s.io/client-go/tools/record/events_cache.go`: `defaultSpamBurst`, `defaultSpamQPS`.
+const WARNINGS_MAX: u32 = 25;
 
 /// Starts that are closer than this are one start, seen by several sources. The kubelet restarts a
 /// crashed container after 10 s at the earliest, but the first restart comes at once.
@@ -82,7 +93,8 @@ impl Windows {
             let taken = parse(p.status.start_time.as_deref());
             taken.or_else(|| parse(p.metadata.creation_timestamp.as_deref()))
         });
-        Windows { earlier_unknown: restarts + 1 > instances.len(), instances, pod_made: made }
+        let earlier_unknown = restarts + 1 > instances.len();
+        Windows { earlier_unknown, instances, pod_made: made, muted: is_muted(facts) }
     }
 
     /// Where an instant lies.
@@ -119,8 +131,10 @@ impl Windows {
         if not_yet.is_some_and(|t| at <= t) {
             return Place::Inside(i);
         }
-        // Its log is there, says that it waits, and never that it is ready; the status agrees.
-        if instance.unready_now && not_yet.is_some() && instance.ready.is_none() {
+        // Its log is there, says that it waits, and never that it is ready; the status agrees. Or
+        // the status says that no probe of it has ever passed.
+        let never = instance.unready_now && not_yet.is_some() || instance.never_started;
+        if never && instance.ready.is_none() {
             return Place::Inside(i);
         }
         if instance.ready.is_some() || not_yet.is_some() {
@@ -138,6 +152,11 @@ impl Windows {
 
 fn status(facts: &PodFacts) -> Option<&ContainerStatus> {
     facts.object()?.status.container(container::PROXY)
+}
+
+fn is_muted(facts: &PodFacts) -> bool {
+    let warnings = facts.events.iter().filter(|r| r.event.warning).flat_map(|r| &r.occurrences);
+    warnings.map(|o| o.count).fold(0, u32::saturating_add) >= WARNINGS_MAX
 }
 
 fn object_source(facts: &PodFacts) -> String {
@@ -324,6 +343,7 @@ fn put_upper_bounds(facts: &PodFacts, instances: &mut [Instance]) {
             }
         } else if proxy.state.running.is_some() {
             instances[last].unready_now = true;
+            instances[last].never_started = proxy.started == Some(false);
         }
     }
     // A native sidecar's startup probe has passed before the next container is started.
@@ -364,6 +384,22 @@ mod tests {
 
     fn windows(instances: Vec<Instance>) -> Windows {
         Windows { instances, ..Windows::default() }
+    }
+
+    #[test]
+    fn a_startup_probe_that_never_passed_beats_the_last_failed_probe() {
+        let instance = Instance {
+            start: second("00"),
+            not_ready_at: second("19"),
+            unready_now: true,
+            never_started: true,
+            ..Instance::default()
+        };
+        let known = windows(vec![instance.clone()]);
+        assert_eq!(known.locate(at("50")), Place::Inside(0));
+        // The same where the events have gone.
+        let without = windows(vec![Instance { not_ready_at: None, ..instance }]);
+        assert_eq!(without.locate(at("50")), Place::Inside(0));
     }
 
     #[test]

@@ -26,6 +26,60 @@ fn the_exit_code_says_what_was_found() {
     assert_eq!(code(&["--fail-on=never", "gateway.yaml", "broken.json"]), 2);
 }
 
+/// A pod whose application was refused before its proxy was ready, and what became of it.
+fn early(restarts: u32, state: &str, ready: bool) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: cart-6f7c9d8b5d-x2k4p, namespace: shop, uid: a}}
+spec:
+  initContainers: [{{name: istio-init}}]
+  containers: [{{name: cart}}, {{name: istio-proxy}}]
+status:
+  phase: Running
+  conditions: [{{type: Ready, status: \"{}\"}}]
+  containerStatuses:
+  - {{name: cart, ready: {ready}, restartCount: {restarts}, state: {state}}}
+  - {{name: istio-proxy, ready: true, restartCount: 0, state: {{running: {{startedAt: \"2026-10-12T06:30:05Z\"}}}}}}
+",
+        if ready { "True" } else { "False" }
+    )
+}
+
+#[test]
+fn what_became_of_the_pod_decides_how_bad_it_is() {
+    let up = "{running: {startedAt: \"2026-10-12T06:30:06Z\"}}";
+    let down = "{waiting: {reason: CrashLoopBackOff}}";
+    for (pod, code, level, annotation, said) in [
+        (early(3, down, false), 1, "error", "::error ", ""),
+        (early(1, up, true), 0, "warning", "::warning ", "after 1 restart"),
+        (early(0, up, true), 0, "warning", "::warning ", "overcome without a restart"),
+    ] {
+        let refused =
+            "2026-10-12T06:30:05.602Z FATAL dial tcp 10.20.0.9:9000: connect: connection refused\n";
+        let ready = "2026-10-12T06:30:07.902Z info\tEnvoy proxy is ready\n";
+        let dir = folder(&[
+            ("pod.yaml", &pod),
+            ("cart-6f7c9d8b5d-x2k4p.cart.log", refused),
+            ("cart-6f7c9d8b5d-x2k4p.istio-proxy.log", ready),
+        ]);
+        let doctor = |format: &str| {
+            run(dir.path(), &["doctor", "--fail-on", "error", "--format", format, "."])
+        };
+        let json = doctor("json");
+        let report: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        let finding = &report["findings"][0];
+        assert_eq!((json.code, &finding["severity"]), (code, &level.into()), "{json:?}");
+        let explanation = finding["explanation"].as_str().unwrap();
+        assert!(explanation.contains(said), "{explanation}");
+        let sarif: serde_json::Value = serde_json::from_str(&doctor("sarif").out).unwrap();
+        assert_eq!(sarif["runs"][0]["results"][0]["level"], level, "{sarif:#}");
+        let github = doctor("github");
+        assert!(github.out.starts_with(annotation), "{github:?}");
+        assert_eq!(github.code, code);
+    }
+}
+
 #[test]
 fn nothing_to_read_is_trouble_with_advice() {
     let dir = folder(&[("empty/.keep", "")]);

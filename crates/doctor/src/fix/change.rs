@@ -3,8 +3,9 @@
 use serde_json::{Map as JsonMap, Value, json};
 use sunup_evidence::object::{Map, Workload};
 use sunup_evidence::snapshot::Snapshot;
-use sunup_yaml::{DocEdit, Op, Segment, append_comma_list, set_embedded};
+use sunup_yaml::{DocEdit, Limits, Op, Segment, append_comma_list, set_embedded};
 
+use crate::judging::mesh::inner_yaml;
 use crate::judging::remedy::{AnnotationValue, Change};
 
 use super::target::{Target, item_prefix};
@@ -16,6 +17,7 @@ impl AnnotationValue {
         match self {
             AnnotationValue::Text(text) => Some(text.clone()),
             AnnotationValue::Removed => None,
+            AnnotationValue::FieldRemoved(path) => existing.and_then(|text| without(text, path)),
             AnnotationValue::Item(item) => Some(match existing {
                 Some(list) => append_comma_list(list, item),
                 None => item.clone(),
@@ -33,6 +35,27 @@ impl AnnotationValue {
             }
         }
     }
+}
+
+/// A text of YAML or JSON without one of its fields; `None` where nothing would be left.
+fn without(text: &str, path: &[&str]) -> Option<String> {
+    let value = inner_yaml(text);
+    if path.iter().try_fold(&value, |v, key| v.get(*key)).is_none() {
+        return Some(text.to_owned());
+    }
+    // The highest field that holds nothing but this one goes with it.
+    let alone = |depth: usize| {
+        let holder = path[..depth].iter().try_fold(&value, |v, key| v.get(*key));
+        holder.and_then(Value::as_object).is_some_and(|map| map.len() == 1)
+    };
+    let depth = (0..path.len()).rev().take_while(|depth| alone(*depth)).last();
+    let cut = depth.unwrap_or(path.len());
+    if cut == 0 {
+        return None;
+    }
+    let path = path[..cut].iter().map(|key| Segment::from(*key)).collect();
+    let edits = [DocEdit { document: 0, op: Op::Remove { path } }];
+    Some(sunup_yaml::edit(text, &edits, &Limits::default()).unwrap_or_else(|_| text.to_owned()))
 }
 
 /// Where a kind of object has its pod template.
@@ -254,4 +277,31 @@ pub(crate) fn object_target<'a>(changes: &[Change], snapshot: &'a Snapshot) -> O
     let manifest = target?;
     let edits = ops.into_iter().map(|op| DocEdit { document: manifest.document, op }).collect();
     Some(Target { manifest, edits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_goes_with_what_held_nothing_else() {
+        let of = |text: &str, path: &'static [&'static str]| {
+            AnnotationValue::FieldRemoved(path).text(Some(&text.to_owned()))
+        };
+        assert_eq!(of("{\"discoveryAddress\": \"a:1\"}", &["discoveryAddress"]), None);
+        assert_eq!(
+            of("discoveryAddress: a:1\nconcurrency: 2\n", &["discoveryAddress"]).as_deref(),
+            Some("concurrency: 2\n")
+        );
+        let both = "proxyMetadata:\n  CA_ADDR: a:1\nconcurrency: 2\n";
+        assert_eq!(of(both, &["proxyMetadata", "CA_ADDR"]).as_deref(), Some("concurrency: 2\n"));
+        let inner = "proxyMetadata:\n  CA_ADDR: a:1\n  A: b\n";
+        assert_eq!(
+            of(inner, &["proxyMetadata", "CA_ADDR"]).as_deref(),
+            Some("proxyMetadata:\n  A: b\n")
+        );
+        assert_eq!(of("proxyMetadata: {CA_ADDR: a}", &["proxyMetadata", "CA_ADDR"]), None);
+        // Gone already: nothing else goes.
+        assert_eq!(of("concurrency: 2", &["discoveryAddress"]).as_deref(), Some("concurrency: 2"));
+    }
 }

@@ -19,7 +19,8 @@ use sunup_evidence::object::Origin;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_yaml::{DocEdit, Limits};
 
-use self::target::{Target, item_prefix, workload_of};
+use self::target::{Target, item_prefix};
+use crate::judging::home::{self, Home};
 use crate::judging::remedy::Remedy;
 
 /// Edits of one file that carry out one fix.
@@ -47,6 +48,7 @@ pub struct FileEdit {
 pub(crate) fn realise(
     remedy: &Remedy,
     subject: &Subject,
+    home: &Home,
     snapshot: &Snapshot,
     finding: usize,
 ) -> (Fix, Vec<FileEdit>) {
@@ -67,7 +69,8 @@ pub(crate) fn realise(
         let edits = into_file(&mut fix, remedy, &target, finding);
         return (fix, edits);
     }
-    let workload = workload_of(subject, snapshot);
+    let found = home::manifests(subject, snapshot, home);
+    let workload = found.as_ref().copied().unwrap_or_default();
     let existing = workload
         .map(|(w, _)| w.template.metadata.annotations.clone())
         .unwrap_or_else(|| remedy.live_annotations.clone());
@@ -78,6 +81,15 @@ pub(crate) fn realise(
     fix.patch = Some(patch.clone());
     fix.target = Some(command::object_name(subject));
     fix.command = Some(command::patch(subject, &patch));
+    if let Err(several) = &found {
+        let files: Vec<&str> = several.iter().map(|(_, m)| &*m.place.file).collect();
+        fix.title = format!(
+            "{} — {} describe it and nothing says which of them is meant: put the patch into that one",
+            fix.title,
+            files.join(" and ")
+        );
+        return (fix, Vec::new());
+    }
     let Some((workload, manifest)) = workload else {
         // Which of several templates makes this workload can't be told before they are rendered.
         if let [template, rest @ ..] = snapshot.templates.as_slice() {

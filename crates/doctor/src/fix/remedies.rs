@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 use serde_json::json;
 use sunup_api::report::Safety;
-use sunup_api::{annotation, container, port};
+use sunup_api::{annotation, container};
 use sunup_evidence::object::{Map, PodTemplate};
 use sunup_evidence::shape::Sidecar;
 
-use crate::fix::target::workload_of;
-use crate::judging::mesh::{Mesh, Version, inner_yaml};
+use crate::judging::mesh::{Version, Versions, inner_yaml};
 use crate::judging::pod::Case;
 use crate::judging::remedy::{AnnotationValue, Change, Remedy};
+use crate::knowledge::agent;
 use crate::knowledge::init_order::Cause;
 use crate::knowledge::injection;
 
@@ -31,7 +31,7 @@ fn annotate(key: &'static str, value: AnnotationValue) -> Change {
 }
 
 /// The sidecar as a native one: offered as safe only where the versions carry it.
-pub(crate) fn native(mesh: &Mesh, template: Option<&PodTemplate>) -> Option<Remedy> {
+pub(crate) fn native(versions: Versions, template: Option<&PodTemplate>) -> Option<Remedy> {
     let set = template.and_then(|t| t.metadata.annotations.get(annotation::NATIVE_SIDECAR));
     if set.is_some_and(|v| v == "true") {
         return None;
@@ -41,7 +41,7 @@ pub(crate) fn native(mesh: &Mesh, template: Option<&PodTemplate>) -> Option<Reme
         "run istio-proxy as a native sidecar, which starts first",
         vec![annotate(annotation::NATIVE_SIDECAR, AnnotationValue::Text("true".to_owned()))],
     );
-    match mesh.carries_native_sidecars() {
+    match versions.carries_native_sidecars() {
         Some(true) => Some(remedy),
         Some(false) => None,
         None => Some(remedy.unsafe_because(
@@ -80,7 +80,7 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
     let live = case.pod().map(|p| &p.metadata.annotations);
     let mut found = Vec::new();
     if case.shape.sidecar != Sidecar::Native {
-        let native = native(case.mesh, template);
+        let native = native(case.versions, template);
         let hold = hold_beside(case, template);
         match native {
             // A pod that ends is mended as a whole by a native sidecar only.
@@ -94,7 +94,8 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
             }
         }
     }
-    let url = format!("http://localhost:{}/healthz/ready", port::AGENT);
+    let agent = agent::port(template, case.mesh);
+    let url = format!("http://localhost:{agent}/healthz/ready");
     let waits = format!("until curl -fsS -o /dev/null {url}; do sleep 1; done");
     let wait = match template.is_some_and(outlived) {
         false => Remedy::advice(
@@ -106,9 +107,8 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
             "wait-endpoint",
             "let the work wait until its proxy is ready, and tell the proxy when it is done",
             format!(
-                "{waits}; YOUR-COMMAND; rc=$?; curl -fsS -X POST http://localhost:{}/quitquitquit; \
-                 exit $rc",
-                port::AGENT
+                "{waits}; YOUR-COMMAND; rc=$?; curl -fsS -X POST \
+                 http://localhost:{agent}/quitquitquit; exit $rc"
             ),
         ),
     };
@@ -130,7 +130,7 @@ fn hold_beside(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remedy
         Some(_) => hold(None),
         None => hold(template),
     }?;
-    let old = case.mesh.istio_by_objects.is_some_and(|v| v < HOLD_SINCE);
+    let old = case.versions.istio_by_objects.is_some_and(|v| v < HOLD_SINCE);
     Some(match (old, template.is_some_and(outlived)) {
         (true, _) => remedy.unsafe_because("takes an upgrade to Istio 1.8 first"),
         (_, true) => remedy.unsafe_because(
@@ -172,13 +172,13 @@ pub(crate) fn remarks(case: &Case<'_>, restarted: bool) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let Some(version) = case.mesh.istio.filter(|v| *v < HOLD_SINCE) {
+    if let Some(version) = case.versions.istio.filter(|v| *v < HOLD_SINCE) {
         said.push(format!(
             "The proxy is of Istio {version}: the annotation that holds the application is known \
              to injectors from 1.8 on, so it takes an upgrade, or the application that waits."
         ));
     }
-    if let Some(why) = case.mesh.no_native_sidecars() {
+    if let Some(why) = case.versions.no_native_sidecars() {
         said.push(format!("A native sidecar is not offered: {why}."));
     }
     said
@@ -199,6 +199,18 @@ pub(crate) fn init_before_proxy(
     let exclude = exclude_range(case, needed);
     let as_proxy = as_proxy_uid(case, init, vault);
     match cause {
+        // A native sidecar is there when it asks; nothing else is.
+        Cause::WaitsForProxy => {
+            let agent = agent::port(template, case.mesh);
+            let url = format!("http://localhost:{agent}/healthz/ready");
+            found.extend(native(case.versions, template));
+            found.push(Remedy::advice(
+                "wait-endpoint",
+                format!("take {init} away, and let the application's own command wait, or hold it"),
+                format!("until curl -fsS -o /dev/null {url}; do sleep 1; done; YOUR-COMMAND"),
+            ));
+            return found.into_iter().map(|r| r.with_live(live)).collect();
+        }
         Cause::WebhookOrder => {
             found.extend(exclude);
             if vault {
@@ -209,11 +221,11 @@ pub(crate) fn init_before_proxy(
                     vec![annotate(annotation::VAULT_INIT_FIRST, text)],
                 ));
             }
-            found.extend(native(case.mesh, template));
+            found.extend(native(case.versions, template));
             found.extend(as_proxy);
         }
         Cause::Cni => {
-            let native = native(case.mesh, template);
+            let native = native(case.versions, template);
             let (sure, unsure): (Vec<_>, Vec<_>) =
                 native.into_iter().partition(|n| n.safety == Safety::Safe);
             if vault {
@@ -250,6 +262,13 @@ pub(crate) fn init_remarks(
     init: &str,
     needed: &[Needed],
 ) -> Vec<String> {
+    if cause == Cause::WaitsForProxy {
+        return vec![
+            "What waits for the proxy belongs into a container that runs beside it: the application's \
+             own command, or holdApplicationUntilProxyStarts."
+                .to_owned(),
+        ];
+    }
     let mut said = vec![
         "holdApplicationUntilProxyStarts does nothing for init containers: they run before \
          istio-proxy is started."
@@ -330,8 +349,9 @@ fn as_proxy_uid(case: &Case<'_>, init: &str, vault: bool) -> Option<Remedy> {
         // mesh; it talks to Vault only.
         return Some(Remedy::new("init-as-proxy-uid", title, changes));
     }
-    let mut in_manifest = workload_of(&case.subject, case.snapshot)
-        .map(|(w, _)| &w.template.spec)
+    let mut in_manifest = case
+        .manifest
+        .map(|template| &template.spec)
         .or_else(|| case.pod().map(|p| &p.spec))?
         .init_containers
         .iter();

@@ -5,6 +5,7 @@ use sunup_evidence::log::Sample;
 use sunup_evidence::time::show;
 use sunup_evidence::timeline::Point;
 
+use crate::judging::home::Home;
 use crate::judging::meta::Meta;
 use crate::judging::remedy::Remedy;
 use crate::judging::texts::Said;
@@ -22,11 +23,31 @@ pub(crate) struct Fault {
     pub(crate) points: Vec<Point>,
     pub(crate) evidence: Vec<EvidenceItem>,
     pub(crate) remedies: Vec<Remedy>,
+    /// Where it was seen; the engine fills it.
+    pub(crate) home: Home,
     /// Rules whose faults follow from this one; the engine fills it.
     pub(crate) consequences: Vec<&'static str>,
 }
 
 impl Fault {
+    /// A fault at its worst, of no rule and nobody: to see what weighing makes of it.
+    pub(crate) fn empty(verdict: Verdict) -> Self {
+        Fault {
+            rule: "",
+            cause: None,
+            severity: Severity::Error,
+            verdict,
+            subject: Subject::default(),
+            summary: String::new(),
+            explanation: Vec::new(),
+            points: Vec::new(),
+            evidence: Vec::new(),
+            remedies: Vec::new(),
+            home: Home::default(),
+            consequences: Vec::new(),
+        }
+    }
+
     /// A fault of a rule, as bad as the rule says it can be.
     pub(crate) fn new(
         meta: &'static Meta,
@@ -36,16 +57,10 @@ impl Fault {
     ) -> Self {
         Fault {
             rule: meta.id,
-            cause: None,
             severity: meta.severity,
-            verdict,
             subject,
             summary: summary.into(),
-            explanation: Vec::new(),
-            points: Vec::new(),
-            evidence: Vec::new(),
-            remedies: Vec::new(),
-            consequences: Vec::new(),
+            ..Fault::empty(verdict)
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sunup_api::{container, label};
 use sunup_evidence::object::PodSpec;
-use sunup_evidence::snapshot::Snapshot;
+use sunup_evidence::snapshot::{PodFacts, Snapshot};
 
 /// The mesh, as far as the inputs show it.
 #[derive(Debug, Clone, Default)]
@@ -14,14 +14,21 @@ pub(crate) struct Mesh {
     pub(crate) values: Value,
     /// Whether either was handed over.
     pub(crate) settings_seen: bool,
+    /// What runs, the oldest of each.
+    pub(crate) versions: Versions,
+    /// A managed control plane (Cloud Service Mesh): no IstioOperator, no Helm values.
+    pub(crate) managed: bool,
+}
+
+/// Versions of what runs: of a mesh as a whole, or as one pod sees them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Versions {
     /// The oldest kubelet among the nodes.
     pub(crate) kubelet: Option<Version>,
     /// The proxies' version, from their images.
     pub(crate) istio: Option<Version>,
     /// The proxies' version as the objects say it, the kubelet's events left out.
     pub(crate) istio_by_objects: Option<Version>,
-    /// A managed control plane (Cloud Service Mesh): no IstioOperator, no Helm values.
-    pub(crate) managed: bool,
 }
 
 /// Major and minor version.
@@ -70,15 +77,32 @@ impl Mesh {
                 }
             }
         }
-        mesh.kubelet =
-            snapshot.nodes.iter().filter_map(|(_, n)| Version::parse(&n.kubelet_version)).min();
-        mesh.istio_by_objects = version_by_objects(snapshot);
-        mesh.istio = mesh.istio_by_objects.into_iter().chain(version_by_events(snapshot)).min();
+        let kubelets = snapshot.nodes.iter().map(|(_, n)| n.kubelet_version.as_str());
+        let of_objects = version_by_objects(snapshot);
+        let of_events = snapshot.pods.iter().filter_map(version_by_events);
+        mesh.versions = Versions {
+            kubelet: kubelets.filter_map(Version::parse).min(),
+            istio: of_objects.into_iter().chain(of_events).min(),
+            istio_by_objects: of_objects,
+        };
         mesh.managed = is_managed(snapshot);
         mesh
     }
+}
 
-    /// Why not, in words, where [`Mesh::carries_native_sidecars`] says no.
+impl Versions {
+    /// As one pod sees them: its own proxy's, where anything says it.
+    pub(crate) fn of_pod(self, facts: &PodFacts) -> Versions {
+        let of_object = facts.object().and_then(|pod| proxy_version(&pod.spec));
+        let own = of_object.or_else(|| version_by_events(facts));
+        Versions {
+            istio: own.or(self.istio),
+            istio_by_objects: of_object.or(self.istio_by_objects),
+            ..self
+        }
+    }
+
+    /// Why not, in words, where [`Versions::carries_native_sidecars`] says no.
     pub(crate) fn no_native_sidecars(&self) -> Option<String> {
         let istio = self.istio.filter(|v| *v < Version(1, 24));
         let kubelet = self.kubelet.filter(|v| *v < Version(1, 29));
@@ -112,9 +136,9 @@ fn version_by_objects(snapshot: &Snapshot) -> Option<Version> {
     pods.chain(workloads).filter_map(proxy_version).min()
 }
 
-/// The oldest version that the kubelet's events about the proxy name.
-fn version_by_events(snapshot: &Snapshot) -> Option<Version> {
-    let events = snapshot.pods.iter().flat_map(|p| p.events_of(container::PROXY));
+/// The oldest version that the kubelet's events about a pod's proxy name.
+fn version_by_events(facts: &PodFacts) -> Option<Version> {
+    let events = facts.events_of(container::PROXY);
     // `Container image "docker.io/istio/proxyv2:1.3.3" already present on machine`
     events.filter_map(|r| image_version(r.event.message.split('"').nth(1)?)).min()
 }

@@ -2,6 +2,7 @@
 //! (faults with their remedies). Knows no rule, and no fault by name.
 
 pub(crate) mod fault;
+pub(crate) mod home;
 pub(crate) mod ignore;
 pub(crate) mod mesh;
 pub(crate) mod meta;

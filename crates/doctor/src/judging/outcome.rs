@@ -1,12 +1,5 @@
 //! What became of a pod whose start went wrong, and how bad the fault therefore is. From the pod's
-//! status alone; knows no rule.
-//!
-//! | what became of it | severity |
-//! |---|---|
-//! | broken now, or work was lost: a container waits or has failed, a Job's pod failed, the pod isn't ready | as the rule says |
-//! | nothing says: the pod's status was not handed over, or the fault is only possible | as the rule says |
-//! | it cost restarts, and the pod is up | warning |
-//! | the application tried again and was served: the pod is up, or its work is done, without a restart | warning |
+//! status alone; knows no rule. The table in `docs/rules/README.md` is made from what stands here.
 
 use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
@@ -35,7 +28,13 @@ impl Outcome {
             return (status.phase.as_deref() == Some("Failed")).then_some(Outcome::Broken);
         }
         let not_ready = status.conditions.iter().any(|c| c.kind == "Ready" && c.status != "True");
-        let done = status.phase.as_deref() == Some("Succeeded");
+        // A Job's work is done though its sidecar runs on, and keeps the pod from being over.
+        let own = || status.container_statuses.iter().filter(|one| one.name != container::PROXY);
+        let good = |one: &ContainerStatus| {
+            one.state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0)
+        };
+        let worked = own().next().is_some() && own().all(good);
+        let done = status.phase.as_deref() == Some("Succeeded") || worked;
         if status.phase.as_deref() == Some("Failed") || not_ready && !done {
             return Some(Outcome::Broken);
         }
@@ -69,6 +68,43 @@ impl Outcome {
     }
 }
 
+/// What may become of a pod, in words, each with a case of it.
+const CASES: [(&str, Option<Outcome>, Verdict); 5] = [
+    (
+        "broken now, or work was lost: a container waits or has failed, a Job's pod failed, the pod \
+         is not ready",
+        Some(Outcome::Broken),
+        Verdict::Confirmed,
+    ),
+    ("it cost restarts, and the pod is up", Some(Outcome::Recovered(2)), Verdict::Confirmed),
+    (
+        "the application tried again and was served: the pod is up, or its work is done, without a \
+         restart",
+        Some(Outcome::Overcome),
+        Verdict::Confirmed,
+    ),
+    ("nothing says: the pod's status was not handed over", None, Verdict::Confirmed),
+    (
+        "the fault is possible only, from the manifest or half of the evidence",
+        Some(Outcome::Overcome),
+        Verdict::Possible,
+    ),
+];
+
+/// The cases, each with the severity that it gives a fault at its worst, and what is said then.
+pub(crate) fn table() -> Vec<(&'static str, Severity, String)> {
+    let weighed = |outcome: Option<Outcome>, verdict| {
+        let mut fault = Fault::empty(verdict);
+        outcome.into_iter().for_each(|outcome| outcome.weigh(&mut fault));
+        (fault.severity, fault.explanation.concat())
+    };
+    let rows = CASES.into_iter().map(|(case, outcome, verdict)| {
+        let (severity, said) = weighed(outcome, verdict);
+        (case, severity, said)
+    });
+    rows.collect()
+}
+
 /// Whether a container is as it should be: it runs and is ready, or has done its work.
 fn is_well(pod: &Pod, status: &ContainerStatus) -> bool {
     if let Some(ended) = &status.state.terminated {
@@ -83,8 +119,6 @@ fn is_well(pod: &Pod, status: &ContainerStatus) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-
-    use sunup_api::report::Subject;
 
     use super::{Fault, Outcome, Pod, Severity, Verdict};
 
@@ -125,6 +159,10 @@ mod tests {
             (pod("Running", true, json!([running("app", false, 0)])), Some(Outcome::Broken)),
             (pod("Running", false, json!([waiting])), Some(Outcome::Broken)),
             (pod("Succeeded", false, json!([ended("app", 0)])), Some(Outcome::Overcome)),
+            (
+                pod("Running", false, json!([ended("app", 0), running("istio-proxy", true, 0)])),
+                Some(Outcome::Overcome),
+            ),
             (pod("Failed", false, json!([ended("app", 1)])), Some(Outcome::Broken)),
             (
                 pod("Running", false, json!([ended("app", 1), running("b", true, 0)])),
@@ -141,21 +179,8 @@ mod tests {
 
     #[test]
     fn only_what_was_seen_to_happen_and_is_over_weighs_less() {
-        let fault = |verdict| Fault {
-            rule: "any",
-            cause: None,
-            severity: Severity::Error,
-            verdict,
-            subject: Subject::default(),
-            summary: String::new(),
-            explanation: Vec::new(),
-            points: Vec::new(),
-            evidence: Vec::new(),
-            remedies: Vec::new(),
-            consequences: Vec::new(),
-        };
         let weighed = |outcome: Outcome, verdict| {
-            let mut fault = fault(verdict);
+            let mut fault = Fault::empty(verdict);
             outcome.weigh(&mut fault);
             (fault.severity, fault.explanation.concat())
         };

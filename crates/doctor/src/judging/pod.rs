@@ -14,19 +14,23 @@ use sunup_evidence::snapshot::{PodFacts, Snapshot};
 use sunup_evidence::subject;
 use sunup_evidence::window::Windows;
 
-use crate::judging::mesh::{Mesh, inner_yaml};
+use crate::judging::home::{self, Home};
+use crate::judging::mesh::{Mesh, Versions, inner_yaml};
 use crate::judging::meta::Meta;
-use crate::judging::subject::describes;
 use crate::judging::texts::{Listener, Said};
 
 /// One pod, with what follows from its facts.
 pub(crate) struct Case<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) mesh: &'a Mesh,
+    /// Versions as this pod sees them.
+    pub(crate) versions: Versions,
     pub(crate) facts: &'a PodFacts,
     pub(crate) shape: Shape,
     pub(crate) windows: Windows,
     pub(crate) subject: Subject,
+    /// Where it was seen.
+    pub(crate) home: Home,
     /// The template that the workload's manifest has, where one was handed over.
     pub(crate) manifest: Option<&'a PodTemplate>,
     pub(crate) capture: Capture,
@@ -63,7 +67,9 @@ impl<'a> Case<'a> {
     ) -> Self {
         let mut shape = Shape::of(facts);
         let subject = subject::of(facts, snapshot);
-        let manifest = template_of(snapshot, &subject);
+        let home = Home::of_pod(facts);
+        let manifest = home::manifests(&subject, snapshot, &home).ok().flatten();
+        let manifest = manifest.map(|(workload, _)| &workload.template);
         // The object is missing, but the workload's manifest says what the author asked for.
         if !shape.from_object
             && let Some(template) = manifest
@@ -74,7 +80,21 @@ impl<'a> Case<'a> {
         let windows = Windows::of(facts);
         let capture = Capture::of(facts, mesh, manifest);
         let said = listener.of_pod(facts);
-        Case { snapshot, mesh, facts, shape, windows, subject, manifest, capture, listener, said }
+        let versions = mesh.versions.of_pod(facts);
+        Case {
+            snapshot,
+            mesh,
+            versions,
+            facts,
+            shape,
+            windows,
+            subject,
+            home,
+            manifest,
+            capture,
+            listener,
+            said,
+        }
     }
 
     /// What was said of the pod and this rule wants: events, status, log lines.
@@ -118,6 +138,11 @@ impl<'a> Case<'a> {
 
     /// How capture treats the destinations of a refusal by this container.
     pub(crate) fn route(&self, burst: &Burst, container: &str) -> Route {
+        self.route_to(&burst.destinations, container)
+    }
+
+    /// How capture treats destinations of this container.
+    pub(crate) fn route_to(&self, destinations: &[Destination], container: &str) -> Route {
         let uid = self.uid(container);
         if uid == Some(container::PROXY_UID) {
             return Route::Direct(format!(
@@ -125,7 +150,7 @@ impl<'a> Case<'a> {
             ));
         }
         let mut direct = None;
-        for destination in &burst.destinations {
+        for destination in destinations {
             match self.decide(destination, uid) {
                 Some(decision) if decision.is_captured() => return Route::Captured,
                 Some(decision) => direct = Some(decision.why),
@@ -216,13 +241,6 @@ impl<'a> Case<'a> {
 /// Names that the usual injectors give their init containers, for logs without the pod's object.
 fn is_init(name: &str, seen: &[String]) -> bool {
     seen.iter().any(|n| n == name) || name == container::VAULT_AGENT_INIT
-}
-
-/// The template of the workload's manifest, where one was handed over.
-fn template_of<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<&'a PodTemplate> {
-    let mut named = snapshot.workloads_named(&subject.name);
-    let (workload, _) = named.find(|(w, _)| describes(w, subject))?;
-    Some(&workload.template)
 }
 
 impl Capture {

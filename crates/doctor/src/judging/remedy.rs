@@ -80,6 +80,8 @@ pub(crate) enum AnnotationValue {
     Text(String),
     /// A field of the YAML or JSON inside it.
     Field(&'static str, Value),
+    /// A field of the YAML or JSON inside it, gone, with the annotation if nothing is left in it.
+    FieldRemoved(&'static [&'static str]),
     /// An item more in its comma list.
     Item(String),
     /// Gone.

@@ -11,7 +11,7 @@ use sunup_evidence::snapshot::{EventRun, Snapshot};
 use sunup_evidence::subject;
 use sunup_evidence::time::parse;
 
-use crate::judging::mesh::Mesh;
+use crate::judging::mesh::{Mesh, Version, Versions};
 use crate::judging::meta::Meta;
 use crate::judging::pod::Case;
 use crate::judging::texts::{From, Listener, Said};
@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) native: Option<bool>,
     /// When the newest one was made.
     pub(crate) newest: Option<Timestamp>,
+    /// Their proxies' version, the oldest.
+    istio: Option<Version>,
 }
 
 impl Seen {
@@ -32,6 +34,7 @@ impl Seen {
         }
         let made = case.pod().and_then(|p| parse(p.metadata.creation_timestamp.as_deref()));
         self.newest = self.newest.max(made);
+        self.istio = self.istio.into_iter().chain(case.versions.istio).min();
     }
 }
 
@@ -49,6 +52,12 @@ pub(crate) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
+    /// Versions as its pods show them, else as the mesh does.
+    pub(crate) fn versions(&self) -> Versions {
+        let mesh = self.mesh.versions;
+        Versions { istio: self.pods.istio.or(mesh.istio), ..mesh }
+    }
+
     /// What was said of it and this rule wants, but for what has healed: events of the time before
     /// its newest pod was made.
     pub(crate) fn said(&self, meta: &'static Meta) -> impl Iterator<Item = &Said<'a>> {

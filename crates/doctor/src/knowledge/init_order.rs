@@ -1,7 +1,10 @@
 //! Where an init container stands between the redirect and the proxy, and which way it came there.
 
 use sunup_api::container;
+use sunup_evidence::object::Container;
 use sunup_evidence::shape::{CaptureBy, Shape, Sidecar};
+
+use crate::judging::pod::Case;
 
 /// Which way an init container came to stand where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub(crate) enum Cause {
     Cni,
     /// An "init first" trick puts it before the native sidecar that would have served it.
     LeftOverWorkaround,
+    /// It waits until the proxy is ready, which starts only after it.
+    WaitsForProxy,
 }
 
 impl Cause {
@@ -20,7 +25,25 @@ impl Cause {
             Cause::WebhookOrder => "webhook-order",
             Cause::Cni => "cni",
             Cause::LeftOverWorkaround => "left-over-workaround",
+            Cause::WaitsForProxy => "waits-for-proxy",
         }
+    }
+}
+
+/// Whether a container is a native sidecar of somebody else's that started behind the redirect and
+/// before the pod's only instance of its proxy: the rule about init containers speaks of it.
+pub(crate) fn before_any_proxy(case: &Case<'_>, name: &str) -> bool {
+    let native = case.container(name).is_some_and(Container::is_native_sidecar);
+    native && case.windows.instances.len() <= 1 && cause(&case.shape, name).is_some()
+}
+
+/// Whether an init container is started before the proxy, wherever the redirect is set up.
+pub(crate) fn is_before_proxy(shape: &Shape, init: &str) -> bool {
+    let Some(position) = shape.position(init) else { return false };
+    match shape.sidecar {
+        Sidecar::Classic => true,
+        Sidecar::Native => shape.position(container::PROXY).is_some_and(|proxy| position < proxy),
+        Sidecar::None | Sidecar::Unknown => false,
     }
 }
 

@@ -79,9 +79,9 @@ pub(crate) fn waits(container: &Container) -> bool {
 /// # Sources
 /// RULES.md 1.4: on by default from Istio 1.27 on, where every kubelet is of 1.33 or later.
 pub(crate) fn native(template: &PodTemplate, work: &Work<'_>) -> Option<bool> {
-    let mesh = work.mesh;
+    let versions = work.versions();
     match template.metadata.annotations.get(annotation::NATIVE_SIDECAR).map(String::as_str) {
-        Some("true") => return Some(mesh.carries_native_sidecars() != Some(false)),
+        Some("true") => return Some(versions.carries_native_sidecars() != Some(false)),
         Some("false") => return Some(false),
         _ => {}
     }
@@ -92,7 +92,7 @@ pub(crate) fn native(template: &PodTemplate, work: &Work<'_>) -> Option<bool> {
     if work.pods.native.is_some() {
         return work.pods.native;
     }
-    match (mesh.istio, mesh.kubelet) {
+    match (versions.istio, versions.kubelet) {
         (Some(istio), _) if istio < Version(1, 27) => Some(false),
         (_, Some(kubelet)) if kubelet < Version(1, 33) => Some(false),
         (Some(_), Some(_)) => Some(true),

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use sunup_api::container;
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::{ContainerLog, Sample};
+use sunup_evidence::object::Terminated;
 use sunup_evidence::time::show;
 use sunup_evidence::window::Place;
 
 use crate::judging::fault::Judgements;
 use crate::judging::pod::Case;
 use crate::judging::subject::at;
-use crate::knowledge::proxy;
+use crate::knowledge::{identity, proxy};
 
 /// Tells which look-alikes a container's log, that has no refusal, shows. `rule` is the fault that
 /// they are taken for.
@@ -124,11 +125,32 @@ fn crashed(case: &Case<'_>, name: &str) -> Option<String> {
     if ended.exit_code == 0 || log.files.is_empty() || !log.refusals.is_empty() {
         return None;
     }
+    if was_killed(case, name, ended) || identity::not_found(log).next().is_some() {
+        return None;
+    }
     let reason = ended.reason.as_deref().unwrap_or("Error");
     Some(format!(
         "{name} ended with exit code {} ({reason}), and its log tells of no refused connection",
         ended.exit_code
     ))
+}
+
+/// Whether somebody else ended it: the kubelet, because a probe failed, or whoever deleted the pod.
+/// 143 and 137 are the signals SIGTERM and SIGKILL, which nobody sends himself; the kernel's own
+/// kill for want of memory is the container's affair.
+fn was_killed(case: &Case<'_>, name: &str, ended: &Terminated) -> bool {
+    let signalled = matches!(ended.exit_code, 137 | 143);
+    let memory = ended.reason.as_deref() == Some("OOMKilled");
+    let of_probe = |message: &str| {
+        message.contains("failed liveness probe") || message.contains("failed startup probe")
+    };
+    let told = case.facts.events.iter().any(|r| {
+        let e = &r.event;
+        let own = e.container.as_deref() == Some(name)
+            || e.message.contains(&format!("ontainer {name} "));
+        own && of_probe(&e.message)
+    });
+    !memory && (signalled || told)
 }
 
 /// Its own probe fails for a while, and the proxy was ready long before.

@@ -86,6 +86,11 @@ fn explain<'a>(
     if gone.is_some_and(|end| burst.first().at.is_some_and(|at| at >= end)) {
         return (Explained::ProxyGone, None);
     }
+    if let Some((first, instance)) = inside.first()
+        && carried_before(case, first, *instance)
+    {
+        return (Explained::Destination((*first).clone()), None);
+    }
     if let Some((last, instance)) = inside.last() {
         if let Some(after) = goes_on(case, log, burst, *instance) {
             return (Explained::Destination(after), None);
@@ -109,6 +114,34 @@ fn explain<'a>(
     }
 }
 
+/// By how much the agent's ready line may trail the proxy's listener: it asks at intervals (0.3 to
+/// 1.1 s measured on a real cluster).
+const TRAILS: SignedDuration = SignedDuration::from_millis(1_100);
+
+/// Whether all refusals of a row come so shortly before the proxy's ready line that it may have
+/// listened already.
+pub(crate) fn may_have_listened(case: &Case<'_>, sorted: &Sorted<'_>) -> bool {
+    let Explained::Window(instance) = sorted.explained else { return false };
+    let Some(ready) = case.windows.instances.get(instance).and_then(|i| i.ready.as_ref()) else {
+        return false;
+    };
+    let Some(said) = ready.hi.filter(|_| ready.lo == ready.hi) else { return false };
+    let near = |s: &Sample| s.at.is_some_and(|at| at + TRAILS >= said);
+    !sorted.burst.samples.is_empty() && sorted.burst.samples.iter().all(near)
+}
+
+/// Whether the same instance of the proxy tells of a connection that it carried before: it listened,
+/// though its agent had not said so yet.
+fn carried_before(case: &Case<'_>, refused: &Sample, instance: usize) -> bool {
+    let (Some(log), Some(at)) = (proxy::log(case), refused.at) else { return false };
+    let signs = [Sign::ConnectFailed, Sign::NoHealthyUpstream, Sign::BlackHole, Sign::Denied];
+    let mut carried = signs.into_iter().flat_map(|sign| proxy::lines(log, sign));
+    carried.any(|s| {
+        let before = s.at.filter(|said| *said < at).map(|said| locate(case, said));
+        before == Some(Place::Inside(instance))
+    })
+}
+
 /// A proxy that failed no probe for longer than this is as likely ready as not.
 const NEXT_PROBE: SignedDuration = SignedDuration::from_secs(3);
 
@@ -120,6 +153,8 @@ fn may_lie_inside(case: &Case<'_>, at: Timestamp, instance: usize) -> bool {
     i.ready.as_ref().is_some_and(|r| r.hi.is_some_and(|hi| at < hi))
         || i.end.is_some()
         || i.unready_now
+        // Its next failed probes may not have been told.
+        || case.windows.muted
         || since.is_some_and(|s| at <= s + NEXT_PROBE)
 }
 

@@ -54,6 +54,7 @@ fn cause_of(of: usize, near: &[usize], faults: &[Fault]) -> Option<usize> {
         let cause = &faults[*i];
         cause.verdict >= Verdict::Likely
             && same_workload(&cause.subject, &fault.subject)
+            && cause.home.may_be(&fault.home)
             && explains(cause.rule).contains(&fault.rule)
     })
 }

@@ -2,9 +2,9 @@
 //! the report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown};
+use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown, Verdict};
 use sunup_api::shell;
 use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::Snapshot;
@@ -12,6 +12,7 @@ use sunup_evidence::timeline;
 
 use crate::fix::{self, FileEdit};
 use crate::judging::fault::{Fault, Innocent, Judgements, Open};
+use crate::judging::home::Home;
 use crate::judging::mesh::Mesh;
 use crate::judging::outcome::Outcome;
 use crate::judging::pod::Case;
@@ -55,18 +56,27 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
         for (rule, out) in RULES.iter().zip(&mut by_rule) {
             let before = out.faults.len();
             rule.pod(&case, out);
+            out.faults[before..].iter_mut().for_each(|fault| fault.home = case.home.clone());
             if let (Some(outcome), true) = (outcome, rule.passes()) {
                 out.faults[before..].iter_mut().for_each(|fault| outcome.weigh(fault));
             }
         }
     }
+    let mut judged = Judgements::default();
     for mut work in workload::all(snapshot, &mesh, &LISTENER) {
         work.pods = seen.get(&work.subject).copied().unwrap_or_default();
+        let home = work.manifest.map(|(_, manifest)| Home::of_manifest(manifest));
         for (rule, out) in RULES.iter().zip(&mut by_rule) {
+            // A rule sees what its pods have shown, not what another manifest has: files of the same
+            // name are different objects.
+            let of_pods = out.faults.len();
             rule.work(&work, out);
+            judged.faults.extend(out.faults.drain(of_pods..).map(|mut fault| {
+                fault.home = home.clone().unwrap_or_default();
+                fault
+            }));
         }
     }
-    let mut judged = Judgements::default();
     by_rule.into_iter().for_each(|said| judged.absorb(said));
     gone::leave_out(snapshot, &mut judged);
     let unused = ignored::take_out(snapshot, &mut judged);
@@ -137,7 +147,7 @@ fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
         let number = out.report.findings.len();
         let mut fixes = Vec::new();
         for remedy in &fault.remedies {
-            let (fix, edits) = fix::realise(remedy, &fault.subject, snapshot, number);
+            let (fix, edits) = fix::realise(remedy, &fault.subject, &fault.home, snapshot, number);
             fixes.push(fix);
             out.edits.extend(edits);
         }
@@ -171,7 +181,8 @@ fn finding(fault: Fault, fixes: Vec<sunup_api::report::Fix>) -> Finding {
     }
 }
 
-type Whose = (&'static str, Option<&'static str>, Subject);
+/// Rule, cause, workload, and the file of the manifest that shows it.
+type Whose = (&'static str, Option<&'static str>, Subject, Option<Arc<str>>);
 
 /// A subject without its pods: what pods are merged by.
 fn workload(subject: &Subject) -> Subject {
@@ -188,7 +199,8 @@ fn add_pods(subject: &mut Subject, more: Vec<String>) {
 fn merge(faults: Vec<Fault>) -> Vec<Fault> {
     let mut merged: BTreeMap<Whose, Fault> = BTreeMap::new();
     for fault in faults {
-        let key = (fault.rule, fault.cause, workload(&fault.subject));
+        let file = fault.home.file().cloned();
+        let key = (fault.rule, fault.cause, workload(&fault.subject), file);
         match merged.get_mut(&key) {
             Some(known) => {
                 let pods = fault.subject.pods.clone();
@@ -203,6 +215,18 @@ fn merge(faults: Vec<Fault>) -> Vec<Fault> {
             None => drop(merged.insert(key, fault)),
         }
     }
+    // What a cluster's copy of a manifest shows, the manifest itself shows as well.
+    let repeated: Vec<Whose> = merged
+        .iter()
+        .filter(|((.., file), fault)| file.is_none() && fault.verdict == Verdict::Possible)
+        .map(|(key, _)| key.clone())
+        .filter(|(rule, cause, subject, _)| {
+            let same =
+                |(r, c, s, file): &Whose| (r, c, s) == (rule, cause, subject) && file.is_some();
+            merged.keys().any(same)
+        })
+        .collect();
+    repeated.iter().for_each(|key| drop(merged.remove(key)));
     merged.into_values().collect()
 }
 

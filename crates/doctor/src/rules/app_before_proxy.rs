@@ -19,11 +19,14 @@ use sunup_evidence::window::Place;
 
 use crate::fix::remedies;
 use crate::judging::fault::{Fault, Judgements, Open, item};
+use crate::judging::home::Home;
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::{Case, Route};
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, namespace_flag};
+use crate::knowledge::init_order;
 use crate::knowledge::look_alikes;
+use crate::knowledge::other_meshes;
 use crate::knowledge::refusals::{self, Explained, Sorted};
 
 const ID: &str = "app-before-proxy";
@@ -74,7 +77,7 @@ fn judge(case: &Case<'_>, out: &mut Judgements) {
         return;
     }
     for name in case.applications() {
-        if is_mesh_container(name) {
+        if is_mesh_container(name) || init_order::before_any_proxy(case, name) {
             continue;
         }
         if let Some(log) = case.facts.log(name) {
@@ -93,6 +96,12 @@ fn judge_container(case: &Case<'_>, name: &str, log: &ContainerLog, out: &mut Ju
     let sorted = refusals::sort(case, name, log);
     let subject = at(&case.subject, name);
     let mut clear = |look_alike, why| out.clear(ID, look_alike, subject.clone(), why);
+    if let Some((mesh, proxy)) = other_mesh(case) {
+        if sorted.iter().any(|s| strong(s)) {
+            out.unknown.push(of_other_mesh(case, name, mesh, proxy));
+        }
+        return;
+    }
     if let Some(why) = not_captured_at_all(case) {
         if let Some(s) = sorted.first() {
             clear("no-sidecar", format!("{why}: {} was refused by itself", target(s)));
@@ -162,6 +171,27 @@ fn not_captured_at_all(case: &Case<'_>) -> Option<String> {
         .then(|| "the pod has no istio-proxy, so nothing is captured".to_owned())
 }
 
+/// The mesh of another kind that the pod is in.
+fn other_mesh(case: &Case<'_>) -> Option<(&'static str, &'static str)> {
+    let none =
+        case.shape.sidecar == Sidecar::None && !case.shape.ambient && !case.shape.host_network;
+    case.pod().filter(|_| none).and_then(other_meshes::of)
+}
+
+fn of_other_mesh(case: &Case<'_>, name: &str, mesh: &str, proxy: &str) -> Open {
+    let ns = namespace_flag(&case.subject);
+    let pod = case.pod_word();
+    Open {
+        rule: ID,
+        subject: at(&case.subject, name),
+        missing: vec![format!(
+            "whether {mesh}'s proxy ({proxy}) was ready when {name} was refused: this doctor knows \
+             Istio's proxies, and that the pod is in {mesh}'s mesh"
+        )],
+        get_it_with: Some(format!("kubectl {ns}logs {pod} -c {proxy} --timestamps")),
+    }
+}
+
 fn destination_refuses(
     case: &Case<'_>,
     s: &Sorted<'_>,
@@ -174,6 +204,12 @@ fn destination_refuses(
             .windows
             .ready_by(i)
             .map_or(String::new(), |r| format!(" (istio-proxy was ready by {})", show(r))),
+        Some(Place::Inside(_)) => {
+            return format!(
+                "{to} failed at {since}, when the proxy carried connections already, though its agent \
+                 had not called it ready yet: the destination itself refuses, or is not captured"
+            );
+        }
         _ => String::new(),
     };
     format!(
@@ -288,6 +324,7 @@ fn fault(
         points,
         evidence,
         remedies: remedies::app_before_proxy(case, restarted),
+        home: Home::default(),
         consequences: Vec::new(),
     }
 }
@@ -301,9 +338,13 @@ fn verdict(
     if windows.is_empty() || !windows.iter().any(|s| strong(s)) {
         return Verdict::Likely;
     }
-    let captured = windows
-        .iter()
-        .any(|s| strong(s) && (s.route == Route::Captured || !s.burst.destinations.is_empty()));
+    // A proxy that listens answers for the destination by a reset, so a refusal shows that nobody
+    // listened; where it is not sure to be a captured one, it takes the time.
+    let in_time = |s: &Sorted<'_>| !refusals::may_have_listened(case, s);
+    let captured = windows.iter().any(|s| {
+        let named = !s.burst.destinations.is_empty() && in_time(s);
+        strong(s) && (s.route == Route::Captured || named)
+    });
     if captured {
         return Verdict::Confirmed;
     }
@@ -317,7 +358,7 @@ fn verdict(
     });
     let others =
         all.iter().any(|s| matches!(s.explained, Explained::Loopback | Explained::Destination(_)));
-    let reported = windows.iter().any(|s| refusals::reports_failure(s.burst));
+    let reported = windows.iter().any(|s| in_time(s) && refusals::reports_failure(s.burst));
     if ended && alone && !others && reported { Verdict::Confirmed } else { Verdict::Likely }
 }
 
@@ -379,6 +420,13 @@ fn explanation(
         why.push(format!("The first refusal is {bound} {}{many}.", show(t)));
     }
     why.push(window_in_words(case, instance));
+    if telling.iter().all(|s| refusals::may_have_listened(case, s)) {
+        why.push(
+            "The agent asks at intervals, so that its line trails the listener by up to a second: \
+             when exactly the proxy began to listen, nothing says."
+                .to_owned(),
+        );
+    }
     if swapped(case, first) {
         why.push(
             "The refusal is stamped after that, by less than half a second: the runtime stamps \

@@ -6,19 +6,21 @@
 //! # Sources
 //! istio/istio issues 13939, 22302, 23283, 25205, 31717, 38871, 43841; RULES.md D1.
 
-use sunup_api::container;
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
+use sunup_api::shell;
+use sunup_api::{annotation, container};
 use sunup_evidence::control_plane::{Trouble, target};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 use sunup_evidence::readiness::NotReady;
 
-use crate::judging::fault::{Judgements, Open, item};
+use crate::judging::fault::{Fault, Judgements, Open, item};
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::Case;
-use crate::judging::remedy::Remedy;
+use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::subject::at;
+use crate::knowledge::control_plane::{self, Address, Setting};
 use crate::knowledge::proxy::{self, Unready};
 
 /// The rule.
@@ -31,7 +33,7 @@ static META: Meta = Meta {
     severity: Severity::Error,
     status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::ProxyLog]],
-    helps: &[Need::PodObject, Need::PodEvents],
+    helps: &[Need::PodObject, Need::PodEvents, Need::Workload, Need::Services, Need::MeshConfig],
     hears: &[],
     signs: &[Sign::ControlPlane, Sign::ControlPlaneReached],
     explains: &[
@@ -80,9 +82,12 @@ fn told(
 ) {
     let sure = unready.lasting && lines.len() > 1 && cause != Trouble::Closed;
     let verdict = if sure { Verdict::Confirmed } else { Verdict::Likely };
-    let to = lines.iter().rev().find_map(|l| target(&l.text)).unwrap_or("istiod:15012");
+    // What the log names is what is looked up; an address that it does not name is nobody's guess.
+    let target = lines.iter().rev().find_map(|l| target(&l.text));
+    let asked = target.and_then(Address::parse);
+    let to = target.map(|to| format!(" ({to})")).unwrap_or_default();
     let (id, how, why) = words(cause);
-    let summary = format!("istio-proxy gets no configuration: the control plane ({to}) {how}");
+    let summary = format!("istio-proxy gets no configuration: the control plane{to} {how}");
     let what = "control plane not reached";
     let mut fault = proxy::fault(&META, case, verdict, summary, lines.iter().copied(), what);
     fault.cause = Some(id);
@@ -92,7 +97,8 @@ fn told(
     if let Some(pods) = control_plane_pods(case) {
         fault = fault.because(pods);
     }
-    for (why, item) in kept_in(case, cause) {
+    let port = asked.as_ref().and_then(|a| a.port).unwrap_or(control_plane::XDS);
+    for (why, item) in kept_in(case, cause, port) {
         fault = fault.because(why);
         fault.evidence.push(item);
     }
@@ -101,11 +107,78 @@ fn told(
     {
         fault = fault.because(policy);
     }
-    fault = fault.because(
-        "Nothing in the workload's manifest mends this: without configuration the proxy does not \
-         become ready, whatever the application waits for.",
+    let own = asked.as_ref().and_then(|a| own_setting(case, &a.host));
+    fault = match &own {
+        Some(setting) => blame(fault, case, setting, cause),
+        None => fault.because(
+            "Nothing in the workload's manifest mends this: without configuration the proxy does not \
+             become ready, whatever the application waits for.",
+        ),
+    };
+    let other = asked.unwrap_or_else(|| control_plane::default_address(case.mesh));
+    out.faults.push(
+        fault.offer(own.and_then(|s| set_aright(case, &s, cause))).offer(remedies(cause, &other)),
     );
-    out.faults.push(fault.offer(remedies(cause)));
+}
+
+/// The workload's own setting that names a host: in its manifest, or in an annotation of its pod,
+/// where injection writes the rest. What the mesh says itself is no setting of the workload's.
+fn own_setting(case: &Case<'_>, host: &str) -> Option<Setting> {
+    let usual = control_plane::default_address(case.mesh);
+    let of = |template| {
+        let found = control_plane::named_by(template, host);
+        found.filter(|own| !usual.host.eq_ignore_ascii_case(&own.address.host))
+    };
+    let live = case.template();
+    case.manifest.and_then(of).or_else(|| live.as_ref().and_then(of).filter(|s| s.field.is_some()))
+}
+
+/// Says that it is the workload's own setting, and what the cluster has instead.
+fn blame(mut fault: Fault, case: &Case<'_>, setting: &Setting, cause: Trouble) -> Fault {
+    fault = fault.because(format!(
+        "It is the workload itself that asks for this address: {}. The mesh's own is {}, as far as the \
+         inputs say.",
+        setting.words,
+        control_plane::default_address(case.mesh).host
+    ));
+    if cause == Trouble::Dns
+        && let Some(service) = setting.address.service()
+        && let Some(names) = control_plane::others_than(case.snapshot, service)
+    {
+        fault = fault.because(format!(
+            "Of namespace {} the Services {} were handed over, and no {}.",
+            service.1,
+            names.join(", "),
+            service.0
+        ));
+    }
+    fault.because("Waiting for the proxy does not help: it never becomes ready.")
+}
+
+/// The setting taken away, so that the mesh's own counts.
+fn set_aright(case: &Case<'_>, setting: &Setting, cause: Trouble) -> Option<Remedy> {
+    let Some(field) = setting.field else {
+        return Some(Remedy::advice(
+            "control-plane-address",
+            format!("let the workload ask for a control plane that is there: {}", setting.words),
+            "istioctl tag list; kubectl get mutatingwebhookconfigurations -l app=sidecar-injector -L \
+             istio.io/rev"
+                .to_owned(),
+        ));
+    };
+    let change = Change::Annotation {
+        key: annotation::PROXY_CONFIG.into(),
+        value: AnnotationValue::FieldRemoved(field),
+    };
+    let title = format!("take {} away: the mesh's own address counts then", setting.words);
+    let remedy = Remedy::new("control-plane-address", title, vec![change]);
+    let live = case.pod().map(|p| &p.metadata.annotations);
+    let remedy = remedy.with_live(live);
+    // An address that is there and does not answer may be the right one.
+    Some(match cause {
+        Trouble::Dns => remedy,
+        _ => remedy.unsafe_because("the address exists, and may be meant"),
+    })
 }
 
 fn words(cause: Trouble) -> (&'static str, &'static str, &'static str) {
@@ -143,25 +216,39 @@ fn words(cause: Trouble) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn remedies(cause: Trouble) -> Vec<Remedy> {
-    let look = "kubectl -n istio-system get pods,service,endpoints -l app=istiod -o wide";
+fn remedies(cause: Trouble, asked: &Address) -> Vec<Remedy> {
+    let (service, ns) = asked.service().unwrap_or(("istiod", "istio-system"));
+    let (service, ns) = (shell::name(service), shell::name(ns));
+    let host = Some(&asked.host).filter(|host| host.parse::<std::net::IpAddr>().is_err());
+    let host = shell::name(host.map_or("istiod.istio-system.svc", |host| host.as_str()));
+    let port = asked.port.unwrap_or(control_plane::XDS);
     let check = Remedy::advice(
         "check-control-plane",
         "see whether istiod is ready and has endpoints",
-        look.to_owned(),
+        match service.as_str() {
+            "istiod" => {
+                format!("kubectl -n {ns} get pods,service,endpoints -l app=istiod -o wide")
+            }
+            other => format!(
+                "kubectl -n {ns} get service,endpoints {other}; kubectl -n {ns} get pods,service -l \
+                 app=istiod -o wide"
+            ),
+        },
     );
     let path = Remedy::advice(
         "open-control-plane-port",
-        "let the pods reach TCP 15012 of istiod (and UDP and TCP 53 of the cluster's DNS)",
-        "kubectl get networkpolicy -A; kubectl -n istio-system get networkpolicy -o yaml"
-            .to_owned(),
+        format!(
+            "let the pods reach TCP {port} of istiod (and UDP and TCP 53 of the cluster's DNS)"
+        ),
+        format!("kubectl get networkpolicy -A; kubectl -n {ns} get networkpolicy -o yaml"),
     );
     let dns = Remedy::advice(
         "check-cluster-dns",
         "see whether the name resolves at all in the cluster",
-        "kubectl run dns-check --rm -it --restart=Never --image=busybox -- nslookup \
-         istiod.istio-system.svc; kubectl -n kube-system get pods -l k8s-app=kube-dns"
-            .to_owned(),
+        format!(
+            "kubectl run dns-check --rm -it --restart=Never --image=busybox -- nslookup {host}; kubectl \
+             -n kube-system get pods -l k8s-app=kube-dns"
+        ),
     );
     match cause {
         Trouble::Dns => vec![dns, check],
@@ -186,16 +273,14 @@ fn control_plane_pods(case: &Case<'_>) -> Option<String> {
     })
 }
 
-/// istiod's port for configuration and certificates.
-const XDS: u32 = 15012;
 /// The port of the cluster's DNS.
 const DNS: u32 = 53;
 
 /// NetworkPolicies of the pod's namespace that keep in what the trouble is about. Several add up to
 /// what each of them lets out, so they count only where none lets it.
-fn kept_in(case: &Case<'_>, cause: Trouble) -> Vec<(String, EvidenceItem)> {
+fn kept_in(case: &Case<'_>, cause: Trouble, xds: u16) -> Vec<(String, EvidenceItem)> {
     let port = match cause {
-        Trouble::Timeout | Trouble::NoRoute => XDS,
+        Trouble::Timeout | Trouble::NoRoute => u32::from(xds),
         Trouble::Dns => DNS,
         _ => return Vec::new(),
     };
@@ -265,7 +350,8 @@ fn untold(case: &Case<'_>, unready: &Unready<'_>, out: &mut Judgements) {
             "Its last word is at {}: no cluster and no listener was received.",
             last.at.map(sunup_evidence::time::show).unwrap_or_default()
         ));
-    out.faults.push(fault.offer(remedies(Trouble::Other)));
+    out.faults
+        .push(fault.offer(remedies(Trouble::Other, &control_plane::default_address(case.mesh))));
 }
 
 /// The proxy stays unready, and its log was not handed over.

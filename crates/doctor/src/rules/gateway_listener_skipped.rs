@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use sunup_api::container;
-use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
+use sunup_api::report::{EvidenceItem, Safety, Severity, Subject, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 use sunup_evidence::rejected;
@@ -16,14 +16,16 @@ use sunup_evidence::snapshot::PodFacts;
 use sunup_evidence::subject;
 
 use crate::judging::fault::{Fault, Judgements};
+use crate::judging::home;
 use crate::judging::mesh::{Mesh, Version};
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::Case;
 use crate::judging::remedy::{Change, Remedy};
 use crate::judging::rule::Rule;
-use crate::judging::subject::{at, describes};
+use crate::judging::subject::{at, namespace_flag, same_workload};
 use crate::judging::workload::Work;
-use crate::knowledge::{low_ports, proxy};
+use crate::knowledge::low_ports::{self, Unserved};
+use crate::knowledge::proxy;
 
 /// The rule.
 pub(crate) struct GatewayListenerSkipped;
@@ -74,15 +76,14 @@ impl Rule for GatewayListenerSkipped {
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         let Some((workload, manifest)) = work.manifest else { return };
-        let known =
-            |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
+        let known = |f: &Fault| same_workload(&f.subject, &work.subject);
         let template = &workload.template;
         let proxy = template.spec.containers.iter().find(|c| c.name == container::PROXY);
         let says = proxy.and_then(|c| c.env(UNPRIVILEGED)).is_some_and(|v| v == "true");
         if !says || !is_gateway(template) || out.faults.iter().any(known) {
             return;
         }
-        let low = low_ports::numbers(work.snapshot, workload);
+        let low = low_ports::numbers(work.snapshot, (workload, manifest));
         if low.is_empty() {
             return;
         }
@@ -139,14 +140,27 @@ fn observed(case: &Case<'_>, subject: Subject, lines: &[(u16, &Sample)]) -> Faul
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let summary =
         format!("the gateway does not listen on port {listed}: the control plane leaves it out");
-    let workload = case.snapshot.workloads.iter().find(|(w, _)| describes(w, &subject));
+    let workload = home::manifests(&subject, case.snapshot, &case.home).ok().flatten();
     let mut fault = Fault::new(&META, Verdict::Confirmed, subject, summary).because(WHY);
-    for port in ports {
+    let template = workload.map(|(w, _)| &w.template);
+    let namespace = fault.subject.namespace.clone();
+    let lost = lines.iter().copied();
+    let unserved = Unserved::of(case.snapshot, namespace.as_deref(), template, lost);
+    for port in &ports {
+        let port = *port;
         let of_port = lines.iter().filter(|(p, _)| *p == port).map(|(_, s)| *s);
         proxy::show_lines(&mut fault, of_port, &format!("port {port} left out"));
     }
-    let template = workload.map(|(w, _)| &w.template);
-    fault.offer(remedies(template, case.mesh, &listed))
+    unserved.tell(&mut fault);
+    let all = unserved.is_all(&ports);
+    let opening = remedies(template, case.mesh, &listed).into_iter().map(|remedy| match all {
+        true if remedy.safety == Safety::Safe => {
+            remedy.unsafe_because("opens a port to which no Service leads")
+        }
+        _ => remedy,
+    });
+    let better = unserved.remedy(&namespace_flag(&fault.subject));
+    fault.offer(better.into_iter().chain(opening))
 }
 
 fn remedies(
@@ -156,7 +170,7 @@ fn remedies(
 ) -> Vec<Remedy> {
     let mut found = Vec::new();
     let host_network = template.is_some_and(|t| t.spec.host_network);
-    let old = mesh.kubelet.is_some_and(|v| v < Version(1, 22));
+    let old = mesh.versions.kubelet.is_some_and(|v| v < Version(1, 22));
     let own = template.is_some_and(|t| {
         let proxy = t.spec.containers.iter().find(|c| c.name == container::PROXY);
         proxy.and_then(|c| c.env(UNPRIVILEGED)).is_some()

@@ -9,15 +9,17 @@
 use sunup_api::container;
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::shell;
-use sunup_evidence::object::{Gateway, IntOrString, Manifest, Map, PodTemplate, Service};
+use sunup_evidence::object::{Gateway, Manifest, Service};
 use sunup_evidence::shape::is_gateway;
 
 use crate::judging::fault::{Fault, Judgements, Open};
+use crate::judging::home;
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, namespace_flag};
 use crate::judging::workload::Work;
+use crate::knowledge::low_ports::{leads_to, selects};
 
 /// The rule.
 pub(crate) struct GatewayPortMismatch;
@@ -44,14 +46,15 @@ impl Rule for GatewayPortMismatch {
     }
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
-        let Some((workload, _)) = work.manifest else { return };
+        let Some((workload, manifest)) = work.manifest else { return };
         let template = &workload.template;
         if !is_gateway(template) || template.spec.host_network {
             return;
         }
         let labels = &template.metadata.labels;
-        let gateways: Vec<&(Box<Gateway>, Manifest)> =
-            work.snapshot.gateways.iter().filter(|(g, _)| selects(&g.selector, labels)).collect();
+        let twins = home::twins(work.snapshot, workload, manifest);
+        let asking = work.snapshot.gateways.iter().filter(|(g, _)| selects(&g.selector, labels));
+        let gateways = home::near(asking.map(|one| (one, &one.1)), manifest, &twins);
         if gateways.iter().all(|(g, _)| g.ports.is_empty()) {
             return;
         }
@@ -60,12 +63,15 @@ impl Rule for GatewayPortMismatch {
             let ns = s.metadata.namespace.as_deref();
             ns.is_none() || namespace.is_none() || ns == namespace
         };
-        let services: Vec<&(Box<Service>, Manifest)> = work
+        let candidates: Vec<(&(Box<Service>, Manifest), &Manifest)> = work
             .snapshot
             .services
             .iter()
             .filter(|(s, _)| near(s) && selects(&s.spec.selector, labels))
+            .map(|one| (one, &one.1))
             .collect();
+        // Where none is sure to be its own, it is as if there were none.
+        let services = home::joined(&candidates, manifest, &twins).unwrap_or_default();
         if services.is_empty() {
             return out.unknown.push(service_missing(work));
         }
@@ -81,25 +87,6 @@ impl Rule for GatewayPortMismatch {
             }
         }
     }
-}
-
-fn selects(selector: &Map, labels: &Map) -> bool {
-    !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
-}
-
-/// Whether a Service has the port, or sends one of its own to it.
-fn leads_to(service: &Service, port: u32, template: &PodTemplate) -> bool {
-    service.spec.ports.iter().any(|p| {
-        let target = match &p.target_port {
-            None => Some(p.port),
-            Some(IntOrString::Int(number)) => Some(*number),
-            Some(IntOrString::Name(name)) => {
-                let mut declared = template.spec.containers.iter().flat_map(|c| &c.ports);
-                declared.find(|c| c.name.as_deref() == Some(name)).map(|c| c.container_port)
-            }
-        };
-        p.port == port || target == Some(port)
-    })
 }
 
 fn fault(

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
+use sunup_api::report::{EvidenceItem, Safety, Severity, Subject, Verdict};
 use sunup_api::{annotation, container, port};
 use sunup_evidence::log::{BindDenied, Sample};
 use sunup_evidence::object::{Manifest, NodeInfo, PodTemplate, Workload};
@@ -23,14 +23,15 @@ use sunup_evidence::timeline::{self, Point};
 use sunup_evidence::window::Windows;
 
 use crate::judging::fault::{Fault, Judgements, Open, item};
+use crate::judging::home::{self, Home};
 use crate::judging::mesh::{Mesh, Version};
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::Case;
 use crate::judging::remedy::{Change, Remedy};
 use crate::judging::rule::Rule;
-use crate::judging::subject::{describes, namespace_flag};
+use crate::judging::subject::{namespace_flag, same_workload};
 use crate::judging::workload::Work;
-use crate::knowledge::low_ports::{self, LowPort};
+use crate::knowledge::low_ports::{self, LowPort, Unserved};
 
 const ID: &str = "gateway-privileged-port";
 const SYSCTL: &str = "net.ipv4.ip_unprivileged_port_start";
@@ -161,12 +162,12 @@ fn observed(
     ports.sort_unstable();
     ports.dedup();
     let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-    let workload = workload(case.snapshot, &subject);
+    let workload = home::manifests(&subject, case.snapshot, &case.home).ok().flatten();
     let object = facts.object();
     let template =
         object.map(|p| PodTemplate { metadata: p.metadata.clone(), spec: p.spec.clone() });
     let template = template.or_else(|| workload.map(|(w, _)| w.template.clone()));
-    let low = workload.map(|(w, _)| low_ports::of(case.snapshot, w).0).unwrap_or_default();
+    let low = workload.map(|found| low_ports::of(case.snapshot, found).0).unwrap_or_default();
     let mut points = timeline::of(facts, &Shape::of(facts), &Windows::of(facts));
     let mut evidence = Vec::new();
     for d in denied {
@@ -187,9 +188,19 @@ fn observed(
         );
     }
     let wanted: Vec<u32> = ports.iter().map(|p| u32::from(*p)).collect();
-    let (remedies, remarks) = remedies(case.snapshot, case.mesh, template.as_ref(), &low, &wanted);
+    let (mut remedies, remarks) =
+        remedies(case.snapshot, case.mesh, template.as_ref(), &low, &wanted);
     explanation.extend(remarks);
-    out.faults.push(Fault {
+    let namespace = subject.namespace.as_deref();
+    let lost = denied.iter().map(|d| (d.port, &d.sample));
+    let unserved = Unserved::of(case.snapshot, namespace, template.as_ref(), lost);
+    if let Some(better) = unserved.remedy(&namespace_flag(&subject)) {
+        if unserved.is_all(&ports) {
+            remedies = remedies.into_iter().map(opens_for_nobody).collect();
+        }
+        remedies.insert(0, better);
+    }
+    let mut fault = Fault {
         rule: ID,
         cause: None,
         severity: Severity::Error,
@@ -200,8 +211,18 @@ fn observed(
         points,
         evidence,
         remedies,
+        home: Home::default(),
         consequences: Vec::new(),
-    });
+    };
+    unserved.tell(&mut fault);
+    out.faults.push(fault);
+}
+
+fn opens_for_nobody(remedy: Remedy) -> Remedy {
+    match remedy.safety {
+        Safety::Safe => remedy.unsafe_because("opens a port to which no Service leads"),
+        Safety::Unsafe => remedy,
+    }
 }
 
 fn point(sample: &Sample, port: u16) -> Option<Point> {
@@ -209,27 +230,19 @@ fn point(sample: &Sample, port: u16) -> Option<Point> {
     Some(Point::new(known, format!("binding port {port} refused: permission denied")))
 }
 
-fn workload<'a>(snapshot: &'a Snapshot, subject: &Subject) -> Option<(&'a Workload, &'a Manifest)> {
-    snapshot
-        .workloads_named(&subject.name)
-        .find(|(w, _)| describes(w, subject))
-        .map(|(w, m)| (&**w, m))
-}
-
 /// Judges a gateway's manifest; pods that run are the deciding datum where there are some.
 fn judge_manifest(work: &Work<'_>, workload: &Workload, manifest: &Manifest, out: &mut Judgements) {
     let (snapshot, mesh) = (work.snapshot, work.mesh);
     let mut subject = work.subject.clone();
     subject.container = Some(container::PROXY.to_owned());
-    let known = |s: &Subject| s.kind == subject.kind && s.name == subject.name;
-    if out.faults.iter().any(|f| f.rule == ID && known(&f.subject)) {
+    if out.faults.iter().any(|f| f.rule == ID && same_workload(&f.subject, &subject)) {
         return;
     }
     let template = &workload.template;
     if may_bind_low(template) {
         return;
     }
-    let (low, unresolved) = low_ports::of(snapshot, workload);
+    let (low, unresolved) = low_ports::of(snapshot, (workload, manifest));
     if low.is_empty() {
         if !unresolved.is_empty() {
             let ns = namespace_flag(&subject);
@@ -283,6 +296,7 @@ fn judge_manifest(work: &Work<'_>, workload: &Workload, manifest: &Manifest, out
         points: Vec::new(),
         evidence,
         remedies,
+        home: Home::default(),
         consequences: Vec::new(),
     });
 }
@@ -313,7 +327,7 @@ fn runs_all_the_same(snapshot: &Snapshot, mesh: &Mesh, workload: &Workload) -> O
         .filter_map(|p| p.object().map(|o| (p, o)))
         .filter(|(p, _)| {
             let s = subject::of(p, snapshot);
-            s.kind == subject.kind && s.name == subject.name
+            same_workload(&s, &subject)
         })
         .collect();
     for (_, pod) in &live {
@@ -329,10 +343,10 @@ fn runs_all_the_same(snapshot: &Snapshot, mesh: &Mesh, workload: &Workload) -> O
     if workload.template.spec.host_network {
         return None;
     }
-    if mesh.istio.is_some_and(|v| v >= Version(1, 21)) {
+    if mesh.versions.istio.is_some_and(|v| v >= Version(1, 21)) {
         return Some(format!(
             "the mesh runs Istio {}, whose gateway template adds the sysctl",
-            mesh.istio.expect("just seen")
+            mesh.versions.istio.expect("just seen")
         ));
     }
     let named: Vec<&str> = live.iter().filter_map(|(_, p)| p.spec.node_name.as_deref()).collect();
@@ -377,7 +391,7 @@ fn remedies(
         .nodes
         .iter()
         .find(|(_, n)| Version::parse(&n.kernel_version).is_some_and(|v| v < Version(4, 11)));
-    let old_kubelet = mesh.kubelet.filter(|v| *v < Version(1, 22));
+    let old_kubelet = mesh.versions.kubelet.filter(|v| *v < Version(1, 22));
     let mut remarks = Vec::new();
     if host_network {
         remarks.push(

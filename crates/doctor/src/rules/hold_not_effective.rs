@@ -17,7 +17,7 @@ use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::Case;
 use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
-use crate::judging::subject::at;
+use crate::judging::subject::{at, same_workload};
 use crate::judging::workload::Work;
 use crate::knowledge::injection;
 use crate::knowledge::proxy;
@@ -116,8 +116,7 @@ impl Rule for HoldNotEffective {
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         let Some((workload, manifest)) = work.manifest else { return };
-        let known =
-            |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
+        let known = |f: &Fault| same_workload(&f.subject, &work.subject);
         let template = &workload.template;
         let asked = injection::asks_to_hold(template, work.mesh);
         if out.faults.iter().any(known) || injection::native(template, work) == Some(true) {
@@ -199,7 +198,7 @@ fn lifecycle() -> Remedy {
 fn remedies(case: &Case<'_>, cause: Cause) -> Vec<Remedy> {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let native = remedies::native(case.mesh, template.as_ref()).map(|r| r.with_live(live));
+    let native = remedies::native(case.versions, template.as_ref()).map(|r| r.with_live(live));
     let own = match cause {
         Cause::CustomLifecycle => lifecycle(),
         Cause::Order => Remedy::advice(

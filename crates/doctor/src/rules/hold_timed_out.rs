@@ -103,7 +103,7 @@ fn patience(case: &Case<'_>) -> u64 {
 fn remedies(case: &Case<'_>, slow: bool) -> Vec<Remedy> {
     let mut found = Vec::new();
     let template = case.template();
-    if let Some(native) = remedies::native(case.mesh, template.as_ref()) {
+    if let Some(native) = remedies::native(case.versions, template.as_ref()) {
         // A native sidecar is waited for ten minutes: that helps a slow proxy, and no other.
         let sure = native.safety == Safety::Safe && slow;
         let live = case.pod().map(|p| &p.metadata.annotations);

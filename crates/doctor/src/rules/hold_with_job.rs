@@ -14,7 +14,7 @@ use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
 use crate::judging::subject::at;
 use crate::judging::workload::Work;
-use crate::knowledge::injection;
+use crate::knowledge::{agent, injection};
 
 /// The rule.
 pub(crate) struct HoldWithJob;
@@ -64,7 +64,7 @@ impl Rule for HoldWithJob {
             at: None,
             text: format!("{} {}: held by {asked}", workload.kind, workload.metadata.name),
         });
-        let native = remedies::native(work.mesh, Some(template));
+        let native = remedies::native(work.versions(), Some(template));
         out.faults.push(
             fault
                 .because(
@@ -75,8 +75,10 @@ impl Rule for HoldWithJob {
                 .offer(native.into_iter().chain([Remedy::advice(
                     "wait-endpoint",
                     "let the work wait by itself instead of being held",
-                    "until curl -fsS -o /dev/null http://localhost:15020/healthz/ready; do sleep 1; done"
-                        .to_owned(),
+                    format!(
+                        "until curl -fsS -o /dev/null http://localhost:{}/healthz/ready; do sleep 1; done",
+                        agent::port(Some(template), work.mesh)
+                    ),
                 )])),
         );
     }

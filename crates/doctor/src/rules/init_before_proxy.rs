@@ -11,20 +11,23 @@ use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::shell;
 use sunup_api::{annotation, container};
 use sunup_evidence::line::Sign;
-use sunup_evidence::log::ContainerLog;
+use sunup_evidence::log::{ContainerLog, Sample};
 use sunup_evidence::object::ContainerStatus;
-use sunup_evidence::refused::Host;
+use sunup_evidence::refused::{Destination, FalseFriend, Host};
 use sunup_evidence::shape::{CaptureBy, Sidecar, is_mesh_container};
 use sunup_evidence::timeline::{self, Point};
 
 use crate::fix::remedies::{self, Needed};
 use crate::judging::fault::{Fault, Judgements, Open, item};
+use crate::judging::home::Home;
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::{Case, Route};
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, namespace_flag};
 use crate::knowledge::init_order::{self, Cause};
-use crate::knowledge::refusals;
+use crate::knowledge::refusals::{self, Explained};
+use crate::knowledge::waits::{self, Wait};
+use crate::knowledge::{agent, identity, other_meshes, proxy};
 
 const ID: &str = "init-before-proxy";
 
@@ -91,21 +94,52 @@ fn judge(case: &Case<'_>, out: &mut Judgements) {
     names.dedup();
     for name in names {
         let native = case.container(name).is_some_and(|c| c.is_native_sidecar());
-        if !is_mesh_container(name) && !native {
-            judge_init(case, name, out);
+        if !is_mesh_container(name) && (!native || init_order::before_any_proxy(case, name)) {
+            judge_init(case, name, native, out);
         }
     }
 }
 
-fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
+/// What tells of one init container: its log, and whom its command waits for.
+struct Told<'a> {
+    log: &'a ContainerLog,
+    waits: Vec<Wait>,
+    /// Lines by which it says that it found no identity.
+    identity: Vec<&'a Sample>,
+}
+
+fn judge_init(case: &Case<'_>, name: &str, native: bool, out: &mut Judgements) {
     let progress = progress(case, name);
     if progress == Progress::Done || progress == Progress::NotYet {
         return;
     }
     let empty = ContainerLog::default();
     let log = case.facts.log(name).unwrap_or(&empty);
+    let waits = case.container(name).map(waits::of).unwrap_or_default();
+    let told = Told { log, waits, identity: identity::not_found(log).collect() };
     let subject = at(&case.subject, name);
-    let refused: Vec<_> = log.refusals.iter().filter(|b| !b.form.starts_with("dns")).collect();
+    if progress == Progress::Stuck
+        && init_order::is_before_proxy(&case.shape, name)
+        && let Some(verdict) = waits_for_proxy(case, &told)
+    {
+        return out.faults.push(fault(case, name, &told, Cause::WaitsForProxy, verdict));
+    }
+    let mut refused: Vec<_> = log.refusals.iter().filter(|b| !b.form.starts_with("dns")).collect();
+    if native {
+        // It runs on beside the proxy, so that what it was refused later is another matter.
+        let later = |s: &refusals::Sorted<'_>| matches!(s.explained, Explained::Destination(_));
+        let sorted = refusals::sort(case, name, log);
+        let early: Vec<_> = sorted.iter().filter(|s| !later(s)).map(|s| s.burst).collect();
+        if let (Some(s), true) = (sorted.first(), early.is_empty()) {
+            let to = refusals::show(&s.burst.destinations);
+            let why = format!("{to} still refused when the proxy was ready: it refuses by itself");
+            return out.clear(ID, "destination-refuses", subject, why);
+        }
+        refused = early;
+        if refused.is_empty() && told.identity.is_empty() {
+            return;
+        }
+    }
     let mut clear = |look_alike, why: String| out.clear(ID, look_alike, subject.clone(), why);
     if let Some((sample, _)) = refusals::loopback_friend(log)
         && refused.is_empty()
@@ -117,7 +151,11 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
     if case.shape.from_object && case.shape.sidecar == Sidecar::None || case.shape.ambient {
         if let Some(b) = burst {
             let to = refusals::show(&b.destinations);
-            clear("no-sidecar", format!("the pod has no sidecar: {to} refused by itself"));
+            let pod = match case.pod().and_then(other_meshes::of) {
+                Some((mesh, container)) => format!("a pod of {mesh} ({container}), not of Istio"),
+                None => "the pod has no sidecar".to_owned(),
+            };
+            clear("no-sidecar", format!("{pod}: {to} refused by itself"));
         }
         return;
     }
@@ -144,6 +182,12 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
     let verdict = match (burst, progress) {
         (Some(b), _) if refusals::is_strong(b) => Verdict::Confirmed,
         (Some(_), _) => Verdict::Likely,
+        (None, Progress::Stuck) if !told.identity.is_empty() => Verdict::Likely,
+        (None, Progress::Stuck) if !told.waits.is_empty() => match in_vain(case, name, &told) {
+            Some(Route::Direct(why)) => return clear("excluded-destination", why),
+            Some(_) => Verdict::Likely,
+            None => return,
+        },
         // Stuck in a cell where it can reach nothing, and its own words were not handed over. A log
         // that tells of no refusal tells of another reason.
         (None, Progress::Stuck) if wants_network(name) && log.files.is_empty() => Verdict::Likely,
@@ -152,7 +196,33 @@ fn judge_init(case: &Case<'_>, name: &str, out: &mut Judgements) {
         }
         _ => return,
     };
-    out.faults.push(fault(case, name, log, cause, verdict));
+    out.faults.push(fault(case, name, &told, cause, verdict));
+}
+
+/// Whether it waits until its own proxy is ready, as its log shows or its command says.
+fn waits_for_proxy(case: &Case<'_>, told: &Told<'_>) -> Option<Verdict> {
+    if told.log.friends.contains_key(&FalseFriend::WaitLoop) {
+        return Some(Verdict::Confirmed);
+    }
+    let agent = agent::port(case.template().as_ref(), case.mesh);
+    told.waits.iter().any(|w| w.is_for_proxy(agent)).then_some(Verdict::Likely)
+}
+
+/// Where a loop that waits goes, behind the redirect; `None` where it goes nowhere that is captured,
+/// or its log tells of another trouble.
+fn in_vain(case: &Case<'_>, name: &str, told: &Told<'_>) -> Option<Route> {
+    let other = [Sign::NameFailure, Sign::Timeout, Sign::Reset];
+    if other.iter().any(|sign| proxy::lines(told.log, *sign).next().is_some()) {
+        return None;
+    }
+    let destinations: Vec<Destination> =
+        told.waits.iter().filter(|w| !w.is_local()).map(destination).collect();
+    (!destinations.is_empty()).then(|| case.route_to(&destinations, name))
+}
+
+fn destination(wait: &Wait) -> Destination {
+    let host = wait.host.parse().map_or_else(|_| Host::Name(wait.host.clone()), Host::Ip);
+    Destination { host, port: wait.port }
 }
 
 /// It stands where it can reach nothing, and it is stuck; whether it wanted to, its log says.
@@ -231,14 +301,14 @@ fn wants_network(name: &str) -> bool {
 }
 
 /// Addresses that the init container needs: from its own errors, its settings, or the Service.
-fn needed(case: &Case<'_>, name: &str, log: &ContainerLog) -> Vec<Needed> {
+fn needed(case: &Case<'_>, name: &str, told: &Told<'_>) -> Vec<Needed> {
     let mut found: Vec<Needed> = Vec::new();
     let mut add = |ip, source: String| {
         if !found.iter().any(|n| n.ip == ip) {
             found.push(Needed { ip, source });
         }
     };
-    for burst in &log.refusals {
+    for burst in &told.log.refusals {
         for destination in &burst.destinations {
             match &destination.host {
                 Host::Ip(ip) if !ip.is_loopback() => {
@@ -252,6 +322,16 @@ fn needed(case: &Case<'_>, name: &str, log: &ContainerLog) -> Vec<Needed> {
                 Host::Ip(_) => {}
             }
         }
+    }
+    if found.is_empty() && !told.identity.is_empty() {
+        let source = "the cloud's metadata server".to_owned();
+        found.push(Needed { ip: identity::METADATA_SERVER, source });
+    }
+    let waited = told.waits.iter().find(|w| !w.is_local()).filter(|_| found.is_empty());
+    if let Some(wait) = waited {
+        let ip = wait.host.parse().ok().or_else(|| case.resolve(&wait.host));
+        let source = format!("the address of {}, for which it waits", wait.host);
+        found.extend(ip.map(|ip| Needed { ip, source }));
     }
     if found.is_empty()
         && let Some((address, source)) = configured_address(case, name)
@@ -291,21 +371,31 @@ fn host_of(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_owned())
 }
 
-fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict: Verdict) -> Fault {
+fn fault(case: &Case<'_>, name: &str, told: &Told<'_>, cause: Cause, verdict: Verdict) -> Fault {
     let mut points = timeline::of(case.facts, &case.shape, &case.windows);
     let mut evidence: Vec<EvidenceItem> = Vec::new();
-    refused(case, log, &mut points, &mut evidence);
+    refused(case, told.log, &mut points, &mut evidence);
+    evidence.extend(told.identity.iter().take(1).map(|s| item(s)));
+    if cause == Cause::WaitsForProxy {
+        let line = told.log.friends.get(&FalseFriend::WaitLoop);
+        evidence.extend(line.map(|(sample, _)| item(sample)));
+    }
+    evidence.extend(told.waits.first().map(|w| waits_evidence(case, name, w)));
     evidence.push(order_evidence(case));
-    let needed = needed(case, name, log);
-    let to = needed.first().map_or_else(
-        || {
-            log.refusals
-                .first()
-                .map_or("its destination".to_owned(), |b| refusals::show(&b.destinations))
-        },
-        |n| n.ip.to_string(),
-    );
+    let needed = match cause {
+        Cause::WaitsForProxy => Vec::new(),
+        _ => needed(case, name, told),
+    };
+    let to = match (needed.first(), told.log.refusals.first(), told.waits.first()) {
+        (Some(n), ..) => n.ip.to_string(),
+        (None, Some(b), _) => refusals::show(&b.destinations),
+        (None, None, Some(wait)) => refusals::show(&[destination(wait)]),
+        (None, None, None) => "its destination".to_owned(),
+    };
     let summary = match cause {
+        Cause::WaitsForProxy => format!(
+            "init container {name} waits until istio-proxy is ready, which starts only after it"
+        ),
         Cause::WebhookOrder => format!(
             "init container {name} runs after istio-init and before istio-proxy: it cannot reach {to}"
         ),
@@ -317,6 +407,19 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
         ),
     };
     let mut explanation = vec![in_words(case, name, cause)];
+    if !told.identity.is_empty() && told.log.refusals.is_empty() {
+        explanation.push(
+            "Its log says only that no credentials were found; that the metadata server was asked in \
+             vain is concluded from where it runs."
+                .to_owned(),
+        );
+    } else if told.log.refusals.is_empty() && !told.waits.is_empty() {
+        explanation.push(
+            "Its command tries again until somebody answers, and prints nothing of why nobody does; \
+             that it is refused is concluded from where it runs."
+                .to_owned(),
+        );
+    }
     if let Some(assumed) = case.capture.assumed {
         explanation.push(format!("Assumed: {assumed}."));
     }
@@ -332,6 +435,7 @@ fn fault(case: &Case<'_>, name: &str, log: &ContainerLog, cause: Cause, verdict:
         points,
         evidence,
         remedies: remedies::init_before_proxy(case, cause, name, &needed),
+        home: Home::default(),
         consequences: Vec::new(),
     }
 }
@@ -359,6 +463,10 @@ fn refused(
 fn in_words(case: &Case<'_>, name: &str, cause: Cause) -> String {
     let order = case.shape.init_order.join(", ");
     match cause {
+        Cause::WaitsForProxy => format!(
+            "The init containers ({order}) run one after another, and a classic istio-proxy starts \
+             only after all of them: {name} waits for what cannot come, and the pod stays in Init."
+        ),
         Cause::WebhookOrder => format!(
             "The init containers run in the order {order}: istio-init has set up the redirect \
              when {name} starts, and istio-proxy starts only after all of them. Kubernetes calls \
@@ -375,6 +483,12 @@ fn in_words(case: &Case<'_>, name: &str, cause: Cause) -> String {
              it would have the mesh."
         ),
     }
+}
+
+/// The loop as its command has it.
+fn waits_evidence(case: &Case<'_>, name: &str, wait: &Wait) -> EvidenceItem {
+    let to = refusals::show(&[destination(wait)]);
+    proxy::field(case, format!("the command of {name} waits in a loop for {to}"))
 }
 
 fn order_evidence(case: &Case<'_>) -> EvidenceItem {

@@ -91,7 +91,7 @@ fn judge(case: &Case<'_>, name: &str, out: &mut Judgements) {
 fn explained(case: &Case<'_>, name: &str, fault: Fault) -> Fault {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let native = remedies::native(case.mesh, template.as_ref()).map(|r| r.with_live(live));
+    let native = remedies::native(case.versions, template.as_ref()).map(|r| r.with_live(live));
     fault
         .because(format!(
             "The init containers run in the order {}: {name} talks before istio-init has set up the \

@@ -7,8 +7,6 @@
 //! # Sources
 //! istio/istio issues 9454, 40010; GoogleCloudPlatform/cloud-sql-proxy issues 949, 2361; RULES.md E6.
 
-use std::net::IpAddr;
-
 use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::{ContainerLog, Sample};
@@ -25,6 +23,7 @@ use crate::judging::rule::Rule;
 use crate::judging::subject::at;
 use crate::knowledge::proxy;
 use crate::knowledge::refusals::{self, Explained, Sorted};
+use crate::knowledge::{identity, init_order};
 
 /// The rule.
 pub(crate) struct MetadataServerBeforeProxy;
@@ -52,18 +51,6 @@ static META: Meta = Meta {
     quiet: page!("metadata_server_before_proxy", "quiet.txtar"),
 };
 
-/// The metadata server of the large clouds, a link-local address.
-const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
-
-/// Google's libraries (Go, Node, Java, Python) when they give up. That a library asks for
-/// credentials, or has them, is no trouble.
-const NO_IDENTITY: &[&str] = &[
-    "could not find default credentials",
-    "could not load the default credentials",
-    "default credentials were not found",
-    "defaultcredentialserror",
-];
-
 impl Rule for MetadataServerBeforeProxy {
     fn meta(&self) -> &'static Meta {
         &META
@@ -78,7 +65,8 @@ impl Rule for MetadataServerBeforeProxy {
             return;
         }
         let mut told = Vec::new();
-        for name in case.applications().into_iter().filter(|n| !is_mesh_container(n)) {
+        let judged = |n: &&str| !is_mesh_container(n) && !init_order::before_any_proxy(case, n);
+        for name in case.applications().into_iter().filter(judged) {
             let Some(log) = case.facts.log(name) else { continue };
             let sorted = refusals::sort(case, name, log);
             let early: Vec<&Sorted<'_>> =
@@ -106,7 +94,7 @@ impl Rule for MetadataServerBeforeProxy {
 fn is_server(sorted: &Sorted<'_>) -> bool {
     let to = &sorted.burst.destinations;
     let server = |h: &Host| match h {
-        Host::Ip(ip) => *ip == SERVER,
+        Host::Ip(ip) => *ip == identity::METADATA_SERVER,
         Host::Name(name) => name == "metadata.google.internal" || name == "metadata",
     };
     !to.is_empty()
@@ -117,13 +105,9 @@ fn is_server(sorted: &Sorted<'_>) -> bool {
 
 /// Words by which a library says that it found no identity, in the proxy's not-ready window.
 fn without_credentials(case: &Case<'_>, log: &ContainerLog) -> Vec<Sample> {
-    let said = proxy::lines(log, Sign::Metadata).filter(|s| {
-        let lower = s.text.to_ascii_lowercase();
-        NO_IDENTITY.iter().any(|words| lower.contains(words))
-    });
     let inside =
         |s: &&Sample| s.at.is_some_and(|t| matches!(case.windows.locate(t), Place::Inside(_)));
-    said.filter(inside).cloned().collect()
+    identity::not_found(log).filter(inside).cloned().collect()
 }
 
 fn fault(case: &Case<'_>, name: &str, lines: &[Sample], refused: bool) -> Fault {
@@ -149,7 +133,8 @@ fn fault(case: &Case<'_>, name: &str, lines: &[Sample], refused: bool) -> Fault 
 }
 
 fn remedies(case: &Case<'_>) -> Vec<Remedy> {
-    let needed = Needed { ip: SERVER, source: "the cloud's metadata server".to_owned() };
+    let needed =
+        Needed { ip: identity::METADATA_SERVER, source: "the cloud's metadata server".to_owned() };
     let live = case.pod().map(|p| &p.metadata.annotations);
     let mut found = remedies::app_before_proxy(case, false);
     let exclude = remedies::exclude_range(case, &[needed]).map(|r| r.with_live(live));

@@ -121,7 +121,7 @@ fn found(
          kills them after the grace period. One that goes on was not told: kubelets before 1.30.3 \
          and 1.29.8 lose it when they are restarted meanwhile.",
     );
-    if let Some(version) = case.mesh.kubelet.filter(|v| *v < Version(1, 31)) {
+    if let Some(version) = case.versions.kubelet.filter(|v| *v < Version(1, 31)) {
         fault = fault.because(format!("A node here runs Kubernetes {version}."));
     }
     let ns = namespace_flag(&case.subject);

@@ -8,7 +8,7 @@ use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::{annotation, container};
 
 use crate::judging::fault::{Fault, Judgements};
-use crate::judging::mesh::{Mesh, Version};
+use crate::judging::mesh::{Version, Versions};
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::Case;
 use crate::judging::remedy::{AnnotationValue, Change, Remedy};
@@ -49,19 +49,19 @@ impl Rule for NativeSidecarStripped {
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         if let Some(heard) = case.heard(&META, is_it) {
             let fault = heard.fault(&META, Verdict::Confirmed, REFUSED, "the pod was refused");
-            out.faults.push(explained(fault, case.mesh));
+            out.faults.push(explained(fault, case.versions));
         } else if let Some(shown) = stripped(case) {
             let subject = at(&case.subject, container::PROXY);
             let mut fault = Fault::new(&META, Verdict::Confirmed, subject, STUCK);
             fault.evidence.push(shown);
-            out.faults.push(explained(fault, case.mesh));
+            out.faults.push(explained(fault, case.versions));
         }
     }
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         if let Some(heard) = work.heard(&META, is_it) {
             let fault = heard.fault(&META, Verdict::Confirmed, REFUSED, "the pod was refused");
-            out.faults.push(explained(fault, work.mesh));
+            out.faults.push(explained(fault, work.versions()));
         }
     }
 }
@@ -84,12 +84,12 @@ fn stripped(case: &Case<'_>) -> Option<EvidenceItem> {
     })
 }
 
-fn explained(fault: Fault, mesh: &Mesh) -> Fault {
+fn explained(fault: Fault, versions: Versions) -> Fault {
     let text = AnnotationValue::Text("false".to_owned());
     let change = Change::Annotation { key: annotation::NATIVE_SIDECAR.into(), value: text };
     let classic =
         Remedy::new("classic-sidecar", "run istio-proxy as a classic sidecar", vec![change]);
-    let classic = if mesh.istio.is_some_and(|v| v < Version(1, 24)) {
+    let classic = if versions.istio.is_some_and(|v| v < Version(1, 24)) {
         None
     } else {
         Some(

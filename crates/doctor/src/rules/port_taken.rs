@@ -16,10 +16,10 @@ use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::Case;
 use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
-use crate::judging::subject::{at, namespace_flag};
+use crate::judging::subject::{at, namespace_flag, same_workload};
 use crate::judging::workload::Work;
-use crate::knowledge::injection;
 use crate::knowledge::proxy;
+use crate::knowledge::{agent, injection};
 
 /// The rule.
 pub(crate) struct PortTaken;
@@ -52,11 +52,11 @@ static META: Meta = Meta {
     quiet: page!("port_taken", "quiet.txtar"),
 };
 
-/// Ports that Istio's proxy and agent bind in every pod.
+/// Ports that Istio's proxy and agent bind in every pod, but for the agent's own.
 ///
 /// # Sources
 /// Istio, "Application requirements: ports used by Istio".
-const PROXY_PORTS: &[u16] = &[15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090];
+const PROXY_PORTS: &[u16] = &[15000, 15001, 15004, 15006, 15008, 15009, 15021, 15053, 15090];
 
 impl Rule for PortTaken {
     fn meta(&self) -> &'static Meta {
@@ -77,13 +77,13 @@ impl Rule for PortTaken {
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         let Some((workload, manifest)) = work.manifest else { return };
-        let known =
-            |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
+        let known = |f: &Fault| same_workload(&f.subject, &work.subject);
         if out.faults.iter().any(known) || injection::by_manifest(work).is_none() {
             return;
         }
         let template = &workload.template;
-        for (name, port) in declared(template) {
+        let agent = agent::port(Some(template), work.mesh);
+        for (name, port) in declared(template, agent) {
             let mut subject = work.subject.clone();
             subject.container = Some(name.to_owned());
             let summary =
@@ -107,10 +107,16 @@ impl Rule for PortTaken {
     }
 }
 
-const WHY: &str = "Istio's proxy and agent bind 15000, 15001, 15004, 15006, 15008, 15020, 15021, \
-                   15053 and 15090 in every pod; whoever comes second fails.";
+const WHY: &str = "Istio's proxy and agent bind 15000, 15001, 15004, 15006, 15008, 15020 (or the \
+                   mesh's statusPort), 15021, 15053 and 15090 in every pod; whoever comes second \
+                   fails.";
 
-fn declared(template: &PodTemplate) -> Vec<(&str, u16)> {
+/// Whether the proxy or its agent, which answers at `agent`, has a port.
+fn is_taken(port: u16, agent: u16) -> bool {
+    port == agent || PROXY_PORTS.contains(&port)
+}
+
+fn declared(template: &PodTemplate, agent: u16) -> Vec<(&str, u16)> {
     let shape = Shape::of_template(template);
     if shape.gateway || shape.sidecar == Sidecar::None && template.spec.host_network {
         return Vec::new();
@@ -119,7 +125,7 @@ fn declared(template: &PodTemplate) -> Vec<(&str, u16)> {
     own.flat_map(|c| c.ports.iter().map(move |p| (c.name.as_str(), p)))
         .filter(|(_, p)| p.protocol.as_deref().is_none_or(|p| p == "TCP"))
         .filter_map(|(name, p)| Some((name, u16::try_from(p.container_port).ok()?)))
-        .filter(|(_, port)| PROXY_PORTS.contains(port))
+        .filter(|(_, port)| is_taken(*port, agent))
         .collect()
 }
 
@@ -190,8 +196,8 @@ fn explained(mut fault: Fault, case: &Case<'_>, ports: &BTreeSet<u16>) -> Fault 
 
 /// The application's own words: it wanted a port that is the proxy's.
 fn by_application(case: &Case<'_>, name: &str, log: &ContainerLog, out: &mut Judgements) {
-    let told =
-        |s: &&Sample| is_bind(&s.text) && port(&s.text).is_some_and(|p| PROXY_PORTS.contains(&p));
+    let agent = agent::port(case.template().as_ref(), case.mesh);
+    let told = |s: &&Sample| is_bind(&s.text) && port(&s.text).is_some_and(|p| is_taken(p, agent));
     let lines: Vec<&Sample> = proxy::lines(log, Sign::AddressInUse).filter(told).collect();
     let Some(port) = lines.first().and_then(|s| port(&s.text)) else { return };
     let summary = format!("container {name} cannot bind port {port}: it is the proxy's");

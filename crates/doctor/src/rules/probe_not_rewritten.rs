@@ -6,7 +6,7 @@
 //! RULES.md E8.
 
 use sunup_api::report::{Severity, Verdict};
-use sunup_api::{annotation, container, port};
+use sunup_api::{annotation, container};
 use sunup_evidence::object::{Container, IntOrString, Probe};
 use sunup_evidence::shape::{Sidecar, is_mesh_container};
 use sunup_evidence::snapshot::EventRun;
@@ -17,7 +17,7 @@ use crate::judging::pod::Case;
 use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, namespace_flag};
-use crate::knowledge::proxy;
+use crate::knowledge::{agent, proxy};
 
 /// The rule.
 pub(crate) struct ProbeNotRewritten;
@@ -60,7 +60,7 @@ impl Rule for ProbeNotRewritten {
                 continue;
             };
             seen.push(name);
-            let direct = direct(container);
+            let direct = direct(container, agent::port(case.template().as_ref(), case.mesh));
             let events: Vec<&EventRun> =
                 cut.iter().filter(|(n, _)| n == name).map(|(_, e)| *e).collect();
             if !direct.is_empty() {
@@ -88,7 +88,7 @@ fn cut_probes<'a>(case: &Case<'a>) -> Vec<(&'a str, &'a EventRun)> {
 }
 
 /// Probes that ask the application's own port by HTTP.
-fn direct(container: &Container) -> Vec<(&'static str, String)> {
+fn direct(container: &Container, agent: u16) -> Vec<(&'static str, String)> {
     let probes: [(&'static str, &Option<Probe>); 3] = [
         ("startupProbe", &container.startup_probe),
         ("readinessProbe", &container.readiness_probe),
@@ -98,7 +98,7 @@ fn direct(container: &Container) -> Vec<(&'static str, String)> {
     for (kind, probe) in probes {
         let Some(get) = probe.as_ref().and_then(|p| p.http_get.as_ref()) else { continue };
         let path = get.path.as_deref().unwrap_or("/");
-        let agent = matches!(get.port, Some(IntOrString::Int(p)) if p == u32::from(port::AGENT));
+        let agent = matches!(get.port, Some(IntOrString::Int(p)) if p == u32::from(agent));
         if agent || path.starts_with("/app-health/") {
             continue;
         }
@@ -142,7 +142,7 @@ fn fault(
     }
     fault = fault.because(
         "The kubelet is no member of the mesh and has no certificate. Istio's injector leads probes \
-         to the agent (/app-health/… on port 15020), which asks the application in the pod; this one \
+         to the agent (/app-health/…), which asks the application in the pod; this one \
          was left as it was, and inbound capture hands it to a proxy that wants mutual TLS.",
     );
     if off || off_in_mesh {

@@ -122,7 +122,7 @@ fn left_alone<'a>(case: &Case<'a>) -> Option<(&'a Terminated, &'a str)> {
 fn remedies(case: &Case<'_>) -> Vec<Remedy> {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let mut found: Vec<Remedy> = remedies::native(case.mesh, template.as_ref())
+    let mut found: Vec<Remedy> = remedies::native(case.versions, template.as_ref())
         .map(|native| native.with_live(live))
         .into_iter()
         .collect();

@@ -101,7 +101,7 @@ fn fault(case: &Case<'_>, name: &str, lines: &[&Sample]) -> Fault {
 fn remedies(case: &Case<'_>) -> Vec<Remedy> {
     let template = case.template();
     let live = case.pod().map(|p| &p.metadata.annotations);
-    let native = remedies::native(case.mesh, template.as_ref());
+    let native = remedies::native(case.versions, template.as_ref());
     let grace =
         template.as_ref().and_then(|t| t.spec.termination_grace_period_seconds).unwrap_or(30);
     let drain = format!("{}s", (grace - 5).max(10));

@@ -8,6 +8,7 @@ use aho_corasick::packed::{Config, MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Span};
 
 use super::weaker::CAUSES;
+use crate::unresolved;
 
 /// Lowercase ASCII literals, one of which is in every text that [`super::read`],
 /// [`super::recognise`] or [`super::Joiner`] could use: families, weaker families and
@@ -16,7 +17,12 @@ use super::weaker::CAUSES;
 ///
 /// Search them case-insensitively, or with [`find_literal`], and skip lines without any. None
 /// holds a character that JSON must escape, except the two that spell out an escaped quote.
-pub const LITERALS: &[&str] = &joined::<{ WORDS.len() + CAUSES.len() }>(WORDS, CAUSES);
+pub const LITERALS: &[&str] =
+    &joined::<{ WORDS.len() + CAUSES.len() + unresolved::WORDS.len() }>(&[
+        WORDS,
+        CAUSES,
+        unresolved::WORDS,
+    ]);
 
 /// The literals but for the other causes, which say that weaker words beside them were no refusal.
 const WORDS: &[&str] = &[
@@ -93,15 +99,15 @@ const WORDS: &[&str] = &[
 ];
 
 /// Two lists as one.
-const fn joined<const N: usize>(
-    a: &'static [&'static str],
-    b: &'static [&'static str],
-) -> [&'static str; N] {
+const fn joined<const N: usize>(lists: &[&[&'static str]]) -> [&'static str; N] {
     let mut out = [""; N];
-    let mut i = 0;
+    let (mut i, mut list, mut at) = (0, 0, 0);
     while i < N {
-        out[i] = if i < a.len() { a[i] } else { b[i - a.len()] };
-        i += 1;
+        while at == lists[list].len() {
+            (list, at) = (list + 1, 0);
+        }
+        out[i] = lists[list][at];
+        (i, at) = (i + 1, at + 1);
     }
     out
 }
@@ -111,7 +117,7 @@ const fn joined<const N: usize>(
 const PIECES: &[&str] = &[
     "efu", "111", "rrn", "nne", "k f", "vai", "ggr", "nni", ": '", "rt:", "bov", "cau", "bli",
     "eac", "tac", "ntf", "s a", "spo", "ed o", "edo", "meo", "nnr", "h h", "i_a", "otf", "olv",
-    "kno", "eof", "nam", "ve f", "n fa", "dsh", "tif", "ngp", "d in p",
+    "kno", "eof", "nam", "ve f", "n fa", "dsh", "tif", "ngp", "d in p", "d ad",
 ];
 
 /// Where in the text the next of [`LITERALS`] begins at or after `from`, in any case.

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::unresolved;
+
 /// At most this many places per line are looked at.
 const PLACES_MAX: usize = 32;
 
@@ -65,8 +67,9 @@ const WEAK: &[(&str, &str)] = &[
     ("pooltimedout", "pool-timed-out"),
 ];
 
-/// Causes other than a refusal, as errno's words, resolvers and TLS libraries name them: a line
-/// with one of them explains the weaker words around it. Each is one of the literals.
+/// Causes other than a refusal, as errno's words and TLS libraries name them: a line with one of
+/// them, or with a resolver's words, explains the weaker words around it. Each is one of the
+/// literals.
 pub(super) const CAUSES: &[&str] = &[
     "timed out",
     "i/o timeout",
@@ -74,15 +77,6 @@ pub(super) const CAUSES: &[&str] = &[
     "timeouterror",
     "timeout expired",
     "timeout: context",
-    "no such host",
-    "name resolution",
-    "eai_again",
-    "enotfound",
-    "could not resolve host",
-    "name or service not known",
-    "unknownhostexception",
-    "unresolvedaddress",
-    "nodename nor servname",
     "connection reset",
     "econnreset",
     "unexpected eof",
@@ -188,8 +182,8 @@ pub(super) fn names_other_cause(lower: &str) -> bool {
     // that dials again and again until its time is up does so where it is refused.
     let certain = ["unabletoconnect on ", "pool timed out", "pooltimedout"];
     let certain = certain.iter().any(|w| lower.contains(w));
-    let named = || CAUSES.iter().chain(OTHER_CAUSES).any(|w| lower.contains(w));
-    !certain && (named() || late(lower) || of_password(lower))
+    let named = || OTHER_CAUSES.iter().any(|w| lower.contains(w));
+    !certain && (is_other_cause(lower) || named() || late(lower) || of_password(lower))
 }
 
 /// Whether a line speaks of a password, rather than holding one among its settings.
@@ -203,7 +197,7 @@ fn of_password(lower: &str) -> bool {
 
 /// Whether a line says what went wrong with a connection, and that it was no refusal.
 pub(super) fn is_other_cause(lower: &str) -> bool {
-    CAUSES.iter().any(|w| lower.contains(w))
+    CAUSES.iter().chain(unresolved::WORDS).any(|w| lower.contains(w))
 }
 
 /// "Failed to connect to X in 3000ms", "…: ClientTimeout": a refusal comes at once, so this waited

@@ -128,6 +128,10 @@ fn identity(
     let user = own.run_as_user.or(pod.run_as_user).unwrap_or(image.user);
     let group = own.run_as_group.or(pod.run_as_group).unwrap_or(user);
     if own.run_as_non_root.or(pod.run_as_non_root) == Some(true) && user == 0 {
+        // kubelet `security_context_others.go`, `verifyRunAsNonRoot`.
+        if own.run_as_user.or(pod.run_as_user) == Some(0) {
+            bail!("container's runAsUser breaks non-root policy");
+        }
         bail!("container has runAsNonRoot and image will run as root");
     }
     let add = own.capabilities.add.iter().map(|c| c.trim_start_matches("CAP_"));

@@ -40,6 +40,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     shipped!("init-before-proxy-vault-cni"),
     shipped!("init-outside-mesh"),
     shipped!("job-never-completes"),
+    shipped!("mesh-container-not-created"),
     shipped!("metadata-server-before-proxy"),
     shipped!("native-sidecar"),
     shipped!("native-sidecar-stripped"),

@@ -27,7 +27,7 @@ static META: Meta = Meta {
     title: "The kubelet refuses to create a container of the mesh (CreateContainerConfigError)",
     stage: Stage::Init,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodObject, Need::PodEvents]],
     helps: &[],
     hears: &["createcontainerconfigerror", ROOT_IMAGE, ROOT_UID, "non-numeric user"],

@@ -236,3 +236,118 @@ fn the_schema_has_each_value_and_the_chart_the_programs_version() {
         assert_eq!(file("Chart.yaml")[key], env!("CARGO_PKG_VERSION"));
     }
 }
+
+/// Programs of Helm, or a skip.
+fn helms(test: &str) -> Option<Vec<PathBuf>> {
+    let named = std::env::var_os("SUNUP_HELM").filter(|named| !named.is_empty());
+    let named = named.map(|named| std::env::split_paths(&named).collect());
+    let found = named.or_else(|| Some(vec![sunup_testkit::program("helm")?]));
+    sunup_testkit::require(test, "Helm (SUNUP_HELM, or on the PATH)", found)
+}
+
+/// Runs Helm on the chart, for a Kubernetes that each of its versions is told of.
+fn helm(program: &PathBuf, command: &[&str], options: &[&str]) -> Output {
+    let mut helm = Command::new(program);
+    let home = tempfile::tempdir().unwrap();
+    for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+        helm.env(name, home.path());
+    }
+    helm.args(command).arg(chart()).args(["--kube-version", "1.34.0"]);
+    helm.args(["--namespace", "sunup-system"]).args(options).output().unwrap()
+}
+
+/// An object without what says who has installed it.
+fn of_nobody(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
+        labels.remove("app.kubernetes.io/managed-by");
+    }
+    object
+}
+
+fn sorted(mut all: Vec<Value>) -> Vec<Value> {
+    let key = |object: &Value| {
+        let name = |pointer| object.pointer(pointer).map(Value::to_string).unwrap_or_default();
+        ["/kind", "/metadata/namespace", "/metadata/name"].map(name)
+    };
+    all.sort_by_key(key);
+    all.iter().map(of_nobody).collect()
+}
+
+/// Every option of `webhook manifests`, and the value that is the same setting.
+const SETTINGS: [(&[&str], &[&str]); 10] = [
+    (&[], &[]),
+    (&["--guard"], &["webhook.mode=guard"]),
+    (&["--name=zz-mine"], &["webhook.configuration=zz-mine"]),
+    (&["--service=mine"], &["webhook.service=mine"]),
+    (&["--revision=canary"], &["revision=canary"]),
+    (&["--istio-namespace=mesh"], &["istioNamespace=mesh"]),
+    (&["--istio-namespace="], &["istioNamespace="]),
+    (&["--failure-policy=Ignore"], &["webhook.failurePolicy=Ignore"]),
+    (
+        &["--image=registry.example:5000/sunup:2"],
+        &["image.repository=registry.example:5000/sunup", "image.tag=2"],
+    ),
+    (
+        &["--option=--proxy=sunup", "--option=--san=\"quoted\" one"],
+        &["webhook.options={--proxy=sunup,--san=\"quoted\" one}"],
+    ),
+];
+
+#[test]
+fn helm_makes_what_webhook_manifests_prints() {
+    let Some(helms) = helms("helm_makes_what_webhook_manifests_prints") else { return };
+    let outside =
+        (&["--url=https://sunup.example/"][..], &["webhook.url=https://sunup.example/"][..]);
+    for program in &helms {
+        for (options, values) in SETTINGS.iter().copied().chain([outside]) {
+            let values: Vec<&str> = values.iter().flat_map(|v| ["--set-string", v]).collect();
+            let output = helm(program, &["template", "sunup"], &values);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {said}", program.display());
+            let made = documents(&String::from_utf8(output.stdout).unwrap());
+            // Helm makes the namespace by an option of its own.
+            let printed = printed(options).into_iter().filter(|d| d["kind"] != "Namespace");
+            let (made, printed) = (sorted(made), sorted(printed.collect()));
+            assert_eq!(made, printed, "{} {options:?}", program.display());
+        }
+    }
+}
+
+#[test]
+fn every_option_of_webhook_manifests_is_compared() {
+    let output = manifests(&["--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    let options = help.lines().filter_map(|line| line.trim_start().split_whitespace().next());
+    let options = options.filter(|word| word.starts_with("--"));
+    // The namespace is Helm's own option; a server elsewhere is compared apart.
+    let elsewhere = ["--namespace", "--url", "--color"];
+    let compared = |option: &str| SETTINGS.iter().flat_map(|s| s.0).any(|s| s.starts_with(option));
+    let mut count = 0;
+    for option in options.filter(|option| !elsewhere.contains(option)) {
+        assert!(compared(option), "{option} has no value of the chart beside it");
+        count += 1;
+    }
+    assert!(count >= 8, "{help}");
+}
+
+#[test]
+fn helm_finds_nothing_wrong_and_refuses_what_the_server_would() {
+    let test = "helm_finds_nothing_wrong_and_refuses_what_the_server_would";
+    let Some(helms) = helms(test) else { return };
+    for program in &helms {
+        let output = helm(program, &["lint", "--strict"], &[]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}: {said}", program.display());
+        for (values, why) in [
+            ("webhook.options={--revision=canary}", "/webhook/options/0"),
+            ("webhook.mode=both", "/webhook/mode"),
+            ("webhok.mode=guard", "webhok"),
+            ("webhook.url=http://plain", "/webhook/url"),
+        ] {
+            let output = helm(program, &["template", "sunup"], &["--set", values]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && said.contains(why), "{values}: {said}");
+        }
+    }
+}

@@ -24,6 +24,9 @@
 //!   the mesh's values say yes; in Istio it doesn't.
 //! - **Native sidecars** from Kubernetes 1.29 on, where kubelets run them unasked; Istio waits
 //!   for 1.33.
+//! - **Startup probe.** A native sidecar has none where early connections wait at the start gate
+//!   (capture by the pod's own init container, the gate not switched off): the application needn't
+//!   wait for the kubelet to ask. `global.sunup.startupProbe: true` keeps it.
 //! - **Vault.** Where a classic sidecar would leave `vault-agent-init` behind the redirect without
 //!   a proxy, the address in `vault.hashicorp.com/service` is excluded from capture; a name
 //!   instead of an address is warned about.

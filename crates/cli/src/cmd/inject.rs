@@ -44,7 +44,8 @@ Differences (--istio-compat takes Istio's way):
   one resources annotation overrides one value and not all four; a custom lifecycle keeps the hold
   and drain hooks; a gateway's sysctl is merged into an existing securityContext; a classic sidecar
   holds the app back; native sidecars from Kubernetes 1.29 on; a CronJob's pods get their labels;
-  a gateway's canonical name is cut to 63 characters.
+  a gateway's canonical name is cut to 63 characters; a native sidecar behind the start gate has no
+  startup probe (global.sunup.startupProbe: true in the values keeps it).
 
 Examples:
   sunup inject -f deploy.yaml --kubernetes-version 1.33 | kubectl apply -f -

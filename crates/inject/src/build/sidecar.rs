@@ -273,7 +273,7 @@ fn proxy(inputs: &mut Inputs<'_>, apps: &[&str], mode: &str, resources: Option<V
     put(&mut out, "lifecycle", lifecycle(inputs, hooks).unwrap_or(Value::Null));
     put(&mut out, "imagePullPolicy", pull_policy(inputs));
     put(&mut out, "resources", resources.unwrap_or(Value::Null));
-    probes(inputs, &mut out);
+    probes(inputs, mode, &mut out);
     out
 }
 
@@ -291,13 +291,31 @@ fn hooks(inputs: &Inputs<'_>) -> Value {
     Value::Object(Map::new())
 }
 
-fn probes(inputs: &Inputs<'_>, out: &mut Value) {
+/// Whether the kubelet is to ask a sidecar that it has just started, and to start the application
+/// behind a native one only once it has an answer: a second later, and at its next look a second one.
+/// Where early connections wait at the start gate, nobody has to be held back.
+fn starts_by_probe(inputs: &Inputs<'_>, mode: &str) -> bool {
+    let helm = |path: &[&str]| inputs.settings.helm_truth(path);
+    if !helm(&["global", "proxy", "startupProbe", "enabled"]) {
+        return false;
+    }
+    let gate = text_at(inputs.proxy_config, &["proxyMetadata", "SUNUP_START_GATE"]);
+    // The gate is the capture container's: a CNI plugin sets none.
+    let off = ["0", "f", "F", "false", "FALSE", "False", "off"];
+    let gated = mode != "NONE"
+        && !helm(&["pilot", "cni", "enabled"])
+        && !gate.is_some_and(|gate| off.contains(&gate));
+    let needless = inputs.native && gated && inputs.settings.own_way();
+    !needless || helm(&["global", "sunup", "startupProbe"])
+}
+
+fn probes(inputs: &Inputs<'_>, mode: &str, out: &mut Value) {
     let helm = |key: &'static str| inputs.settings.helm(&["global", "proxy", key]);
     // Port 0 is the word for "no readiness at all".
     if excluded_status_port(inputs) == "0" {
         return;
     }
-    if inputs.settings.helm_truth(&["global", "proxy", "startupProbe", "enabled"]) {
+    if starts_by_probe(inputs, mode) {
         let failures =
             inputs.settings.helm(&["global", "proxy", "startupProbe", "failureThreshold"]);
         put(out, "startupProbe", ready_probe(0, 1, number(&failures, 600)));

@@ -40,6 +40,31 @@ fn one_resource_annotation_leaves_the_other_three_to_the_mesh() {
     assert_eq!(proxy(&istio)["resources"], json!({"limits": {"cpu": "500m"}}));
 }
 
+/// Without it the application starts at the kubelet's next look; only where it is needless.
+#[test]
+fn a_startup_probe_is_left_out_only_where_the_start_gate_holds() {
+    let probed = |values: &Value, native, compat, pod: &Value| {
+        !proxy(&injected(values, native, compat, pod).pod)["startupProbe"].is_null()
+    };
+    let (none, plain) = (json!({}), pod(json!({})));
+    assert!(!probed(&none, NATIVE, false, &plain));
+    assert!(probed(&none, NATIVE, true, &plain), "Istio's way");
+    assert!(probed(&none, CLASSIC, false, &plain), "it holds nobody back there");
+    let kept = json!({"global": {"sunup": {"startupProbe": true}}});
+    assert!(probed(&kept, NATIVE, false, &plain));
+    let cni = json!({"pilot": {"cni": {"enabled": true}}});
+    assert!(probed(&cni, NATIVE, false, &plain), "a plugin sets no gate");
+    for (annotation, value) in [
+        ("proxy.istio.io/config", "proxyMetadata: {SUNUP_START_GATE: \"off\"}"),
+        ("sidecar.istio.io/interceptionMode", "NONE"),
+    ] {
+        let pod = pod(json!({annotation: value}));
+        assert!(probed(&none, NATIVE, false, &pod), "{annotation}: {value}");
+    }
+    let disabled = json!({"global": {"proxy": {"startupProbe": {"enabled": false}}}});
+    assert!(!probed(&disabled, CLASSIC, true, &plain));
+}
+
 #[test]
 fn a_custom_lifecycle_keeps_the_hooks_it_does_not_define() {
     let sleep = json!({"exec": {"command": ["sleep", "5"]}});

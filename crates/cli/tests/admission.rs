@@ -11,6 +11,7 @@ mod admission {
     pub(crate) mod healing;
     pub(crate) mod life;
     pub(crate) mod orders;
+    pub(crate) mod release;
     pub(crate) mod replicas;
     pub(crate) mod runs;
     pub(crate) mod server;

@@ -239,10 +239,8 @@ fn the_schema_has_each_value_and_the_chart_the_programs_version() {
 
 /// Programs of Helm, or a skip.
 fn helms(test: &str) -> Option<Vec<PathBuf>> {
-    let named = std::env::var_os("SUNUP_HELM").filter(|named| !named.is_empty());
-    let named = named.map(|named| std::env::split_paths(&named).collect());
-    let found = named.or_else(|| Some(vec![sunup_testkit::program("helm")?]));
-    sunup_testkit::require(test, "Helm (SUNUP_HELM, or on the PATH)", found)
+    let part = "Helm (SUNUP_HELM, or on the PATH)";
+    sunup_testkit::require(test, part, sunup_testkit::helms())
 }
 
 /// Runs Helm on the chart, for a Kubernetes that each of its versions is told of.

@@ -52,3 +52,13 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .map(|dir| dir.join(name))
         .find(|p| p.is_file())
 }
+
+/// Programs of Helm to try: those that `SUNUP_HELM` names, separated as in `PATH`, else the one on
+/// the `PATH`.
+#[must_use]
+pub fn helms() -> Option<Vec<PathBuf>> {
+    match std::env::var_os("SUNUP_HELM").filter(|named| !named.is_empty()) {
+        Some(named) => Some(std::env::split_paths(&named).collect()),
+        None => Some(vec![program("helm")?]),
+    }
+}

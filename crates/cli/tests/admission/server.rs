@@ -79,9 +79,8 @@ pub(crate) async fn start_in(
         namespace,
         "--configuration",
         configuration,
-        // No Istio there: settings are those of the arguments.
-        "--istio-namespace",
-        namespace,
+        // Settings are those of the arguments.
+        "--istio-namespace=",
     ];
     arguments.extend(more);
     let server = start(port, &arguments).await;

@@ -74,7 +74,8 @@ pub(super) struct Cluster {
     #[arg(long, requires = "tls_cert", conflicts_with_all = ["context", "kubeconfig"])]
     #[arg(help_heading = "Which cluster")]
     pub(super) no_cluster: bool,
-    /// Where an existing Istio has its ConfigMaps istio and istio-sidecar-injector
+    /// Where an existing Istio has its ConfigMaps istio and istio-sidecar-injector; empty where
+    /// there is no Istio
     #[arg(
         long,
         value_name = "NAMESPACE",

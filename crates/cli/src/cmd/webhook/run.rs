@@ -70,15 +70,18 @@ async fn served(server: Server, global: Global) -> anyhow::Result<()> {
         global,
     );
     reviewer.mind("the certificate", tokio::spawn(certificate));
-    let names = names(&server.settings);
+    // Without an Istio there is nobody whose settings could be followed, nor a right to ask.
+    let istio = server.cluster.istio_namespace.as_str();
+    let names = if istio.is_empty() { Vec::new() } else { names(&server.settings) };
+    let maps = names.len();
     let news = cluster.map(|c| {
-        let (news, watches) = mesh::watch(&c, &server.cluster.istio_namespace, &names);
+        let (news, watches) = mesh::watch(&c, istio, &names);
         for watch in watches {
             reviewer.mind("what is known of the cluster", watch);
         }
         news
     });
-    let settings = settings(server.settings.clone(), news, Arc::clone(&reviewer), global);
+    let settings = settings(server.settings.clone(), maps, news, Arc::clone(&reviewer), global);
     reviewer.mind("the settings", tokio::spawn(settings));
     let stop = Stop { drain: Duration::from_secs(server.drain_seconds), ..Stop::default() };
     serve(reviews, reviewer, ended(), stop, TIMES).await.context("TLS")
@@ -173,16 +176,17 @@ impl Known {
     }
 }
 
-/// Compiles settings whenever the cluster or a file says something new.
+/// Compiles settings whenever the cluster or a file says something new; of the cluster that many
+/// ConfigMaps are followed.
 async fn settings(
     settings: Settings,
+    maps: usize,
     mut news: Option<Receiver<News>>,
     reviewer: Arc<Reviewer>,
     global: Global,
 ) {
     let mut known = Known::default();
     if let Some(news) = &mut news {
-        let maps = names(&settings).len();
         let until = Instant::now() + FIRST_NEWS;
         while !known.complete(maps) {
             let Ok(Some(one)) = timeout_at(until, news.recv()).await else { break };

@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::document::document;
 use crate::error::EditError;
 use crate::layout::Layout;
-use crate::model::{self, DocEdit, Op, Segment, get};
-use crate::ops;
+use crate::model::{self, DocEdit, Op, Segment, emptied, get};
 use crate::parse::{Document, Limits, read_with_comments};
 use crate::splice::Splice;
 use crate::template::is_template;
 use crate::tree::Kind;
 use crate::verify::verify;
+use crate::{moves, ops};
 
 /// Applies edits to a text and checks the result with [`verify`]. Edits that change nothing
 /// give the text as it was.
@@ -28,7 +28,7 @@ pub fn edit(text: &str, edits: &[DocEdit], limits: &Limits) -> Result<String, Ed
     }
     let mut now = text.to_owned();
     for edit in edits {
-        now = one(now, edit, limits)?;
+        now = step(now, edit.document, &edit.op, limits)?;
     }
     if now != text {
         verify(text, &now, edits, limits)?;
@@ -36,20 +36,28 @@ pub fn edit(text: &str, edits: &[DocEdit], limits: &Limits) -> Result<String, Ed
     Ok(now)
 }
 
-fn one(mut text: String, edit: &DocEdit, limits: &Limits) -> Result<String, EditError> {
+fn step(text: String, at: usize, op: &Op, limits: &Limits) -> Result<String, EditError> {
+    match op {
+        Op::Move { path, to } => {
+            moves::carry(text, at, (path, to), limits, |text, at, op| one(text, at, op, limits))
+        }
+        op => one(text, at, op, limits),
+    }
+}
+
+fn one(mut text: String, at: usize, op: &Op, limits: &Limits) -> Result<String, EditError> {
     let mut parts: Option<VecDeque<Op>> = None;
     loop {
         let (stream, comments) = read_with_comments(&text, limits);
-        let document = document(&stream, edit.document)?;
+        let document = document(&stream, at)?;
         let parts = match &mut parts {
             Some(parts) => parts,
             None => {
                 // What the edit means is settled before any text is written.
                 let mut probe = document.value.clone();
-                model::apply(&mut probe, &edit.op)
-                    .map_err(|e| ops::placed(e, document, &edit.op))?;
+                model::apply(&mut probe, op).map_err(|e| ops::placed(e, document, op))?;
                 let mut list = VecDeque::new();
-                split(&edit.op, document, &mut list);
+                split(op, document, &mut list);
                 parts.insert(list)
             }
         };
@@ -78,7 +86,10 @@ fn split(op: &Op, document: &Document, out: &mut VecDeque<Op>) {
             }
         }
         (Op::Append { value, .. }, Some(Value::Array(items))) if items.contains(value) => {}
-        (Op::Remove { .. }, None) => {}
+        (Op::Remove { .. } | Op::Prune { .. } | Op::Rename { .. }, None) => {}
+        (Op::Prune { path }, Some(_)) => {
+            out.push_back(Op::Remove { path: emptied(&document.value, path).to_vec() });
+        }
         _ => out.push_back(op.clone()),
     }
 }

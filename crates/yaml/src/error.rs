@@ -76,6 +76,18 @@ pub enum EditError {
         /// What the edit needs.
         wanted: &'static str,
     },
+    /// Something stands where a key is to be renamed or moved to.
+    #[error("{path} is there already")]
+    Taken {
+        /// The path.
+        path: String,
+    },
+    /// A comment of an entry that moves can't stand where it goes.
+    #[error("the comment on line {line} has no place where its entry goes: move both by hand")]
+    StrandedComment {
+        /// Line of the comment.
+        line: u64,
+    },
     /// The list is shorter than the index.
     #[error("{path} has only {len} items")]
     NoSuchItem {

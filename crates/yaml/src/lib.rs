@@ -39,7 +39,9 @@
 //!
 //! A removed key or item takes along the comment at the end of its own lines and the comments
 //! within its value; comment lines above it stay. A map or list that loses its last entry
-//! becomes `{}` or `[]`. A value replaced as a whole loses the comments inside it; where both
+//! becomes `{}` or `[]`, or goes with its key where the edit prunes. An entry that moves to another
+//! map takes the comment lines right above it along and keeps its text; a key that is renamed keeps
+//! its place and its quotes. A value replaced as a whole loses the comments inside it; where both
 //! the old and the new value are maps or lists, only the entries that differ are touched.
 //!
 //! # Sources
@@ -53,6 +55,7 @@ mod embedded;
 mod error;
 mod layout;
 mod model;
+mod moves;
 mod ops;
 mod ops_flow;
 mod parse;

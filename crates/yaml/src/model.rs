@@ -56,6 +56,28 @@ pub enum Op {
         /// What to remove; must not be empty.
         path: Vec<Segment>,
     },
+    /// Removes a key or an item, and with it, key and all, every map or list that becomes empty by
+    /// it; the document itself stays.
+    Prune {
+        /// What to remove; must not be empty.
+        path: Vec<Segment>,
+    },
+    /// Gives a key another name where it stands: value, comments, order and quoting stay. Nothing
+    /// is done where there is no such key.
+    Rename {
+        /// The key as it is.
+        path: Vec<Segment>,
+        /// Its new name, which the map must not have yet.
+        key: String,
+    },
+    /// Takes an entry to another map, with the comment lines right above it and the comment behind
+    /// it, and removes it as [`Op::Prune`] does. Nothing is done where there is no such entry.
+    Move {
+        /// The entry as it is.
+        path: Vec<Segment>,
+        /// Where it goes; nothing must be there yet. Missing parents become maps.
+        to: Vec<Segment>,
+    },
 }
 
 impl Op {
@@ -63,7 +85,12 @@ impl Op {
     #[must_use]
     pub fn path(&self) -> &[Segment] {
         match self {
-            Op::Set { path, .. } | Op::Append { path, .. } | Op::Remove { path } => path,
+            Op::Set { path, .. }
+            | Op::Append { path, .. }
+            | Op::Remove { path }
+            | Op::Prune { path }
+            | Op::Rename { path, .. }
+            | Op::Move { path, .. } => path,
         }
     }
 }
@@ -153,32 +180,81 @@ pub(crate) fn apply(root: &mut Value, op: &Op) -> Result<(), EditError> {
                 items.push(value.clone());
             }
         }
-        Op::Remove { path } => {
-            let Some((last, parents)) = path.split_last() else {
-                return Err(wrong(path, root, "a key or item that can be removed"));
-            };
-            let mut at = root;
-            for segment in parents {
-                let next = match (segment, at) {
-                    (Segment::Key(k), Value::Object(m)) => m.get_mut(k),
-                    (Segment::Index(i), Value::Array(a)) => a.get_mut(*i),
-                    _ => None,
-                };
-                let Some(next) = next else { return Ok(()) };
-                at = next;
+        Op::Remove { path } => drop(take(root, path)?),
+        Op::Prune { path } => prune(root, path)?,
+        Op::Rename { path, key } => {
+            if get(root, path).is_none() {
+                return Ok(());
             }
-            match (last, at) {
-                (Segment::Key(k), Value::Object(m)) => {
-                    m.remove(k);
-                }
-                (Segment::Index(i), Value::Array(a)) if *i < a.len() => {
-                    a.remove(*i);
-                }
-                _ => {}
+            let to = beside(path, key);
+            if get(root, &to).is_some() {
+                return Err(EditError::Taken { path: show_path(&to) });
             }
+            if let Some(value) = take(root, path)? {
+                *slot(root, &to)? = value;
+            }
+        }
+        Op::Move { path, to } => {
+            let Some(value) = get(root, path).cloned() else { return Ok(()) };
+            if to.starts_with(path) || get(root, to).is_some_and(|there| !there.is_null()) {
+                return Err(EditError::Taken { path: show_path(to) });
+            }
+            *slot(root, to)? = value;
+            prune(root, path)?;
         }
     }
     Ok(())
+}
+
+/// The path of another key of the same map.
+fn beside(path: &[Segment], key: &str) -> Vec<Segment> {
+    let parents = path.split_last().map_or(&[][..], |(_, parents)| parents);
+    parents.iter().cloned().chain([Segment::from(key)]).collect()
+}
+
+/// What goes where a path is pruned: the path, or the topmost of its parents that holds nothing
+/// else.
+pub(crate) fn emptied<'p>(root: &Value, path: &'p [Segment]) -> &'p [Segment] {
+    let alone = |parents: &[Segment]| match get(root, parents) {
+        Some(Value::Object(map)) => map.len() == 1,
+        Some(Value::Array(items)) => items.len() == 1,
+        _ => false,
+    };
+    let mut len = path.len();
+    while len > 1 && alone(&path[..len - 1]) {
+        len -= 1;
+    }
+    &path[..len]
+}
+
+fn prune(root: &mut Value, path: &[Segment]) -> Result<(), EditError> {
+    if get(root, path).is_none() {
+        return Ok(());
+    }
+    let top = emptied(root, path).to_vec();
+    take(root, &top).map(drop)
+}
+
+/// Takes a key or an item out, where there is one.
+fn take(root: &mut Value, path: &[Segment]) -> Result<Option<Value>, EditError> {
+    let Some((last, parents)) = path.split_last() else {
+        return Err(wrong(path, root, "a key or item that can be removed"));
+    };
+    let mut at = root;
+    for segment in parents {
+        let next = match (segment, at) {
+            (Segment::Key(k), Value::Object(m)) => m.get_mut(k),
+            (Segment::Index(i), Value::Array(a)) => a.get_mut(*i),
+            _ => None,
+        };
+        let Some(next) = next else { return Ok(None) };
+        at = next;
+    }
+    Ok(match (last, at) {
+        (Segment::Key(k), Value::Object(m)) => m.remove(k),
+        (Segment::Index(i), Value::Array(a)) if *i < a.len() => Some(a.remove(*i)),
+        _ => None,
+    })
 }
 
 fn slot<'v>(root: &'v mut Value, path: &[Segment]) -> Result<&'v mut Value, EditError> {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::error::EditError;
 use crate::layout::{Layout, Spot};
 use crate::model::{Op, Segment, nest, show_path};
+use crate::moves;
 use crate::parse::Document;
 use crate::scalar::Place;
 use crate::splice::{Plan, Splice, key_quote};
@@ -22,12 +23,15 @@ pub(crate) fn plan(layout: &Layout<'_>, document: &Document, op: &Op) -> Plan {
     let path = op.path();
     if layout.tree.nodes.is_empty() {
         return match (op, nest(path, value_of(op))) {
-            (Op::Remove { .. }, _) | (_, None) => Ok(Vec::new()),
+            (Op::Remove { .. } | Op::Rename { .. }, _) | (_, None) => Ok(Vec::new()),
             (_, Some(value)) => fill_empty_document(layout, document, &value),
         };
     }
     let (spot, depth) = locate(layout, op)?;
     let rest = &path[depth..];
+    if let Op::Rename { key, .. } = op {
+        return rename(layout, path, key);
+    }
     if let Op::Remove { .. } = op {
         return if rest.is_empty() { remove(layout, spot) } else { Ok(Vec::new()) };
     }
@@ -61,8 +65,22 @@ fn value_of(op: &Op) -> Value {
     match op {
         Op::Set { value, .. } => value.clone(),
         Op::Append { value, .. } => Value::Array(vec![value.clone()]),
-        Op::Remove { .. } => Value::Null,
+        // Prune and Move were broken into the others before.
+        Op::Remove { .. } | Op::Prune { .. } | Op::Rename { .. } | Op::Move { .. } => Value::Null,
     }
+}
+
+/// Writes another name in a key's place, in the quotes that it has.
+fn rename(layout: &Layout<'_>, path: &[Segment], name: &str) -> Plan {
+    let Some((map, key)) = moves::renamed(layout.tree, path) else { return Ok(Vec::new()) };
+    let node = *layout.tree.node(key);
+    if matches!(node.kind, Kind::Literal | Kind::Folded | Kind::Alias) {
+        return Err(odd("a key that is no plain or quoted text"));
+    }
+    let flow = layout.tree.node(map).kind == Kind::FlowMap;
+    let place = if flow { Place::Flow } else { Place::Block };
+    let name = layout.style.key(name, place, kept_quote(node.kind));
+    Ok(vec![(node.start as usize..node.end as usize, name)])
 }
 
 /// Gives an error from the value's side the line that only the text knows.
@@ -110,7 +128,7 @@ fn locate(layout: &Layout<'_>, op: &Op) -> Result<(Spot, usize), EditError> {
         return Err(EditError::ThroughAlias { path: show_path(path), line: u64::from(node.line) });
     }
     guard(tree, spot.node, || show_path(path))?;
-    if !matches!(op, Op::Append { .. }) {
+    if !matches!(op, Op::Append { .. } | Op::Rename { .. }) {
         // Text that goes away must not hold an anchor that is used elsewhere.
         let mut inner = spot.node..node.next;
         if let Some(at) = inner.find(|at| used_outside(tree, *at, spot.node..node.next)) {

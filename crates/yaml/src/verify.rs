@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::document::document;
 use crate::error::EditError;
 use crate::model::{self, DocEdit, Op, Segment, get};
+use crate::moves::comments_above;
 use crate::parse::{Document, Limits, Stream, read_with_comments};
 use crate::tree::{Kind, Tree};
 
@@ -30,17 +31,18 @@ pub fn verify(
 ) -> Result<(), EditError> {
     let (old, old_comments) = read_with_comments(before, limits);
     let (new, new_comments) = read_with_comments(after, limits);
-    values(&old, &new, edits)?;
-    let touched = touched(before, &old, edits);
+    let wanted = values(&old, &new, edits)?;
+    let touched = touched(before, &old, edits, &wanted);
     lines(before, after, &touched)?;
-    comments(before, after, &old_comments, &new_comments, &touched.gone)?;
+    comments(before, after, &old_comments, &new_comments, &touched)?;
     let scalar = |d: &Document| {
         d.tree.nodes.last().is_some_and(|n| matches!(n.kind, Kind::Literal | Kind::Folded))
     };
     line_ends(before, after, new.documents.last().is_some_and(scalar))
 }
 
-fn values(old: &Stream, new: &Stream, edits: &[DocEdit]) -> Result<(), EditError> {
+/// Gives each document's value as the edits want it, in the order of the old documents.
+fn values(old: &Stream, new: &Stream, edits: &[DocEdit]) -> Result<Vec<Value>, EditError> {
     if old.errors.len() != new.errors.len() {
         return match new.errors.iter().find(|e| !old.errors.iter().any(|o| o.why == e.why)) {
             Some(error) => fault(format!("the result has a fault at {error}")),
@@ -63,7 +65,7 @@ fn values(old: &Stream, new: &Stream, edits: &[DocEdit]) -> Result<(), EditError
             return fault(format!("document {} differs at {place}", got.index));
         }
     }
-    Ok(())
+    Ok(want)
 }
 
 /// The first path at which two values differ.
@@ -103,26 +105,69 @@ struct Touched {
     rewritten: Vec<Range<usize>>,
     /// Comments of these ranges need not be kept.
     gone: Vec<Range<usize>>,
+    /// Comments of these ranges may stand anywhere.
+    moved: Vec<Range<usize>>,
 }
 
-fn touched(before: &str, old: &Stream, edits: &[DocEdit]) -> Touched {
-    let mut out = Touched { rewritten: Vec::new(), gone: Vec::new() };
+fn touched(before: &str, old: &Stream, edits: &[DocEdit], wanted: &[Value]) -> Touched {
+    let mut out = Touched { rewritten: Vec::new(), gone: Vec::new(), moved: Vec::new() };
     for edit in edits {
-        let Some(doc) = old.documents.iter().find(|d| d.index == edit.document) else { continue };
+        let found = old.documents.iter().zip(wanted).find(|(d, _)| d.index == edit.document);
+        let Some((doc, wanted)) = found else { continue };
         let path = edit.op.path();
         // An earlier edit may have moved the items that a later index counts.
-        let moved = |e: &DocEdit| {
+        let shifted = |e: &DocEdit| {
             let list = match e.op.path().split_last() {
                 Some((Segment::Index(_), list)) if e != edit => list,
                 _ => return None,
             };
             (e.document == edit.document && path.starts_with(list)).then_some(list.len())
         };
-        let path = edits.iter().filter_map(moved).min().map_or(path, |len| &path[..len]);
+        let path = edits.iter().filter_map(shifted).min().map_or(path, |len| &path[..len]);
         let whole = path.len() == edit.op.path().len();
-        touch(before, doc, path, whole.then_some(&edit.op), &mut out);
+        match &edit.op {
+            Op::Move { to, .. } => {
+                let set = Op::Set { path: to.clone(), value: Value::Null };
+                touch(before, doc, to, Some(&set), &mut out);
+                moved(before, &doc.tree, path, &mut out);
+                leaves(before, (doc, wanted), path, &mut out);
+            }
+            Op::Prune { .. } if whole => leaves(before, (doc, wanted), path, &mut out),
+            Op::Remove { .. } if whole => {
+                leaves(before, (doc, wanted), path, &mut out);
+                // Emptied by this edit and others together, it is `{}` or `[]` in its key's line.
+                let parents = path.split_last().map_or(&[][..], |(_, parents)| parents);
+                let empty = match get(wanted, parents) {
+                    Some(Value::Object(map)) => map.is_empty(),
+                    Some(Value::Array(items)) => items.is_empty(),
+                    _ => false,
+                };
+                if let Some((key, node)) = doc.tree.find(parents).filter(|_| empty) {
+                    out.rewritten.push(entry_range(before, &doc.tree, key, node));
+                }
+            }
+            op => touch(before, doc, path, whole.then_some(op), &mut out),
+        }
     }
     out
+}
+
+/// What goes where a path is removed: up to the topmost of its parents that goes, too.
+fn leaves(before: &str, (doc, wanted): (&Document, &Value), path: &[Segment], out: &mut Touched) {
+    let top = (1..=path.len()).find(|len| get(wanted, &path[..*len]).is_none());
+    let top = &path[..top.unwrap_or(path.len())];
+    touch(before, doc, top, Some(&Op::Remove { path: top.to_vec() }), out);
+}
+
+/// The lines of an entry that moves, with the comments above it and behind it.
+fn moved(before: &str, tree: &Tree, path: &[Segment], out: &mut Touched) {
+    // Items have no comments of their own: the lines above them may be about the whole list.
+    let Some((key @ Some(_), node)) = tree.find(path) else { return };
+    let range = entry_range(before, tree, key, node);
+    let line_end = before[range.end..].find('\n').map_or(before.len(), |n| range.end + n);
+    let above = comments_above(before, range.start);
+    out.rewritten.push(above..range.end);
+    out.moved.push(above..line_end);
 }
 
 fn touch(before: &str, doc: &Document, path: &[Segment], op: Option<&Op>, out: &mut Touched) {
@@ -165,6 +210,11 @@ fn touch(before: &str, doc: &Document, path: &[Segment], op: Option<&Op>, out: &
                     }
                 }
             }
+        }
+        // Comments go where the key goes: nowhere.
+        Some(Op::Rename { .. }) if exists => {
+            let start = key.map_or(range.start, |k| tree.lead_of(k));
+            out.rewritten.push(start..key.map_or(range.end, |k| tree.node(k).end as usize));
         }
         Some(Op::Set { value, .. }) if exists => {
             let now = get(&doc.value, path);
@@ -287,15 +337,27 @@ fn comments(
     after: &str,
     old: &[Range<usize>],
     new: &[Range<usize>],
-    gone: &[Range<usize>],
+    touched: &Touched,
 ) -> Result<(), EditError> {
-    let mut new = new.iter().map(|c| &after[c.clone()]);
+    let within = |all: &[Range<usize>], comment: &Range<usize>| {
+        all.iter().any(|r| r.start <= comment.start && comment.end <= r.end)
+    };
+    let same = |text: &str, all: &[Range<usize>], of: &str| {
+        all.iter().filter(|c| of[(*c).clone()].trim_end() == text.trim_end()).count()
+    };
+    let mut left = new.iter().map(|c| &after[c.clone()]);
     for comment in old {
-        if gone.iter().any(|g| g.start <= comment.start && comment.end <= g.end) {
+        let text = &before[comment.clone()];
+        if within(&touched.moved, comment) {
+            if same(text, new, after) < same(text, old, before) {
+                return fault(format!("the comment {text:?} is lost"));
+            }
             continue;
         }
-        let text = &before[comment.clone()];
-        if !new.any(|n| n.trim_end() == text.trim_end()) {
+        if within(&touched.gone, comment) {
+            continue;
+        }
+        if !left.any(|n| n.trim_end() == text.trim_end()) {
             return fault(format!("the comment {text:?} is lost"));
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sunup_yaml::{Op, set_embedded};
 
-use crate::{append, remove, run, set};
+use crate::{append, moved, prune, remove, rename, run, set};
 
 #[track_caller]
 fn case(before: &str, ops: &[Op], after: &str) {
@@ -276,4 +276,58 @@ fn yaml_within_a_string_keeps_its_syntax() {
     let deep = set_embedded("a:\n  b: 1\n", &["a", "c"], json!("1")).unwrap();
     assert_eq!(deep, "a:\n  b: 1\n  c: \"1\"\n");
     assert!(set_embedded("just text", &["a"], json!(1)).is_err());
+}
+
+#[test]
+fn what_becomes_empty_goes_with_its_key() {
+    case("a:\n  b:\n    c: 1 # why\nd: 2\n", &[prune("a|b|c")], "d: 2\n");
+    case("a:\n  x: 0\n  b:\n    c: 1\nd: 2\n", &[prune("a|b|c")], "a:\n  x: 0\nd: 2\n");
+    case("a: {b: {c: 1}, d: 2}\n", &[prune("a|b|c")], "a: {d: 2}\n");
+    case("a:\n- b: 1\n- c: 2\n", &[prune("a|0|b")], "a:\n- c: 2\n");
+    case("a:\n  # of all\n  b: 1\n  c: 2\nd: 3\n", &[prune("a|b"), prune("a|c")], "d: 3\n");
+    // The document itself stays.
+    case("a:\n  b: 1\n", &[prune("a|b")], "{}\n");
+    // Several that leave nothing, without pruning.
+    case("a:\n  b: 1\n  c: 2\nd: 3\n", &[remove("a|b"), remove("a|c")], "a: {}\nd: 3\n");
+}
+
+#[test]
+fn a_key_is_renamed_where_it_stands() {
+    case(
+        "a:\n  # why\n  b: 'x' # so\n  c: 2\n",
+        &[rename("a|b", "e/f")],
+        "a:\n  # why\n  e/f: 'x' # so\n  c: 2\n",
+    );
+    case("a:\n  \"b\":   |\n    x\n", &[rename("a|b", "e")], "a:\n  \"e\":   |\n    x\n");
+    case("{'b': 1, c: 2}\n", &[rename("b", "e")], "{'e': 1, c: 2}\n");
+    case("{\"b\": 1}", &[rename("b", "e")], "{\"e\": 1}");
+    case("a: &x\n  b: 1\nc: 2\n", &[rename("a|b", "on")], "a: &x\n  \"on\": 1\nc: 2\n");
+    case("a: 1\n", &[rename("b", "c")], "a: 1\n");
+    refused("a: &x {b: 1}\nc: *x\n", rename("a|b", "d"), "used elsewhere");
+    refused("a: {b: 1, c: 2}\n", rename("a|b", "c"), "there already");
+    refused("x: &x {b: 1}\na:\n  <<: *x\n", rename("a|b", "d"), "merge key");
+}
+
+#[test]
+fn an_entry_moves_with_its_comments_and_its_writing() {
+    let before = "metadata:\n  annotations:\n    # of others\n    other: 1\n\n    # why\n    # it is so\n    k: \"v\" # here\n    n: x\nspec:\n  template:\n    metadata:\n      labels: {a: b}\n";
+    let after = "metadata:\n  annotations:\n    # of others\n    other: 1\n\n    n: x\nspec:\n  template:\n    metadata:\n      labels: {a: b}\n      annotations:\n        # why\n        # it is so\n        k: \"v\" # here\n";
+    let k = moved("metadata|annotations|k", "spec|template|metadata|annotations|k");
+    case(before, &[k], after);
+    // All of a group, which leaves the map empty, below a key without a value.
+    let before = "m:\n  a:\n    # one\n    k: |-\n      x\n       y\n    l: 'z'   # two\n  name: n\nt:\n  m:\n    a:\n";
+    let after = "m:\n  name: n\nt:\n  m:\n    a:\n      # one\n      k: |-\n        x\n         y\n      l: 'z'   # two\n";
+    case(before, &[moved("m|a|k", "t|m|a|k"), moved("m|a|l", "t|m|a|l")], after);
+    // To the left, before it, and behind what is there.
+    let before = "t:\n  a:\n    x: 1\nm:\n      # why\n      k: v\n      l: 2\n";
+    let after = "t:\n  a:\n    x: 1\n    # why\n    k: v\nm:\n      l: 2\n";
+    case(before, &[moved("m|k", "t|a|k")], after);
+    case(
+        "m: {k: 'v', l: 2}\nt: {a: {x: y}}\n",
+        &[moved("m|k", "t|a|k")],
+        "m: {l: 2}\nt: {a: {x: y, k: v}}\n",
+    );
+    case("m:\n  k: v\nt:\n  x: 1\n", &[moved("m|k", "t|k")], "t:\n  x: 1\n  k: v\n");
+    refused("m:\n  # why\n  k: v\nt: {x: 1}\n", moved("m|k", "t|k"), "the comment on line 2");
+    refused("m: {k: 1}\nt: {k: 2}\n", moved("m|k", "t|k"), "there already");
 }

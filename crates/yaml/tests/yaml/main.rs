@@ -33,6 +33,18 @@ pub(crate) fn remove(at: &str) -> Op {
     Op::Remove { path: path(at) }
 }
 
+pub(crate) fn prune(at: &str) -> Op {
+    Op::Prune { path: path(at) }
+}
+
+pub(crate) fn rename(at: &str, key: &str) -> Op {
+    Op::Rename { path: path(at), key: key.to_owned() }
+}
+
+pub(crate) fn moved(at: &str, to: &str) -> Op {
+    Op::Move { path: path(at), to: path(to) }
+}
+
 pub(crate) fn run(text: &str, document: usize, ops: &[Op]) -> Result<String, EditError> {
     let edits: Vec<_> = ops.iter().map(|op| DocEdit { document, op: op.clone() }).collect();
     sunup_yaml::edit(text, &edits, &Limits::default())

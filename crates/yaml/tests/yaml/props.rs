@@ -67,7 +67,14 @@ fn random_op(root: &Value, new: Value, name: &str, seed: &mut Seed) -> Op {
     let mut all = Vec::new();
     paths(root, &mut Vec::new(), &mut all);
     let mut path = all.swap_remove(seed.below(all.len()));
-    let choice = seed.below(4);
+    let choice = seed.below(7);
+    let fresh = "a key that is not there";
+    match (path.last(), choice) {
+        (Some(_), 4) => return Op::Prune { path },
+        (Some(Segment::Key(_)), 5) => return Op::Rename { path, key: fresh.to_owned() },
+        (Some(_), 6) => return Op::Move { path, to: vec![fresh.into(), name.into()] },
+        _ => {}
+    }
     match at(root, &path) {
         Value::Array(_) if choice < 2 => return Op::Append { path, value: new },
         Value::Object(_) | Value::Null if choice < 2 => {
@@ -109,7 +116,7 @@ proptest! {
             let edits = [DocEdit { document: 0, op: op.clone() }];
             let after = match edit(&variant, &edits, &limits) {
                 Ok(after) => after,
-                Err(EditError::WrongKind { .. }) => continue,
+                Err(EditError::WrongKind { .. } | EditError::StrandedComment { .. }) => continue,
                 Err(e) => {
                     return Err(TestCaseError::fail(format!("{writing}: {e}\n{op:?}\n{variant}")));
                 }
@@ -120,12 +127,19 @@ proptest! {
                 Op::Append { path, value: new } => {
                     prop_assert!(at(value, path).as_array().unwrap().contains(new));
                 }
-                Op::Remove { .. } => prop_assert!(notes(&after) <= notes(&variant)),
+                Op::Remove { .. } | Op::Prune { .. } => {
+                    prop_assert!(notes(&after) <= notes(&variant));
+                }
+                Op::Rename { path, key } => {
+                    let parent = at(value, &path[..path.len() - 1]);
+                    prop_assert_eq!(&parent[key], at(&root, path));
+                }
+                Op::Move { path, to } => prop_assert_eq!(at(value, to), at(&root, path)),
             }
-            if matches!(&op, Op::Append { .. }) {
+            if matches!(&op, Op::Append { .. } | Op::Rename { .. }) {
                 prop_assert_eq!(notes(&after), notes(&variant), "{}\n{}", variant, after);
             }
-            if !matches!(&op, Op::Remove { path } if matches!(path.last(), Some(Segment::Index(_))))
+            if !matches!(&op, Op::Remove { path } | Op::Prune { path } | Op::Move { path, .. } if matches!(path.last(), Some(Segment::Index(_))))
             {
                 prop_assert_eq!(edit(&after, &edits, &limits).unwrap(), after, "second run");
             }

@@ -1,0 +1,139 @@
+//! Entries that move from one map to another with their comments, as lines of text. Knows layout;
+//! how values are written and removed, `ops` does.
+
+use std::ops::Range;
+
+use crate::document::document;
+use crate::error::EditError;
+use crate::layout::Layout;
+use crate::model::{self, Op, Segment, get};
+use crate::ops;
+use crate::parse::{Limits, read_with_comments};
+use crate::tree::{Kind, Tree};
+
+/// The comment lines right above an entry that are indented as it is: where they begin.
+pub(crate) fn comments_above(text: &str, entry: usize) -> usize {
+    let mut start = text[..entry].rfind('\n').map_or(0, |n| n + 1);
+    let indent = text[start..entry].chars().count();
+    while start > 0 {
+        let above = text[..start - 1].rfind('\n').map_or(0, |n| n + 1);
+        let line = &text[above..start];
+        let content = line.trim_start_matches(' ');
+        if !content.starts_with('#') || line.len() - content.len() != indent {
+            break;
+        }
+        start = above;
+    }
+    start
+}
+
+/// An entry of a block map that has its lines to itself.
+struct Lines {
+    /// The entry and its line comment.
+    own: Range<usize>,
+    /// The same with the comments above.
+    all: Range<usize>,
+    indent: usize,
+}
+
+fn lines_of(layout: &Layout<'_>, path: &[Segment]) -> Option<Lines> {
+    let tree: &Tree = layout.tree;
+    let (parent, key, node) = own_entry(tree, path)?;
+    if tree.node(parent).kind != Kind::BlockMap {
+        return None;
+    }
+    let slot = layout.colon(key)?;
+    let spot =
+        crate::layout::Spot { node, key: Some(key), parent: Some(parent), slot, in_flow: false };
+    let (lead, end) = (layout.key_lead(parent, key), layout.end(spot));
+    let start = layout.line_start(lead);
+    let blank = layout.text[start..lead].bytes().all(|b| b == b' ');
+    (blank && layout.ends_line(end)).then(|| Lines {
+        own: start..layout.line_end(end),
+        all: comments_above(layout.text, lead)..layout.line_end(end),
+        indent: lead - start,
+    })
+}
+
+/// An entry that shares its lines with others, with what follows in its last one.
+fn about(layout: &Layout<'_>, path: &[Segment]) -> Option<Range<usize>> {
+    let (_, key, node) = own_entry(layout.tree, path)?;
+    let lead = layout.lead(key);
+    Some(comments_above(layout.text, lead)..layout.line_end(layout.tree.node(node).end as usize))
+}
+
+/// Map, key and value of an entry that is written where the path says, not merged or aliased in.
+fn own_entry(tree: &Tree, path: &[Segment]) -> Option<(u32, u32, u32)> {
+    let (Segment::Key(name), parents) = path.split_last()? else { return None };
+    let (_, parent) = tree.find(parents)?;
+    let (key, node) = tree.is_map(parent).then(|| tree.own_entry(parent, name))??;
+    Some((parent, key, node))
+}
+
+/// Carries out [`Op::Move`].
+pub(crate) fn carry(
+    text: String,
+    at: usize,
+    (path, to): (&[Segment], &[Segment]),
+    limits: &Limits,
+    one: impl Fn(String, usize, &Op) -> Result<String, EditError>,
+) -> Result<String, EditError> {
+    let (value, piece, comment) = {
+        let (stream, comments) = read_with_comments(&text, limits);
+        let found = document(&stream, at)?;
+        let op = Op::Move { path: path.to_vec(), to: to.to_vec() };
+        let Some(value) = get(&found.value, path).cloned() else { return Ok(text) };
+        model::apply(&mut found.value.clone(), &op).map_err(|e| ops::placed(e, found, &op))?;
+        let layout = Layout::new(&text, &found.tree, &comments);
+        let lines = lines_of(&layout, path).filter(|_| path.last() == to.last());
+        let range = lines.as_ref().map(|l| l.all.clone()).or_else(|| about(&layout, path));
+        let comment = range.and_then(|range| {
+            let inside = |c: &&Range<usize>| c.start >= range.start && c.end <= range.end;
+            Some(line_number(&text, comments.iter().find(inside)?.start))
+        });
+        let piece = lines.map(|l| (text[l.all.clone()].to_owned(), l.indent));
+        (value, piece, comment)
+    };
+    let mut text = one(text, at, &Op::Set { path: to.to_vec(), value })?;
+    let (stream, comments) = read_with_comments(&text, limits);
+    let found = document(&stream, at)?;
+    let layout = Layout::new(&text, &found.tree, &comments);
+    let there = lines_of(&layout, to);
+    if let (Some(line), true) = (comment, piece.is_none() || there.is_none()) {
+        return Err(EditError::StrandedComment { line });
+    }
+    let mut splices = Vec::new();
+    if let (Some((piece, indent)), Some(there)) = (piece, there) {
+        splices.push((there.own, indented(&piece, indent, there.indent)));
+        // The comments above have gone along; the entry itself is pruned below.
+        if let Some(here) = lines_of(&layout, path) {
+            splices.push((here.all.start..here.own.start, String::new()));
+        }
+    }
+    splices.sort_by_key(|(range, _): &(Range<usize>, String)| std::cmp::Reverse(range.start));
+    for (range, new) in splices {
+        text.replace_range(range, &new);
+    }
+    one(text, at, &Op::Prune { path: path.to_vec() })
+}
+
+fn line_number(text: &str, at: usize) -> u64 {
+    text[..at].matches('\n').count() as u64 + 1
+}
+
+/// Lines that were indented by `from` columns, indented by `to`.
+fn indented(lines: &str, from: usize, to: usize) -> String {
+    let one = |line: &str| {
+        if line.trim().is_empty() {
+            return line.to_owned();
+        }
+        let blanks = line.len() - line.trim_start_matches(' ').len();
+        format!("{}{}", " ".repeat((blanks + to).saturating_sub(from)), &line[blanks..])
+    };
+    lines.split('\n').map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// The pieces of text by which a key gets another name.
+pub(crate) fn renamed(tree: &Tree, path: &[Segment]) -> Option<(u32, u32)> {
+    own_entry(tree, path).map(|(map, key, _)| (map, key))
+}

@@ -364,7 +364,7 @@ impl Injector {
             gid: plan.ids.1,
         });
         let text = self.templates.render(name, &data)?;
-        yaml::value(&text).map_err(|why| InjectError::Overlay { name: name.to_owned(), why })
+        yaml::rendered(&text).map_err(|why| InjectError::Overlay { name: name.to_owned(), why })
     }
 
     fn post_process(

@@ -293,6 +293,9 @@ impl<'a> Splicer<'a> {
             Value::Array(items) => !items.is_empty(),
             _ => false,
         };
+        if was.is_empty() && collection {
+            return self.fill(path, new);
+        }
         if was.is_empty() || was.starts_with(['|', '>']) {
             return None;
         }
@@ -322,6 +325,21 @@ impl<'a> Splicer<'a> {
             Style::Block => to_yaml(new).trim_end_matches('\n').to_owned(),
         };
         self.splices.push(Splice { start, end, text });
+        Some(())
+    }
+
+    /// Gives a bare `key:` what belongs below it.
+    fn fill(&mut self, path: &[Segment], new: &Value) -> Option<()> {
+        let key = self.document.key_span_of(path)?;
+        let at = self.line_end(key.end);
+        let behind = self.text.get(key.end..at)?.trim_start().strip_prefix(':')?.trim();
+        if !behind.is_empty() && !behind.starts_with('#') {
+            return None;
+        }
+        let column = usize::try_from(key.column).ok()?.checked_sub(1)?;
+        let mut text = String::new();
+        block(new, column + if new.is_array() { 0 } else { 2 }, &mut text);
+        self.insert(at, text);
         Some(())
     }
 

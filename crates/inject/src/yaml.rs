@@ -26,3 +26,23 @@ pub(crate) fn value(text: &str) -> Result<Value, String> {
         n => Err(format!("{n} documents where one is meant")),
     }
 }
+
+/// The value of what a template renders, read as Istio reads it: of duplicate keys the last counts.
+///
+/// # Sources
+/// `applyOverlayYAML` of `pkg/kube/inject/webhook.go`: `sigs.k8s.io/yaml`, not strict. A list in
+/// `sidecar.istio.io/userVolumeMount` renders each item's number and its own `name` as one key.
+pub(crate) fn rendered(text: &str) -> Result<Value, String> {
+    if let Some(value) = fast::parse(text) {
+        return Ok(value);
+    }
+    let mut stream = sunup_yaml::read_values(text, &Limits::default());
+    if let Some(error) = stream.errors.iter().find(|e| !e.why.starts_with("duplicate key")) {
+        return Err(error.to_string());
+    }
+    match stream.documents.len() {
+        0 => Ok(Value::Null),
+        1 => Ok(stream.documents.swap_remove(0).value),
+        n => Err(format!("{n} documents where one is meant")),
+    }
+}

@@ -233,21 +233,28 @@ pub(super) fn volumes(inputs: &mut Inputs<'_>) -> Vec<Value> {
     volumes
 }
 
-/// Volumes and mounts that users add by annotation: JSON, by name.
+/// Volumes and mounts that users add by annotation: JSON, by name or as a list of named ones, as
+/// Istio's template takes both. An item's own name counts before its key or number.
 fn users(inputs: &mut Inputs<'_>, key: &str) -> Vec<Value> {
     let Some(json) = annotation(inputs.pod, key) else { return Vec::new() };
-    let Ok(Value::Object(map)) = serde_json::from_str::<Value>(json) else {
-        inputs.reasons.push(Reason::warning(format!(
-            "the annotation {key} is not a JSON map and was left out"
-        )));
-        return Vec::new();
-    };
-    let named = map.into_iter().filter_map(|(name, value)| {
+    let named = |(name, value): (String, Value)| {
         let Value::Object(mut map) = value else { return None };
-        map.insert("name".to_owned(), name.into());
+        map.entry("name").or_insert_with(|| name.into());
         Some(Value::Object(map))
-    });
-    named.collect()
+    };
+    match serde_json::from_str::<Value>(json) {
+        Ok(Value::Object(map)) => map.into_iter().filter_map(named).collect(),
+        Ok(Value::Array(items)) => {
+            let numbered = items.into_iter().enumerate().map(|(i, item)| (i.to_string(), item));
+            numbered.filter_map(named).collect()
+        }
+        _ => {
+            inputs.reasons.push(Reason::warning(format!(
+                "the annotation {key} is neither a map nor a list in JSON and was left out"
+            )));
+            Vec::new()
+        }
+    }
 }
 
 /// Names of the pull secrets that the mesh gives every injected pod.

@@ -54,9 +54,22 @@ templates:
             [{{ range $i, $c := .Spec.Containers }}{{ range $c.Ports }}{{ structToJSON . }}{{ end }}{{ end }}]
         resources:
           {{ toYaml .Values.global.proxy.resources | indent 6 }}
+        {{- if isset .ObjectMeta.Annotations `sidecar.istio.io/userVolumeMount` }}
+        volumeMounts:
+        {{ range $index, $value := fromJSON (index .ObjectMeta.Annotations `sidecar.istio.io/userVolumeMount`) }}
+        - name: "{{  $index }}"
+          {{ toYaml $value | indent 6 }}
+        {{ end }}
+        {{- end }}
       volumes:
       - emptyDir:
         name: workload-socket
+      {{- if isset .ObjectMeta.Annotations `sidecar.istio.io/userVolume` }}
+      {{range $index, $value := fromJSON (index .ObjectMeta.Annotations `sidecar.istio.io/userVolume`) }}
+      - name: "{{ $index }}"
+        {{ toYaml $value | indent 4 }}
+      {{ end }}
+      {{ end }}
   extra: |
     metadata:
       annotations:

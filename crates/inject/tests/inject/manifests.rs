@@ -212,3 +212,34 @@ fn labels_without_quotes_are_the_strings_they_stand_for() {
     let text = DEPLOYMENT.replace("{app: web}", "{app: web, sidecar.istio.io/inject: false}");
     assert_eq!(inject(&text).text, text);
 }
+
+#[test]
+fn containers_keep_their_lines_where_annotations_have_no_value_yet() {
+    let text = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  template:
+    metadata:
+      annotations:   # none yet
+      labels: {app: web, sidecar.istio.io/inject: \"true\"}
+    spec:
+      containers:
+      # the app
+      - name: app   # ours
+        # pinned
+        image: app:1   # by hand
+";
+    let injector = crate::sunup("{}", "{}", NativeSidecars::Never, false);
+    for text in [text.to_owned(), text.replace("annotations:   # none yet", "annotations:")] {
+        let injected = manifest::inject(&injector, &text, &Namespaces::default()).unwrap();
+        lines_kept(&text, &injected.text, |line| line.contains("labels: {"));
+        // The proxy holds the app back, so it comes first, and the app's lines stay the app's.
+        let at = |what: &str| injected.text.find(what).unwrap_or_else(|| panic!("{what}"));
+        assert!(at("name: istio-proxy") < at("# the app"), "{}", injected.text);
+        let order = ["# the app", "- name: app   # ours", "# pinned", "image: app:1   # by hand"];
+        assert!(order.windows(2).all(|w| at(w[0]) < at(w[1])), "{}", injected.text);
+    }
+}

@@ -231,3 +231,28 @@ fn a_sidecar_that_turns_native_is_made_anew() {
     assert_eq!(done["spec"]["containers"].as_array().unwrap().len(), 1);
     assert_eq!(injected(&values, NATIVE, false, &done).pod, done);
 }
+
+/// Istio's own Prometheus sample writes its mount as a list.
+#[test]
+fn volumes_and_mounts_of_users_may_be_maps_or_lists() {
+    let listed = pod(json!({
+        "sidecar.istio.io/userVolume": r#"[{"name": "certs", "emptyDir": {"medium": "Memory"}}]"#,
+        "sidecar.istio.io/userVolumeMount": r#"[{"name": "certs", "mountPath": "/etc/certs"}]"#,
+    }));
+    let by_name = pod(json!({
+        "sidecar.istio.io/userVolume": r#"{"certs": {"emptyDir": {"medium": "Memory"}}}"#,
+        "sidecar.istio.io/userVolumeMount": r#"{"certs": {"mountPath": "/etc/certs"}}"#,
+    }));
+    let mount = json!({"name": "certs", "mountPath": "/etc/certs"});
+    let volume = json!({"name": "certs", "emptyDir": {"medium": "Memory"}});
+    let has = |list: &Value, item: &Value| list.as_array().unwrap().contains(item);
+    for pod in [&listed, &by_name] {
+        for out in both(&json!({}), NATIVE, pod) {
+            assert!(has(&proxy(&out)["volumeMounts"], &mount), "{out}");
+            assert!(has(&out["spec"]["volumes"], &volume), "{out}");
+        }
+        let out = crate::istio(CLASSIC).inject(pod, &Context::default()).unwrap().pod;
+        assert!(has(&proxy(&out)["volumeMounts"], &mount), "{out}");
+        assert!(has(&out["spec"]["volumes"], &volume), "{out}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::layout::Layout;
 use crate::model::{self, Op, Segment, get};
 use crate::ops;
 use crate::parse::{Limits, read_with_comments};
-use crate::tree::{Kind, Tree};
+use crate::tree::Kind;
 
 /// The comment lines right above an entry that are indented as it is: where they begin.
 pub(crate) fn comments_above(text: &str, entry: usize) -> usize {
@@ -37,8 +37,8 @@ struct Lines {
 }
 
 fn lines_of(layout: &Layout<'_>, path: &[Segment]) -> Option<Lines> {
-    let tree: &Tree = layout.tree;
-    let (parent, key, node) = own_entry(tree, path)?;
+    let tree = layout.tree;
+    let (parent, key, node) = tree.entry_at(path)?;
     if tree.node(parent).kind != Kind::BlockMap {
         return None;
     }
@@ -57,17 +57,9 @@ fn lines_of(layout: &Layout<'_>, path: &[Segment]) -> Option<Lines> {
 
 /// An entry that shares its lines with others, with what follows in its last one.
 fn about(layout: &Layout<'_>, path: &[Segment]) -> Option<Range<usize>> {
-    let (_, key, node) = own_entry(layout.tree, path)?;
+    let (_, key, node) = layout.tree.entry_at(path)?;
     let lead = layout.lead(key);
     Some(comments_above(layout.text, lead)..layout.line_end(layout.tree.node(node).end as usize))
-}
-
-/// Map, key and value of an entry that is written where the path says, not merged or aliased in.
-fn own_entry(tree: &Tree, path: &[Segment]) -> Option<(u32, u32, u32)> {
-    let (Segment::Key(name), parents) = path.split_last()? else { return None };
-    let (_, parent) = tree.find(parents)?;
-    let (key, node) = tree.is_map(parent).then(|| tree.own_entry(parent, name))??;
-    Some((parent, key, node))
 }
 
 /// Carries out [`Op::Move`].
@@ -131,9 +123,4 @@ fn indented(lines: &str, from: usize, to: usize) -> String {
         format!("{}{}", " ".repeat((blanks + to).saturating_sub(from)), &line[blanks..])
     };
     lines.split('\n').map(one).collect::<Vec<_>>().join("\n")
-}
-
-/// The pieces of text by which a key gets another name.
-pub(crate) fn renamed(tree: &Tree, path: &[Segment]) -> Option<(u32, u32)> {
-    own_entry(tree, path).map(|(map, key, _)| (map, key))
 }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use crate::error::EditError;
 use crate::layout::{Layout, Spot};
 use crate::model::{Op, Segment, nest, show_path};
-use crate::moves;
 use crate::parse::Document;
 use crate::scalar::Place;
 use crate::splice::{Plan, Splice, key_quote};
@@ -72,7 +71,7 @@ fn value_of(op: &Op) -> Value {
 
 /// Writes another name in a key's place, in the quotes that it has.
 fn rename(layout: &Layout<'_>, path: &[Segment], name: &str) -> Plan {
-    let Some((map, key)) = moves::renamed(layout.tree, path) else { return Ok(Vec::new()) };
+    let Some((map, key, _)) = layout.tree.entry_at(path) else { return Ok(Vec::new()) };
     let node = *layout.tree.node(key);
     if matches!(node.kind, Kind::Literal | Kind::Folded | Kind::Alias) {
         return Err(odd("a key that is no plain or quoted text"));

@@ -105,6 +105,14 @@ impl Tree {
         self.entries(map).filter(|&(k, _)| own(k)).last()
     }
 
+    /// Map, key and value of an entry that is written where the path says, not merged or aliased in.
+    pub(crate) fn entry_at(&self, path: &[Segment]) -> Option<(u32, u32, u32)> {
+        let (Segment::Key(name), parents) = path.split_last()? else { return None };
+        let (_, parent) = self.find(parents)?;
+        let (key, node) = self.is_map(parent).then(|| self.own_entry(parent, name))??;
+        Some((parent, key, node))
+    }
+
     /// Where a node that is no block collection begins, properties included.
     pub(crate) fn lead_of(&self, at: u32) -> usize {
         self.node(at).props.min(self.node(at).start) as usize

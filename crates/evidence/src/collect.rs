@@ -192,7 +192,7 @@ impl Collector {
             Object::Service(service) => s.services.push((service, manifest)),
             Object::Endpoints(endpoints) => s.endpoints.push(endpoints),
             Object::Node(meta, info) => s.nodes.push((meta.name, info)),
-            Object::Namespace(meta) => s.namespaces.push(*meta),
+            Object::Namespace(meta) => s.namespaces.push((*meta, manifest)),
             Object::ConfigMap(meta, data) => s.config_maps.push((*meta, data)),
             Object::Gateway(gateway) => s.gateways.push((gateway, manifest)),
             Object::Policy(policy) => s.policies.push((policy, manifest)),

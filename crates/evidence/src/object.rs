@@ -170,6 +170,38 @@ pub struct PodSpec {
     pub service_account_name: Option<String>,
     /// Seconds between the request to end and the kill; 30 where absent.
     pub termination_grace_period_seconds: Option<i64>,
+    /// Volumes.
+    #[serde(deserialize_with = "nullable")]
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume, by the ConfigMap in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Volume {
+    /// Name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// The ConfigMap whose entries are its files.
+    pub config_map: Option<ConfigMapVolume>,
+}
+
+/// A ConfigMap as a volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ConfigMapVolume {
+    /// Name of the ConfigMap.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+}
+
+/// A volume where a container sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct VolumeMount {
+    /// Name of the volume.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
 }
 
 /// One container.
@@ -211,6 +243,9 @@ pub struct Container {
     /// What it may use.
     #[serde(deserialize_with = "nullable")]
     pub resources: Resources,
+    /// Volumes that it sees.
+    #[serde(deserialize_with = "nullable")]
+    pub volume_mounts: Vec<VolumeMount>,
 }
 
 impl Container {

@@ -34,7 +34,7 @@ pub struct Snapshot {
     /// Nodes by name.
     pub nodes: Vec<(String, NodeInfo)>,
     /// Namespaces.
-    pub namespaces: Vec<Meta>,
+    pub namespaces: Vec<(Meta, Manifest)>,
     /// ConfigMaps.
     pub config_maps: Vec<(Meta, Map)>,
     /// Istio Gateways.

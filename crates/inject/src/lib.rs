@@ -74,5 +74,9 @@ pub use patch::{JsonPatchOp, apply, diff};
 pub use reason::{Level, Reason};
 pub use request::{Answer, Asked, ReviewError};
 pub use selector::Selector;
+pub use settings::proxy_config::{
+    FIELDS as PROXY_CONFIG_FIELDS, is_field as is_proxy_config_field,
+};
 pub use settings::{NativeSidecars, Options, ProxyKind, Settings, Sources, kubernetes_version};
 pub use template::rendered;
+pub use validate::refusal;

@@ -28,6 +28,12 @@ pub(crate) fn annotations(annotations: &Map<String, Value>) -> Result<(), Inject
     if wrong.is_empty() { Ok(()) } else { Err(InjectError::Annotations(wrong.join("; "))) }
 }
 
+/// Why a pod with this annotation is refused; `None` where it is not.
+#[must_use]
+pub fn refusal(name: &str, value: &str) -> Option<String> {
+    one(name, value).err()
+}
+
 fn one(name: &str, value: &str) -> Result<(), String> {
     match name {
         "sidecar.istio.io/interceptionMode" => mode(value),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::document::document;
 use crate::error::EditError;
 use crate::layout::Layout;
-use crate::model::{self, DocEdit, Op, Segment, emptied, get};
+use crate::model::{self, DocEdit, Op, Segment, get};
 use crate::parse::{Document, Limits, read_with_comments};
 use crate::splice::Splice;
 use crate::template::is_template;
@@ -87,9 +87,6 @@ fn split(op: &Op, document: &Document, out: &mut VecDeque<Op>) {
         }
         (Op::Append { value, .. }, Some(Value::Array(items))) if items.contains(value) => {}
         (Op::Remove { .. } | Op::Prune { .. } | Op::Rename { .. }, None) => {}
-        (Op::Prune { path }, Some(_)) => {
-            out.push_back(Op::Remove { path: emptied(&document.value, path).to_vec() });
-        }
         _ => out.push_back(op.clone()),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::EditError;
 use crate::layout::{Layout, Spot};
-use crate::model::{Op, Segment, nest, show_path};
+use crate::model::{Op, Segment, emptied, nest, show_path};
 use crate::parse::Document;
 use crate::scalar::Place;
 use crate::splice::{Plan, Splice, key_quote};
@@ -22,9 +22,19 @@ pub(crate) fn plan(layout: &Layout<'_>, document: &Document, op: &Op) -> Plan {
     let path = op.path();
     if layout.tree.nodes.is_empty() {
         return match (op, nest(path, value_of(op))) {
-            (Op::Remove { .. } | Op::Rename { .. }, _) | (_, None) => Ok(Vec::new()),
+            (Op::Remove { .. } | Op::Prune { .. } | Op::Rename { .. }, _) | (_, None) => {
+                Ok(Vec::new())
+            }
             (_, Some(value)) => fill_empty_document(layout, document, &value),
         };
+    }
+    if let Op::Prune { path } = op {
+        let top = emptied(&document.value, path).to_vec();
+        let mut out = plan(layout, document, &Op::Remove { path: top.clone() })?;
+        if top.len() < path.len() {
+            keep_comments(layout, path, &mut out);
+        }
+        return Ok(out);
     }
     let (spot, depth) = locate(layout, op)?;
     let rest = &path[depth..];
@@ -64,8 +74,26 @@ fn value_of(op: &Op) -> Value {
     match op {
         Op::Set { value, .. } => value.clone(),
         Op::Append { value, .. } => Value::Array(vec![value.clone()]),
-        // Prune and Move were broken into the others before.
+        // What has no value, or was broken into the others before.
         Op::Remove { .. } | Op::Prune { .. } | Op::Rename { .. } | Op::Move { .. } => Value::Null,
+    }
+}
+
+/// Comment lines above an entry stay where it is pruned, as they do where it is removed, though the
+/// map around it goes.
+fn keep_comments(layout: &Layout<'_>, path: &[Segment], out: &mut [Splice]) {
+    let Some((_, key, _)) = layout.tree.entry_at(path) else { return };
+    let entry = layout.line_start(layout.lead(key));
+    for (range, new) in
+        out.iter_mut().filter(|(range, new)| new.is_empty() && range.contains(&entry))
+    {
+        let lines = layout.text[range.start..entry].split_inclusive('\n');
+        let kept: Vec<&str> = lines.filter(|l| l.trim_start().starts_with('#')).collect();
+        let whole = layout.line_start(range.start) == range.start;
+        for line in kept.iter().map(|line| line.trim_end()) {
+            let eol = layout.style.eol;
+            new.push_str(&if whole { format!("{line}{eol}") } else { format!("{eol}{line}") });
+        }
     }
 }
 

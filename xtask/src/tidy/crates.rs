@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("inject", &["api", "capture", "yaml"]),
     ("evidence", &["api", "capture"]),
     ("intake", &["api", "evidence", "logs", "yaml"]),
-    ("doctor", &["api", "capture", "evidence", "yaml"]),
+    ("doctor", &["api", "capture", "evidence", "inject", "yaml"]),
     ("proxy", &["api", "limits", "startup", "sys"]),
     ("webhook", &["api", "doctor", "evidence", "inject", "limits"]),
     ("kube", &["api", "evidence"]),

@@ -6,6 +6,7 @@
 
 mod change;
 pub(crate) mod command;
+pub(crate) mod owner;
 pub(crate) mod remedies;
 mod target;
 #[cfg(test)]
@@ -71,12 +72,24 @@ pub(crate) fn realise(
     }
     let found = home::manifests(subject, snapshot, home);
     let workload = found.as_ref().copied().unwrap_or_default();
-    let existing = workload
-        .map(|(w, _)| w.template.metadata.annotations.clone())
-        .unwrap_or_else(|| remedy.live_annotations.clone());
-    let template_path = workload
-        .map_or_else(|| change::template_path(&subject.kind), |(w, _)| w.template_path.clone());
-    let patch = change::patch(&remedy.changes, &template_path, &existing, workload.map(|w| w.0));
+    let carries = workload.map_or_else(|| owner::of_kind(&subject.kind), |(w, _)| owner::of(w));
+    let existing = match workload {
+        // Its own annotations become its pods'.
+        Some((w, _)) if carries.metadata == Some(&["metadata"]) => w.metadata.annotations.clone(),
+        Some((w, _)) => w.template.metadata.annotations.clone(),
+        None => remedy.live_annotations.clone(),
+    };
+    let workload_alone = workload.map(|w| w.0);
+    let patch = change::patch(&remedy.changes, carries, &existing, workload_alone);
+    let Some(patch) = patch else {
+        // No field of this kind is known to become what the pods need: the words must do.
+        let pod = owner::of_kind("Pod");
+        let pod = change::patch(&remedy.changes, pod, &existing, workload_alone);
+        fix.safety = Safety::Unsafe;
+        fix.target = Some(command::object_name(subject));
+        fix.command = Some(command::in_words(subject, &pod.unwrap_or_default()));
+        return (fix, Vec::new());
+    };
     fix.patch_type = Some(command::patch_type(&subject.kind));
     fix.patch = Some(patch.clone());
     fix.target = Some(command::object_name(subject));
@@ -103,6 +116,8 @@ pub(crate) fn realise(
     };
     let object = item_prefix(manifest);
     let edits = change::edits(&remedy.changes, manifest.document, &object, workload);
+    // The patch has shown that each change has its place.
+    let edits = edits.unwrap_or_default();
     let target = Target { manifest, edits };
     let edits = into_file(&mut fix, remedy, &target, finding);
     if fix.diff.is_some() || edits.iter().any(|e| e.already_there) {

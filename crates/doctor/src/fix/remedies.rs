@@ -14,7 +14,7 @@ use crate::judging::pod::Case;
 use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use crate::knowledge::agent;
 use crate::knowledge::init_order::Cause;
-use crate::knowledge::injection;
+use crate::knowledge::{injection, scripts};
 
 /// The release that knows the annotation that holds the application (RULES.md 1.4).
 const HOLD_SINCE: Version = Version(1, 8);
@@ -84,7 +84,7 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
         let hold = hold_beside(case, template);
         match native {
             // A pod that ends is mended as a whole by a native sidecar only.
-            Some(n) if n.safety == Safety::Safe || template.is_some_and(outlived) => {
+            Some(n) if n.safety == Safety::Safe || template.is_some_and(|t| outlived(case, t)) => {
                 found.push(n);
                 found.extend(hold);
             }
@@ -97,7 +97,7 @@ pub(crate) fn app_before_proxy(case: &Case<'_>, restarted: bool) -> Vec<Remedy> 
     let agent = agent::port(template, case.mesh);
     let url = format!("http://localhost:{agent}/healthz/ready");
     let waits = format!("until curl -fsS -o /dev/null {url}; do sleep 1; done");
-    let wait = match template.is_some_and(outlived) {
+    let wait = match template.is_some_and(|t| outlived(case, t)) {
         false => Remedy::advice(
             "wait-endpoint",
             "let the application wait until its proxy is ready",
@@ -131,7 +131,7 @@ fn hold_beside(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remedy
         None => hold(template),
     }?;
     let old = case.versions.istio_by_objects.is_some_and(|v| v < HOLD_SINCE);
-    Some(match (old, template.is_some_and(outlived)) {
+    Some(match (old, template.is_some_and(|t| outlived(case, t))) {
         (true, _) => remedy.unsafe_because("takes an upgrade to Istio 1.8 first"),
         (_, true) => remedy.unsafe_because(
             "the work then runs, but the classic sidecar outlives it and the pod does not complete; \
@@ -142,8 +142,9 @@ fn hold_beside(case: &Case<'_>, template: Option<&PodTemplate>) -> Option<Remedy
 }
 
 /// Whether the work of a pod comes to an end and its sidecar, if it is a classic one, does not.
-fn outlived(template: &PodTemplate) -> bool {
-    injection::ends(template) && !injection::quits(template)
+fn outlived(case: &Case<'_>, template: &PodTemplate) -> bool {
+    let namespace = case.subject.namespace.as_deref();
+    injection::ends(template) && !scripts::quits(case.snapshot, namespace, template)
 }
 
 /// What a reader would expect among the remedies, and why it is not there.
@@ -158,7 +159,8 @@ pub(crate) fn remarks(case: &Case<'_>, restarted: bool) -> Vec<String> {
         );
         return said;
     }
-    if case.template().is_some_and(|t| outlived(&t)) && case.shape.sidecar != Sidecar::Native {
+    if case.template().is_some_and(|t| outlived(case, &t)) && case.shape.sidecar != Sidecar::Native
+    {
         said.push(
             "The pod's work comes to an end, a classic sidecar's does not: holding the work lets it \
              run and leaves a pod that never completes. A native sidecar mends both."

@@ -167,7 +167,7 @@ pub(crate) fn proxy_version(spec: &PodSpec) -> Option<Version> {
 /// `asm-managed-stable`.
 fn is_managed(snapshot: &Snapshot) -> bool {
     let managed = |v: Option<&String>| v.is_some_and(|v| v.starts_with("asm-managed"));
-    snapshot.namespaces.iter().any(|n| managed(n.labels.get(label::REVISION)))
+    snapshot.namespaces.iter().any(|(n, _)| managed(n.labels.get(label::REVISION)))
         || snapshot.pods.iter().filter_map(|p| p.object()).any(|p| {
             managed(p.metadata.labels.get(label::REVISION))
                 || p.spec.containers.iter().any(|c| {

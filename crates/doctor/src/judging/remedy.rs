@@ -36,6 +36,12 @@ impl Remedy {
         Remedy { safety: Safety::Unsafe, advice: Some(what), ..Remedy::new(id, title, Vec::new()) }
     }
 
+    /// With a command that does the same to a cluster's object.
+    pub(crate) fn or_by(mut self, command: String) -> Self {
+        self.advice = Some(command);
+        self
+    }
+
     pub(crate) fn unsafe_because(mut self, why: &str) -> Self {
         self.safety = Safety::Unsafe;
         self.title = format!("{} ({why})", self.title);
@@ -57,6 +63,13 @@ pub(crate) enum Change {
     Label { key: &'static str, value: &'static str },
     /// An annotation of the object itself, not of its pods.
     ObjectAnnotation { key: String, value: AnnotationValue },
+    /// A label or annotation under another name, or in another map, with its comments, and where
+    /// given with another value.
+    Entry { from: (Shelf, String), to: (Shelf, String), value: Option<String> },
+    /// A label or annotation, gone, and its map with it where nothing else is in there.
+    Dropped { shelf: Shelf, key: String },
+    /// The same of a Namespace, which makes no pods: its own labels and annotations only.
+    OfNamespace { namespace: usize, change: Box<Change> },
     /// An entry of the pod-level `securityContext.sysctls`: one entry a name, values are strings.
     PodSysctl { name: &'static str, value: &'static str },
     /// A number of the pod-level `securityContext`: `fsGroup` …
@@ -71,6 +84,15 @@ pub(crate) enum Change {
     ServiceTargetPorts { service: usize, ports: Vec<(usize, u32)> },
     /// A range more in an IstioOperator's `spec.values.global.proxy.excludeIPRanges`.
     OperatorRange { operator: usize, range: String },
+}
+
+/// A map of labels or annotations: the object's own, or its pods'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shelf {
+    Labels,
+    Annotations,
+    PodLabels,
+    PodAnnotations,
 }
 
 /// What becomes of an annotation.

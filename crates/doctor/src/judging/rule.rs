@@ -3,7 +3,7 @@
 use crate::judging::fault::Judgements;
 use crate::judging::meta::Meta;
 use crate::judging::pod::Case;
-use crate::judging::workload::Work;
+use crate::judging::workload::{NamespaceWork, Work};
 
 /// A start-up fault that the doctor can recognise. One file per rule, which knows no other.
 ///
@@ -22,4 +22,6 @@ pub(crate) trait Rule: Sync {
     /// Judges one object that makes pods: its manifest, and what was said of it while it could make
     /// none. `out` holds what this rule said of pods before.
     fn work(&self, _work: &Work<'_>, _out: &mut Judgements) {}
+    /// Judges one Namespace.
+    fn namespace(&self, _on: &NamespaceWork<'_>, _out: &mut Judgements) {}
 }

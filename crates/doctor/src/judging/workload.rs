@@ -69,9 +69,40 @@ impl<'a> Work<'a> {
     }
 }
 
+/// One Namespace.
+pub(crate) struct NamespaceWork<'a> {
+    /// Its place in the snapshot.
+    pub(crate) index: usize,
+    pub(crate) meta: &'a ObjectMeta,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) subject: Subject,
+}
+
+/// Every Namespace that was handed over, unless one workload or pod was asked for.
+pub(crate) fn namespaces(snapshot: &Snapshot) -> impl Iterator<Item = NamespaceWork<'_>> {
+    let scope = &snapshot.scope;
+    let all = snapshot.namespaces.iter().enumerate();
+    let wanted = all.filter(|(_, (meta, _))| {
+        scope.workload.is_none()
+            && scope.pod.is_none()
+            && scope.admits_object(Some(meta.name.as_str()), None)
+    });
+    wanted.map(|(index, (meta, manifest))| NamespaceWork {
+        index,
+        meta,
+        manifest,
+        subject: Subject {
+            namespace: Some(meta.name.clone()),
+            kind: "Namespace".to_owned(),
+            name: meta.name.clone(),
+            ..Subject::default()
+        },
+    })
+}
+
 /// A namespace, where it was handed over.
 pub(crate) fn namespace<'a>(snapshot: &'a Snapshot, name: Option<&str>) -> Option<&'a ObjectMeta> {
-    snapshot.namespaces.iter().find(|n| Some(n.name.as_str()) == name)
+    snapshot.namespaces.iter().map(|(n, _)| n).find(|n| Some(n.name.as_str()) == name)
 }
 
 type Key<'a> = (&'a str, &'a str);

@@ -1,8 +1,12 @@
-//! Annotations that some release of a mesh reads on pods, and the nearest one to a misspelt name.
+//! Names that some release of a mesh reads on pods and on namespaces, and what a misspelt one was
+//! meant to be.
 //!
 //! # Sources
 //! istio/api `annotation/annotations.yaml` and `label/labels.yaml`, releases 1.0 to 1.31; names that
-//! only istio/istio's injection templates read (`capNetBindService`, `controlPlaneAuthPolicy` …).
+//! only istio/istio's injection templates read (`capNetBindService`, `controlPlaneAuthPolicy` …);
+//! ProxyConfig's fields as the injector knows them.
+
+use sunup_api::label;
 
 /// What follows `sidecar.istio.io/`.
 const SIDECAR: &[&str] = &[
@@ -73,32 +77,108 @@ static NAMES: std::sync::LazyLock<Vec<(String, Vec<u8>)>> = std::sync::LazyLock:
 /// A misspelling changes a few letters of a long name; `native-side` lacks three.
 const FAR: usize = 3;
 
+/// Names shorter than this are words that others use as well (`port`, `status`).
+const TELLING: usize = 8;
+
+/// What a name that no release reads was meant to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meant {
+    /// A name of the mesh.
+    Name(&'static str),
+    /// A field of ProxyConfig, which stands inside `proxy.istio.io/config`.
+    Field(&'static str),
+    /// Nothing that can be told.
+    Unknown,
+}
+
 /// The letters of a name, of one case.
 fn plain(name: &str) -> Vec<u8> {
     let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
     letters.map(|b| b.to_ascii_lowercase()).collect()
 }
 
-/// Whether an annotation is one that injectors read on pods.
+/// Whether an annotation is one that the mesh's injector reads on pods.
 pub(crate) fn is_for_pods(key: &str) -> bool {
-    let vault = key.strip_prefix("vault.hashicorp.com/");
-    vault.is_some_and(|name| name.starts_with("agent-")) || NAMES.iter().any(|(n, _)| n == key)
+    NAMES.iter().any(|(n, _)| n == key)
 }
 
-/// Whether an annotation lies under a prefix of the mesh and no release knows it.
-pub(crate) fn is_unknown(key: &str) -> bool {
-    let prefix = ALL.iter().find(|(prefix, _)| key.starts_with(prefix));
-    prefix.is_some_and(|(prefix, names)| !names.contains(&&key[prefix.len()..]))
+/// What a name of the mesh was meant to be that no release reads; `None` for known names and for
+/// those of others.
+pub(crate) fn misspelt(key: &str) -> Option<Meant> {
+    let (host, name) = key.split_once('/')?;
+    if is_for_pods(key) || !host.contains("istio") {
+        return None;
+    }
+    let own = ALL.iter().any(|(prefix, _)| prefix.trim_end_matches('/') == host);
+    let letters = plain(name);
+    // The right name under the wrong prefix: `traffic.istio.io/excludeOutboundPorts`.
+    let same = |full: &str| plain(full.split_once('/').map_or("", |(_, name)| name)) == letters;
+    if (letters.len() >= TELLING || letters == b"inject")
+        && let Some((full, _)) = NAMES.iter().find(|(full, _)| same(full))
+    {
+        return Some(Meant::Name(full));
+    }
+    if let Some(field) = config_field(name) {
+        return Some(Meant::Field(field));
+    }
+    own.then(|| nearest(key).map_or(Meant::Unknown, Meant::Name))
+}
+
+/// The field of ProxyConfig that is spelt nearly like this one.
+pub(crate) fn config_field(name: &str) -> Option<&'static str> {
+    let wanted = plain(name);
+    let fields = sunup_inject::PROXY_CONFIG_FIELDS.iter();
+    let near = fields.map(|field| (distance(&wanted, &plain(field)), *field));
+    let (far, field) = near.min()?;
+    (wanted.len() >= TELLING && far < FAR).then_some(field)
 }
 
 /// The known name that is spelt nearly like this one; `None` where none is near enough.
-pub(crate) fn nearest(key: &str) -> Option<&'static str> {
+fn nearest(key: &str) -> Option<&'static str> {
     let wanted = plain(key);
     // So many letters more or fewer are that many changes at least.
     let near = NAMES.iter().filter(|(_, letters)| letters.len().abs_diff(wanted.len()) <= FAR);
     let scored = near.map(|(name, letters)| (distance(&wanted, letters), name.as_str()));
     let (far, name) = scored.min()?;
     (far <= FAR).then_some(name)
+}
+
+/// One of these words that is spelt nearly like this one.
+pub(crate) fn nearest_of<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
+    let wanted = plain(word);
+    let scored = words.iter().map(|known| (distance(&wanted, &plain(known)), *known));
+    let (far, known) = scored.min()?;
+    (far <= 2 && wanted.len() > 3).then_some(known)
+}
+
+/// The label that a namespace's label or annotation was meant to be, where that is another one.
+pub(crate) fn namespace_label(key: &str) -> Option<&'static str> {
+    match key {
+        label::NAMESPACE_INJECTION | label::REVISION | label::DATAPLANE_MODE => None,
+        label::INJECT | "istio.io/inject" | "istio-inject" => Some(label::NAMESPACE_INJECTION),
+        "istio.io/revision" | "istio.io/revisions" | "istio-rev" | "istio/rev" => {
+            Some(label::REVISION)
+        }
+        _ => {
+            let (wanted, known) = (plain(key), plain(label::NAMESPACE_INJECTION));
+            let near = wanted.starts_with(b"istio") && distance(&wanted, &known) < FAR;
+            near.then_some(label::NAMESPACE_INJECTION)
+        }
+    }
+}
+
+/// What `istio-injection` has to say for this value; `None` where the value says it already, or
+/// says nothing that can be told.
+pub(crate) fn injection_value(value: &str) -> Option<&'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" | "y" | "enable" | "enabled" if value != "enabled" => {
+            Some("enabled")
+        }
+        "false" | "no" | "off" | "0" | "n" | "disable" | "disabled" if value != "disabled" => {
+            Some("disabled")
+        }
+        _ => None,
+    }
 }
 
 /// Letters to change, add or take away (Levenshtein).
@@ -122,26 +202,59 @@ mod tests {
 
     #[test]
     fn misspelt_names_find_what_was_meant() {
+        let hold = "holdApplicationUntilProxyStarts";
         for (wrong, right) in [
-            ("sidecar.istio.io/native-side", "sidecar.istio.io/nativeSidecar"),
-            ("sidecar.istio.io/nativesidecar", "sidecar.istio.io/nativeSidecar"),
-            ("sidecar.istio.io/proxyCpu", "sidecar.istio.io/proxyCPU"),
+            ("sidecar.istio.io/native-side", Meant::Name("sidecar.istio.io/nativeSidecar")),
+            ("sidecar.istio.io/nativesidecar", Meant::Name("sidecar.istio.io/nativeSidecar")),
+            ("sidecar.istio.io/proxyCpu", Meant::Name("sidecar.istio.io/proxyCPU")),
             (
                 "traffic.sidecar.istio.io/excludeOutboundIPRange",
-                "traffic.sidecar.istio.io/excludeOutboundIPRanges",
+                Meant::Name("traffic.sidecar.istio.io/excludeOutboundIPRanges"),
             ),
-            ("proxy.istio.io/configs", "proxy.istio.io/config"),
+            (
+                "traffic.istio.io/excludeOutboundPorts",
+                Meant::Name("traffic.sidecar.istio.io/excludeOutboundPorts"),
+            ),
+            (
+                "sidecar.istio.io/excludeOutboundIPRanges",
+                Meant::Name("traffic.sidecar.istio.io/excludeOutboundIPRanges"),
+            ),
+            ("istio.io/inject", Meant::Name("sidecar.istio.io/inject")),
+            ("proxy.istio.io/configs", Meant::Name("proxy.istio.io/config")),
+            ("proxy.istio.io/holdApplicationUntilProxyStarts", Meant::Field(hold)),
+            ("sidecar.istio.io/holdApplicationUntilProxyStart", Meant::Field(hold)),
+            ("proxy.istio.io/concurrency", Meant::Field("concurrency")),
+            ("sidecar.istio.io/somethingElseEntirely", Meant::Unknown),
         ] {
-            assert!(is_unknown(wrong) && !is_unknown(right), "{wrong}");
-            assert_eq!(nearest(wrong), Some(right));
+            assert_eq!(misspelt(wrong), Some(right), "{wrong}");
         }
-        assert_eq!(nearest("sidecar.istio.io/somethingElseEntirely"), None);
     }
 
     #[test]
     fn other_peoples_annotations_are_theirs() {
-        for key in ["prometheus.io/scrape", "sidecar.opentelemetry.io/inject", "istio.io/rev"] {
-            assert!(!is_unknown(key), "{key}");
+        for key in [
+            "prometheus.io/scrape",
+            "sidecar.opentelemetry.io/inject",
+            "istio.io/rev",
+            "networking.istio.io/exportTo",
+            "prometheus.istio.io/merge-metrics",
+            "operator.istio.io/version",
+            "traffic.sidecar.istio.io/excludeOutboundPorts",
+        ] {
+            assert_eq!(misspelt(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn labels_of_namespaces_are_told_from_words_like_them() {
+        for wrong in ["istio-inject", "istio_injection", "istio-injections", "istio.injection"] {
+            assert_eq!(namespace_label(wrong), Some(label::NAMESPACE_INJECTION), "{wrong}");
+        }
+        for other in ["istio-injection", "istio-operator-managed", "istio-env", "name", "istio"] {
+            assert_eq!(namespace_label(other), None, "{other}");
+        }
+        assert_eq!(injection_value("true"), Some("enabled"));
+        assert_eq!(injection_value("Disabled"), Some("disabled"));
+        assert_eq!((injection_value("enabled"), injection_value("maybe")), (None, None));
     }
 }

@@ -1,14 +1,16 @@
-//! Whether a pod of some workload will get a sidecar, as far as manifests say it.
+//! Whether a pod of some workload will get a sidecar, as far as manifests say it: by the injector's
+//! own decision.
 //!
 //! # Sources
-//! istio/istio `pkg/kube/inject/inject.go` (`injectRequired`): the label wins over the annotation,
-//! pods of the node's network are left alone; RULES.md A9.
+//! RULES.md A9.
 
+use serde_json::json;
 use sunup_api::{annotation, container, label};
-use sunup_evidence::object::{Container, Meta as ObjectMeta, PodTemplate};
+use sunup_evidence::object::{Container, Map, Meta as ObjectMeta, PodTemplate};
+use sunup_inject::{DecidedBy, Decision, Policy, Subject};
 
 use crate::judging::mesh::{Mesh, Version, inner_yaml};
-use crate::judging::workload::Work;
+use crate::judging::workload::{Work, namespace};
 
 /// What says that the workload's pods get a sidecar; `None` where nothing does.
 pub(crate) fn by_manifest(work: &Work<'_>) -> Option<String> {
@@ -19,23 +21,43 @@ pub(crate) fn by_manifest(work: &Work<'_>) -> Option<String> {
     if all.any(|c| c.name == container::PROXY && c.image != "auto") {
         return Some("the template has an istio-proxy".to_owned());
     }
-    if spec.host_network {
-        return None;
-    }
+    let namespace = namespace(work.snapshot, work.subject.namespace.as_deref());
+    let decision = decide(template, work.subject.namespace.as_deref(), namespace);
+    let own = &template.metadata.labels;
+    decision.inject.then(|| match (decision.reason, namespace) {
+        (DecidedBy::PodRevision { .. }, _) => format!("the label {}", label::REVISION),
+        (DecidedBy::PodLabel(_), _) | (_, None) => format!("the label {}", label::INJECT),
+        (_, Some(_)) if own.get(label::INJECT).is_some_and(|v| v == "true") => {
+            format!("the label {}", label::INJECT)
+        }
+        (_, Some(namespace)) => format!("the label of namespace {}", namespace.name),
+    })
+}
+
+/// Whether the injector takes pods of a template, and the fact that decides it: of a namespace that
+/// was not handed over no label is assumed.
+pub(crate) fn decide(
+    template: &PodTemplate,
+    name: Option<&str>,
+    namespace: Option<&ObjectMeta>,
+) -> Decision {
     let meta = &template.metadata;
-    let asked = meta.labels.get(label::INJECT).or(meta.annotations.get(annotation::INJECT));
-    if asked.is_some_and(|v| matches!(v.as_str(), "false" | "n" | "no" | "off")) {
-        return None;
-    }
-    if meta.labels.get(label::INJECT).is_some_and(|v| v == "true") {
-        return Some(format!("the label {}", label::INJECT));
-    }
-    if meta.labels.contains_key(label::REVISION) {
-        return Some(format!("the label {}", label::REVISION));
-    }
-    let name = work.subject.namespace.as_deref()?;
-    let namespace = work.snapshot.namespaces.iter().find(|n| n.name == name)?;
-    namespace_injects(namespace).then(|| format!("the label of namespace {}", namespace.name))
+    let pod = json!({
+        "metadata": {"labels": &meta.labels, "annotations": &meta.annotations},
+        "spec": {"hostNetwork": template.spec.host_network},
+    });
+    let none = Map::new();
+    let labels = namespace.map_or(&none, |n| &n.labels);
+    // Which revisions are there is not known: whichever is asked for may be.
+    let asked = [labels.get(label::REVISION), meta.labels.get(label::REVISION)];
+    let revisions = asked.into_iter().flatten().map(String::as_str).chain([""]);
+    let on =
+        Subject { namespace: name.unwrap_or_default(), namespace_labels: Some(labels), pod: &pod };
+    let by = |revision: &str| Policy { revision: revision.to_owned(), ..Policy::default() };
+    let mut all = revisions.map(|revision| by(revision).decide(&on));
+    let first = all.next();
+    let yes = first.iter().cloned().chain(all).find(|decision| decision.inject);
+    yes.or(first).unwrap_or_else(|| Policy::default().decide(&on))
 }
 
 /// Whether a namespace asks for sidecars.
@@ -46,6 +68,7 @@ pub(crate) fn namespace_injects(namespace: &ObjectMeta) -> bool {
         None => namespace.labels.contains_key(label::REVISION),
     }
 }
+
 /// Whether a pod asks to be held until its proxy is ready: by itself, or as the mesh's default.
 pub(crate) fn asks_to_hold(template: &PodTemplate, mesh: &Mesh) -> Option<&'static str> {
     let own = template.metadata.annotations.get(annotation::PROXY_CONFIG);
@@ -103,17 +126,4 @@ pub(crate) fn native(template: &PodTemplate, work: &Work<'_>) -> Option<bool> {
 /// Whether a template is one of a pod that comes to an end by itself.
 pub(crate) fn ends(template: &PodTemplate) -> bool {
     matches!(template.spec.restart_policy.as_deref(), Some("Never" | "OnFailure"))
-}
-
-/// Whether one of the commands tells the proxy to quit, or waits for that by a known helper.
-pub(crate) fn quits(template: &PodTemplate) -> bool {
-    let spec = &template.spec;
-    let words = spec.containers.iter().flat_map(|c| c.command.iter().chain(&c.args));
-    let mut words = words.map(String::as_str);
-    words.any(|w| {
-        w.contains("quitquitquit")
-            || w.contains("pkill")
-            || w.contains("scuttle")
-            || w.contains("envoy-preflight")
-    })
 }

@@ -206,7 +206,7 @@ pub(super) fn of(snapshot: &Snapshot, more: &[String], addresses: Addresses) -> 
     for (name, _) in &snapshot.nodes {
         words.add(Class::Node, name);
     }
-    for namespace in &snapshot.namespaces {
+    for (namespace, _) in &snapshot.namespaces {
         words.add(Class::Namespace, &namespace.name);
     }
     for (meta, _) in &snapshot.config_maps {

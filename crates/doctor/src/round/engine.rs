@@ -77,6 +77,12 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
             }));
         }
     }
+    for on in workload::namespaces(snapshot) {
+        let mut said = Judgements::default();
+        RULES.iter().for_each(|rule| rule.namespace(&on, &mut said));
+        said.faults.iter_mut().for_each(|fault| fault.home = Home::of_manifest(on.manifest));
+        judged.absorb(said);
+    }
     by_rule.into_iter().for_each(|said| judged.absorb(said));
     gone::leave_out(snapshot, &mut judged);
     let unused = ignored::take_out(snapshot, &mut judged);

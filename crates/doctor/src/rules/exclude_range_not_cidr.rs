@@ -39,38 +39,47 @@ impl Rule for ExcludeRangeNotCidr {
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         let Some((workload, manifest)) = work.manifest else { return };
-        for key in ranges::KEYS {
-            let Some(list) = workload.template.metadata.annotations.get(key) else { continue };
-            let wrong = ranges::wrong(key, list);
-            if wrong.is_empty() {
-                continue;
-            }
-            let shown: Vec<String> = wrong.iter().map(|w| format!("{w:?}")).collect();
-            let summary =
-                format!("{key}: {} is no CIDR, so the pod will be refused", shown.join(", "));
-            let mut fault = Fault::new(&META, Verdict::Possible, work.subject.clone(), summary);
-            fault.evidence.push(EvidenceItem {
-                source: manifest.place.to_string(),
-                at: None,
-                text: format!("{key}: {list}"),
-            });
-            let fault = fault.because(
-                "The control plane splits the list at commas and takes each part as it stands: an \
-                 address without its bits, a name, and a blank after the comma are refused, and \
-                 with them the pod.",
-            );
-            out.faults.push(fault.offer([remedy(key, list)]));
+        let annotations = &workload.template.metadata.annotations;
+        let wrong: Vec<(&'static str, &String, Vec<String>)> = ranges::KEYS
+            .into_iter()
+            .filter_map(|key| {
+                let list = annotations.get(key)?;
+                let wrong = ranges::wrong(key, list);
+                (!wrong.is_empty()).then_some((key, list, wrong))
+            })
+            .collect();
+        if wrong.is_empty() {
+            return;
         }
+        let shown = |(key, _, parts): &(&str, &String, Vec<String>)| {
+            let parts: Vec<String> = parts.iter().map(|p| format!("{p:?}")).collect();
+            format!("{key}: {} is no CIDR", parts.join(", "))
+        };
+        let shown: Vec<String> = wrong.iter().map(shown).collect();
+        let summary = format!("{}, so the pod will be refused", shown.join("; "));
+        let mut fault = Fault::new(&META, Verdict::Possible, work.subject.clone(), summary);
+        fault.evidence.extend(wrong.iter().map(|(key, list, _)| EvidenceItem {
+            source: manifest.place.to_string(),
+            at: None,
+            text: format!("{key}: {list}"),
+        }));
+        let fault = fault.because(
+            "The control plane splits the list at commas and takes each part as it stands: an \
+             address without its bits, a name, and a blank after the comma are refused, and with \
+             them the pod.",
+        );
+        out.faults.push(fault.offer([remedy(&wrong)]));
     }
 }
 
-fn remedy(key: &'static str, list: &str) -> Remedy {
-    match ranges::corrected(list) {
-        Some(right) => {
-            let change =
-                Change::Annotation { key: key.into(), value: AnnotationValue::Text(right) };
-            Remedy::new("cidr-form", "write the addresses as ranges", vec![change])
-        }
+fn remedy(wrong: &[(&'static str, &String, Vec<String>)]) -> Remedy {
+    let right = |(key, list, _): &(&'static str, &String, Vec<String>)| {
+        let value = AnnotationValue::Text(ranges::corrected(list)?);
+        Some(Change::Annotation { key: (*key).into(), value })
+    };
+    // Half a fix leaves the pod refused.
+    match wrong.iter().map(right).collect::<Option<Vec<_>>>() {
+        Some(changes) => Remedy::new("cidr-form", "write the addresses as ranges", changes),
         None => Remedy::advice(
             "cidr-form",
             "write each part as a range: 10.0.0.5/32, 10.0.0.0/8, fd00::1/128; names cannot be excluded",

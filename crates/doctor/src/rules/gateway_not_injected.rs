@@ -6,7 +6,7 @@
 
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::{annotation, container, label};
-use sunup_evidence::object::PodTemplate;
+use sunup_evidence::object::{Container, PodTemplate};
 
 use crate::fix::command::short;
 use crate::judging::fault::{Fault, Judgements};
@@ -16,7 +16,8 @@ use crate::judging::remedy::{Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, namespace_flag};
 use crate::judging::texts::Said;
-use crate::judging::workload::namespace;
+use crate::judging::workload::{Work, namespace};
+use crate::knowledge::injection;
 
 /// The rule.
 pub(crate) struct GatewayNotInjected;
@@ -27,7 +28,7 @@ static META: Meta = Meta {
     stage: Stage::Admission,
     severity: Severity::Error,
     status: Status::Stable { since: "0.1.0" },
-    needs: &[&[Need::PodObject, Need::PodEvents]],
+    needs: &[&[Need::PodObject, Need::PodEvents, Need::Workload]],
     helps: &[Need::Workload, Need::Namespaces],
     hears: &["image \"auto\"", "library/auto"],
     signs: &[],
@@ -58,6 +59,46 @@ impl Rule for GatewayNotInjected {
             }
         };
         out.faults.push(explained(case, fault, placeholder));
+    }
+
+    fn work(&self, work: &Work<'_>, out: &mut Judgements) {
+        let Some((workload, manifest)) = work.manifest else { return };
+        let template = &workload.template;
+        let placeholder = |c: &Container| c.name == container::PROXY && c.image == "auto";
+        let known =
+            |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
+        // Of a namespace that was not handed over nobody knows what it asks for.
+        let ns = namespace(work.snapshot, work.subject.namespace.as_deref());
+        if !template.spec.containers.iter().any(placeholder)
+            || ns.is_none()
+            || out.faults.iter().any(known)
+        {
+            return;
+        }
+        let decision = injection::decide(template, work.subject.namespace.as_deref(), ns);
+        if decision.inject {
+            return;
+        }
+        let summary = format!("the gateway will be made without injection: {}", decision.reason);
+        let subject = at(&work.subject, container::PROXY);
+        let mut fault = Fault::new(&META, Verdict::Possible, subject, summary);
+        fault.severity = Severity::Warning;
+        fault.cause = Some("not-labelled");
+        fault.evidence.push(EvidenceItem {
+            source: manifest.place.to_string(),
+            at: None,
+            text: "istio-proxy has the image auto".to_owned(),
+        });
+        let change = Change::Label { key: label::INJECT, value: "true" };
+        let title = "ask for injection by the pod's label";
+        out.faults.push(
+            fault
+                .because(
+                    "The injection webhook puts the real image in place of `auto`, and it is not \
+                     called for this pod: the image can't be pulled.",
+                )
+                .offer([Remedy::new("inject-label", title, vec![change])]),
+        );
     }
 }
 

@@ -32,6 +32,7 @@ use crate::judging::rule::Rule;
 use crate::judging::subject::{namespace_flag, same_workload};
 use crate::judging::workload::Work;
 use crate::knowledge::low_ports::{self, LowPort, Unserved};
+use crate::knowledge::release::{self, Release};
 
 const ID: &str = "gateway-privileged-port";
 const SYSCTL: &str = "net.ipv4.ip_unprivileged_port_start";
@@ -51,6 +52,7 @@ static META: Meta = Meta {
         Need::Services,
         Need::Gateways,
         Need::Nodes,
+        Need::Namespaces,
         Need::MeshConfig,
         Need::Workload,
         Need::ProxyLog,
@@ -239,7 +241,8 @@ fn judge_manifest(work: &Work<'_>, workload: &Workload, manifest: &Manifest, out
         return;
     }
     let template = &workload.template;
-    if may_bind_low(template) {
+    let release = release::of(work);
+    if may_bind_low(template) || runs_as_root(work, template, release) {
         return;
     }
     let (low, unresolved) = low_ports::of(snapshot, (workload, manifest));
@@ -258,7 +261,7 @@ fn judge_manifest(work: &Work<'_>, workload: &Workload, manifest: &Manifest, out
         }
         return;
     }
-    if let Some(why) = runs_all_the_same(snapshot, mesh, workload) {
+    if let Some(why) = runs_all_the_same(work, workload, release) {
         return out.clear(ID, "runtime-allows-low-ports", subject, why);
     }
     let listed = low.iter().map(|l| l.port.to_string()).collect::<Vec<_>>().join(", ");
@@ -318,8 +321,41 @@ fn may_bind_low(template: &PodTemplate) -> bool {
     uid == Some(0) || annotated.is_some_and(|v| v == "true") || has_sysctl(template)
 }
 
+/// Whether nothing makes the proxy another user than root: the image of releases before 1.20 and a
+/// `proxyv2` that is written into the manifest run as root, unless distroless or told otherwise.
+///
+/// # Sources
+/// istio/istio issue 48364; `gateway-injection-template.yaml` of 1.18.0, 1.19.0 (no `runAsUser`),
+/// 1.20.0 (1337), 1.20.3 (with the sysctl).
+fn runs_as_root(work: &Work<'_>, template: &PodTemplate, release: Option<Release>) -> bool {
+    let spec = &template.spec;
+    let Some(proxy) = spec.containers.iter().find(|c| c.name == container::PROXY) else {
+        return false;
+    };
+    let (own, pod) = (&proxy.security_context, &spec.security_context);
+    let user = own.run_as_user.or(pod.run_as_user);
+    let refused = own.run_as_non_root.or(pod.run_as_non_root) == Some(true);
+    if user.is_some_and(|uid| uid != 0) || refused {
+        return false;
+    }
+    if proxy.image != "auto" {
+        return proxy.image.contains("/proxyv2") && !proxy.image.contains("distroless");
+    }
+    let kind = template.metadata.annotations.get("sidecar.istio.io/proxyImageType");
+    let variant = work.mesh.values.pointer("/global/variant").and_then(|v| v.as_str());
+    let image_type = work.mesh.mesh_config.pointer("/defaultConfig/image/imageType");
+    let image_type = image_type.and_then(|v| v.as_str());
+    let distroless = [kind.map(String::as_str), variant, image_type].contains(&Some("distroless"));
+    !distroless && !work.mesh.managed && release.is_some_and(|r| r < (1, 20, 0))
+}
+
 /// Why the gateway binds the port all the same, where something shows that it does.
-fn runs_all_the_same(snapshot: &Snapshot, mesh: &Mesh, workload: &Workload) -> Option<String> {
+fn runs_all_the_same(
+    work: &Work<'_>,
+    workload: &Workload,
+    release: Option<Release>,
+) -> Option<String> {
+    let snapshot = work.snapshot;
     let subject = subject::of_workload(workload);
     let live: Vec<_> = snapshot
         .pods
@@ -343,10 +379,17 @@ fn runs_all_the_same(snapshot: &Snapshot, mesh: &Mesh, workload: &Workload) -> O
     if workload.template.spec.host_network {
         return None;
     }
-    if mesh.versions.istio.is_some_and(|v| v >= Version(1, 21)) {
+    // Only what is injected gets it, and the mesh's values take its place.
+    let mut proxies = workload.template.spec.containers.iter();
+    let injected = proxies.any(|c| c.name == container::PROXY && c.image == "auto");
+    let own = work.mesh.values.pointer("/gateways/securityContext").and_then(|v| v.as_object());
+    if let Some((major, minor, patch)) = release
+        && (major, minor, patch) >= (1, 20, 3)
+        && injected
+        && own.is_none_or(|own| own.is_empty() || own.contains_key("sysctls"))
+    {
         return Some(format!(
-            "the mesh runs Istio {}, whose gateway template adds the sysctl",
-            mesh.versions.istio.expect("just seen")
+            "the mesh runs Istio {major}.{minor}.{patch}, whose gateway template adds the sysctl"
         ));
     }
     let named: Vec<&str> = live.iter().filter_map(|(_, p)| p.spec.node_name.as_deref()).collect();

@@ -4,10 +4,12 @@
 //! # Sources
 //! istio/istio `pkg/kube/inject/webhook.go` (`Pod injection failed`), `pkg/kube/inject/validate.go`; RULES.md A6.
 
-use sunup_api::annotation;
-use sunup_api::report::{Severity, Verdict};
+use serde_json::Value;
+use sunup_api::report::{EvidenceItem, Severity, Verdict};
+use sunup_api::{annotation, label};
 
 use crate::judging::fault::{Fault, Judgements};
+use crate::judging::mesh::inner_yaml;
 use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::Case;
 use crate::judging::recognised::Heard;
@@ -15,7 +17,7 @@ use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::texts::Said;
 use crate::judging::workload::Work;
-use crate::knowledge::ranges;
+use crate::knowledge::{annotations, ranges};
 
 /// The rule.
 pub(crate) struct InjectionRejected;
@@ -27,7 +29,7 @@ static META: Meta = Meta {
     severity: Severity::Error,
     status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::WorkloadEvents, Need::PodEvents, Need::Workload]],
-    helps: &[Need::Workload],
+    helps: &[Need::Workload, Need::MeshConfig],
     hears: &["denied the request", "pod injection failed"],
     signs: &[],
     // What the manifest shows of it.
@@ -48,6 +50,117 @@ impl Rule for InjectionRejected {
 
     fn work(&self, work: &Work<'_>, out: &mut Judgements) {
         out.faults.extend(work.heard(&META, is_it).map(|h| fault(&h)));
+        let known = |f: &Fault| {
+            let (a, b) = (&f.subject, &work.subject);
+            a.kind == b.kind && a.name == b.name && a.namespace == b.namespace
+        };
+        if !out.faults.iter().any(known) {
+            out.faults.extend(by_manifest(work));
+        }
+    }
+}
+
+/// What injection will refuse once the pod is made, by the checks of the injector itself.
+fn by_manifest(work: &Work<'_>) -> Option<Fault> {
+    let (workload, manifest) = work.manifest?;
+    let meta = &workload.template.metadata;
+    let asked = meta.labels.get(label::INJECT).or(meta.annotations.get(annotation::INJECT));
+    if asked.is_some_and(|v| v == "false") || workload.template.spec.host_network {
+        return None;
+    }
+    let mut refused: Vec<(&String, &String, String)> = meta
+        .annotations
+        .iter()
+        // Ranges have a rule of their own.
+        .filter(|(key, _)| !ranges::KEYS.contains(&key.as_str()))
+        .filter_map(|(key, value)| Some((key, value, sunup_inject::refusal(key, value)?)))
+        .collect();
+    let templates = meta.annotations.get_key_value(annotation::TEMPLATES);
+    refused.extend(templates.and_then(|(key, value)| {
+        let unknown = unknown_template(value, work)?;
+        Some((key, value, format!("there is no template {unknown:?}")))
+    }));
+    let (_, _, first) = refused.first()?;
+    let more = if refused.len() > 1 {
+        format!(" (and {} more)", refused.len() - 1)
+    } else {
+        String::new()
+    };
+    let summary = format!("injection will refuse the pod: {first}{more}");
+    let mut fault = Fault::new(&META, Verdict::Possible, work.subject.clone(), summary);
+    fault.severity = Severity::Warning;
+    fault.cause = Some("annotation");
+    fault.evidence.extend(refused.iter().map(|(key, value, why)| EvidenceItem {
+        source: manifest.place.to_string(),
+        at: None,
+        text: format!("{key}: {value} ({why})"),
+    }));
+    let changes: Option<Vec<Change>> =
+        refused.iter().map(|(key, value, _)| mended(key, value)).collect();
+    let remedy = match changes {
+        Some(changes) => {
+            Remedy::new("mend-annotation", "write what was meant as it is read", changes)
+        }
+        None => Remedy::advice(
+            "mend-annotation",
+            "write what the control plane takes: ports are numbers between commas, and ranges of \
+             ports are not known",
+            "kubectl apply --dry-run=server -f FILE".to_owned(),
+        ),
+    };
+    Some(
+        fault
+            .because(
+                "The control plane checks these annotations before it injects anything, and a pod \
+                 that does not pass is not made.",
+            )
+            .offer([remedy]),
+    )
+}
+
+/// Templates that Istio's own installation has.
+const TEMPLATES: [&str; 6] =
+    ["sidecar", "gateway", "grpc-simple", "grpc-agent", "waypoint", "kube-gateway"];
+
+/// A template's name that is nearly one that is there, and none that the mesh's own settings add.
+fn unknown_template<'v>(value: &'v str, work: &Work<'_>) -> Option<&'v str> {
+    let own = ["/sidecarInjectorWebhook/templates", "/sidecarInjectorWebhook/aliases"];
+    let own = own.iter().filter_map(|path| work.mesh.values.pointer(path)?.as_object());
+    let known: Vec<&String> = own.flat_map(|map| map.keys()).collect();
+    let mut asked = value.split(',').map(str::trim);
+    asked.find(|name| {
+        !TEMPLATES.contains(name)
+            && !known.iter().any(|k| k == name)
+            && annotations::nearest_of(name, &TEMPLATES).is_some()
+    })
+}
+
+/// The value as it is read, where only its writing is wrong.
+fn mended(key: &str, value: &str) -> Option<Change> {
+    let text = |text: String| {
+        let change = Change::Annotation {
+            key: key.to_owned().into(),
+            value: AnnotationValue::Text(text.clone()),
+        };
+        sunup_inject::refusal(key, &text).is_none().then_some(change)
+    };
+    match key {
+        annotation::PROXY_CONFIG => {
+            let hold = inner_yaml(value).get(annotation::HOLD)?.as_str()?.parse::<bool>().ok()?;
+            let value = AnnotationValue::Field(annotation::HOLD, Value::Bool(hold));
+            Some(Change::Annotation { key: annotation::PROXY_CONFIG.into(), value })
+        }
+        annotation::TEMPLATES => {
+            let one = |name: &str| annotations::nearest_of(name.trim(), &TEMPLATES);
+            let names: Option<Vec<&str>> = value.split(',').map(one).collect();
+            text(names?.join(","))
+        }
+        annotation::INTERCEPTION_MODE => text(value.trim().to_ascii_uppercase()),
+        _ if key.starts_with("traffic.") => {
+            let parts = value.split([',', ' ', ';', '\n']).map(str::trim);
+            text(parts.filter(|p| !p.is_empty()).collect::<Vec<_>>().join(","))
+        }
+        _ => None,
     }
 }
 

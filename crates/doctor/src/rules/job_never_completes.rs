@@ -20,7 +20,7 @@ use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, same_workload};
 use crate::judging::workload::{self, Work};
-use crate::knowledge::{agent, injection, proxy};
+use crate::knowledge::{agent, injection, proxy, scripts};
 
 /// The rule.
 pub(crate) struct JobNeverCompletes;
@@ -106,7 +106,11 @@ impl Rule for JobNeverCompletes {
         let template = &workload.template;
         let job = matches!(workload.kind.as_str(), "Job" | "CronJob");
         let known = |s: &Subject| same_workload(s, &work.subject);
-        if !job || out.faults.iter().any(|f| known(&f.subject)) || injection::quits(template) {
+        let namespace = work.subject.namespace.as_deref();
+        if !job
+            || out.faults.iter().any(|f| known(&f.subject))
+            || scripts::quits(work.snapshot, namespace, template)
+        {
             return;
         }
         let Some(why) = injection::by_manifest(work) else { return };
@@ -123,7 +127,10 @@ impl Rule for JobNeverCompletes {
             at: None,
             text: format!("{} {}: injected by {why}", workload.kind, workload.metadata.name),
         });
-        fault = fault.because("Nothing in its commands tells the proxy to quit.");
+        fault = fault.because(
+            "Nothing in its commands tells the proxy to quit in a way that it heeds (a POST to its \
+             agent, port 15020).",
+        );
         if native.is_none() {
             fault = fault.because(
                 "Assumed: a classic sidecar. Istio makes native ones by itself from 1.27 on, where \

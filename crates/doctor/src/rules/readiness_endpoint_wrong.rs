@@ -17,6 +17,7 @@ use crate::judging::rule::Rule;
 use crate::judging::subject::at;
 use crate::judging::workload::Work;
 use crate::knowledge::injection;
+use crate::knowledge::scripts::{self, names_port};
 
 /// The rule.
 pub(crate) struct ReadinessEndpointWrong;
@@ -28,7 +29,7 @@ static META: Meta = Meta {
     severity: Severity::Warning,
     status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::Workload]],
-    helps: &[Need::Namespaces],
+    helps: &[Need::Namespaces, Need::MeshConfig],
     hears: &[],
     signs: &[],
     explains: &[],
@@ -57,7 +58,7 @@ impl Rule for ReadinessEndpointWrong {
             if is_mesh_container(&container.name) {
                 continue;
             }
-            let Some((port, text)) = waits(container, istio) else { continue };
+            let Some((port, text)) = waits(work, container, istio) else { continue };
             let name = &container.name;
             let summary = format!("{name} waits for the proxy on port {port}, which does not tell");
             let mut fault = Fault::new(&META, Verdict::Possible, at(&work.subject, name), summary);
@@ -110,25 +111,29 @@ fn asks_istio(template: &PodTemplate) -> bool {
 }
 
 /// The port on which a container waits, with the words that show it.
-fn waits(container: &Container, istio: bool) -> Option<(u16, String)> {
-    let hooks = [&container.lifecycle.post_start, &container.startup_probe];
+fn waits(work: &Work<'_>, container: &Container, istio: bool) -> Option<(u16, String)> {
     let probes = [&container.startup_probe, &container.readiness_probe, &container.liveness_probe];
     for probe in probes.into_iter().flatten() {
         if let Some(port) = probed(probe) {
             return Some((port, format!("a probe asks port {port}")));
         }
     }
-    let of_hooks = hooks.into_iter().flatten().filter_map(|p| p.exec.as_ref());
-    let words = container.command.iter().chain(&container.args);
-    let scripts = words.chain(of_hooks.flat_map(|e| &e.command));
+    let (workload, _) = work.manifest?;
+    let namespace = work.subject.namespace.as_deref();
+    let all = scripts::of_container(work.snapshot, namespace, &workload.template, container);
     let mut found = None;
-    for script in scripts {
-        for line in script.lines() {
-            let admin = names(line, port::ADMIN) && asks_state(line);
-            let others = istio && names(line, OTHERS_ADMIN) && line.contains("/ready");
-            let port = if admin { port::ADMIN } else { OTHERS_ADMIN };
+    for script in all {
+        let waiting = is_loop(script);
+        for statement in scripts::statements(script) {
+            let admin = names_port(statement, port::ADMIN)
+                && (waiting || is_loop(statement))
+                && !other_business(statement)
+                && !looks_at_readiness(statement);
+            let others =
+                istio && names_port(statement, OTHERS_ADMIN) && statement.contains("/ready");
             if (admin || others) && found.is_none() {
-                found = Some((port, line.trim().to_owned()));
+                let port = if admin { port::ADMIN } else { OTHERS_ADMIN };
+                found = Some((port, statement.to_owned()));
             }
         }
         // A script that asks the right endpoint too knows what it does.
@@ -141,20 +146,71 @@ fn waits(container: &Container, istio: bool) -> Option<(u16, String)> {
 
 fn probed(probe: &Probe) -> Option<u16> {
     let get = probe.http_get.as_ref()?;
-    matches!(get.port, Some(IntOrString::Int(p)) if p == u32::from(port::ADMIN))
-        .then_some(port::ADMIN)
+    // The admin interface's own readiness tells; whoever probes it from outside reaches nothing,
+    // but that is another matter.
+    let tells = get.path.as_deref() == Some("/ready");
+    let admin = matches!(get.port, Some(IntOrString::Int(p)) if p == u32::from(port::ADMIN));
+    (admin && !tells).then_some(port::ADMIN)
 }
 
-fn names(line: &str, port: u16) -> bool {
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| line.contains(&format!("{host}:{port}")))
+/// Words of whoever waits, rather than asks once.
+fn is_loop(script: &str) -> bool {
+    let words = ["wait-for", "wait_for", "--retry", "-wait", "wait4", "--tries", "--waitretry"];
+    let mut own = script.split(|c: char| !c.is_ascii_alphanumeric());
+    own.any(|w| matches!(w, "while" | "until" | "for")) || words.iter().any(|w| script.contains(w))
 }
 
-/// What is asked of the admin interface by whoever waits; quitting and statistics are other business.
-fn asks_state(line: &str) -> bool {
-    let asks = ["/ready", "/server_info", "/healthz", "/listeners", "/clusters"];
-    let loops =
-        ["while", "until", "wait-for", "wait_for", "--retry", "sleep", "nc -z", "curl", "wget"];
-    let quits = line.contains("quitquitquit") || line.contains("/drain");
-    !quits && asks.iter().any(|a| line.contains(a)) && loops.iter().any(|l| line.contains(l))
-        || !quits && line.contains("nc -z") && line.contains("15000")
+/// Statistics, draining and quitting.
+fn other_business(statement: &str) -> bool {
+    ["quitquitquit", "/drain", "/stats", "/logging", "/config_dump", "/certs", "healthcheck/fail"]
+        .iter()
+        .any(|path| statement.contains(path))
+}
+
+/// Waits that do look at readiness: the server's state is compared, its listeners are looked for, or
+/// `/ready` is asked in a way that fails while it answers 503.
+fn looks_at_readiness(statement: &str) -> bool {
+    let compares = ["LIVE", "grep", "jq", "http_code"].iter().any(|w| statement.contains(w));
+    let fails = statement.contains("wget")
+        || statement.contains("--fail")
+        || statement
+            .split_whitespace()
+            .any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('f'));
+    if statement.contains("/ready") {
+        return compares || fails;
+    }
+    let asks = ["/server_info", "/listeners", "/clusters", "/listener"];
+    asks.iter().any(|path| statement.contains(path))
+        && compares
+        && (statement.contains("LIVE") || !statement.contains("http_code"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_loop, looks_at_readiness, other_business};
+
+    #[test]
+    fn a_wait_that_looks_at_readiness_is_told_from_one_that_does_not() {
+        for (statement, right) in [
+            ("until curl -s localhost:15000/server_info | grep -q LIVE", true),
+            ("until curl -fsS localhost:15000/ready", true),
+            ("until curl --fail -s http://127.0.0.1:15000/ready", true),
+            ("while ! wget -q -O- localhost:15000/ready", true),
+            ("until curl -s localhost:15000/listeners | grep 15001", true),
+            ("until [ $(curl -s -o /dev/null -w %{http_code} localhost:15000/ready) = 200 ]", true),
+            ("until curl -s localhost:15000/ready", false),
+            ("until curl --head localhost:15000", false),
+            ("until curl -fsS localhost:15000/server_info", false),
+            ("while ! nc -z 127.0.0.1 15000", false),
+            (
+                "until [ $(curl -s -o /dev/null -w %{http_code} localhost:15000/server_info) = 200 ]",
+                false,
+            ),
+        ] {
+            assert!(is_loop(statement) && !other_business(statement), "{statement}");
+            assert_eq!(looks_at_readiness(statement), right, "{statement}");
+        }
+        assert!(other_business("curl -X POST localhost:15000/quitquitquit"));
+        assert!(!is_loop("curl -s localhost:15000/forward"));
+    }
 }

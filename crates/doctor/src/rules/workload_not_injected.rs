@@ -6,10 +6,11 @@
 //! istio/istio issues 40512, 39006, 26600; `pkg/kube/inject/inject.go` (`injectRequired`, ignored
 //! namespaces); RULES.md A9.
 
-use sunup_api::report::{EvidenceItem, Severity, Verdict};
+use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
 use sunup_api::{annotation, label};
 use sunup_evidence::object::Pod;
 use sunup_evidence::shape::Sidecar;
+use sunup_inject::DecidedBy;
 
 use crate::fix::command::short;
 use crate::judging::fault::{Fault, Judgements};
@@ -18,8 +19,9 @@ use crate::judging::pod::Case;
 use crate::judging::remedy::{Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::subject::namespace_flag;
-use crate::judging::workload::namespace;
-use crate::knowledge::injection::namespace_injects;
+use crate::judging::workload::{Work, namespace};
+use crate::knowledge::installed;
+use crate::knowledge::injection::{decide, namespace_injects};
 
 /// The rule.
 pub(crate) struct WorkloadNotInjected;
@@ -30,7 +32,7 @@ static META: Meta = Meta {
     stage: Stage::Admission,
     severity: Severity::Warning,
     status: Status::Stable { since: "0.1.0" },
-    needs: &[&[Need::PodObject]],
+    needs: &[&[Need::PodObject, Need::Workload]],
     helps: &[Need::Namespaces, Need::Webhooks, Need::Workload],
     hears: &[],
     signs: &[],
@@ -75,9 +77,41 @@ impl Rule for WorkloadNotInjected {
             at: None,
             text: "spec.containers: no istio-proxy".to_owned(),
         });
-        out.faults.push(fault.because(why.explained).offer([remedy(case, why.cause)]));
+        out.faults.push(fault.because(why.explained).offer([remedy(&case.subject, why.cause)]));
+    }
+
+    fn work(&self, work: &Work<'_>, out: &mut Judgements) {
+        let Some((workload, manifest)) = work.manifest else { return };
+        let meta = &workload.template.metadata;
+        let asked = meta.labels.get(label::INJECT).is_some_and(|v| v == "true")
+            || meta.labels.contains_key(label::REVISION);
+        let known =
+            |f: &Fault| f.subject.kind == work.subject.kind && f.subject.name == work.subject.name;
+        if !asked || installed::is_part(workload) || out.faults.iter().any(known) {
+            return;
+        }
+        let ns = namespace(work.snapshot, work.subject.namespace.as_deref());
+        let decision = decide(&workload.template, work.subject.namespace.as_deref(), ns);
+        if decision.reason != DecidedBy::HostNetwork {
+            return;
+        }
+        let summary = "the pods ask for a sidecar by their label and will get none: they are in the \
+                       node's network";
+        let mut fault = Fault::new(&META, Verdict::Possible, work.subject.clone(), summary);
+        fault.cause = Some("host-network");
+        fault.severity = Severity::Info;
+        fault.evidence.push(EvidenceItem {
+            source: manifest.place.to_string(),
+            at: None,
+            text: decision.reason.to_string(),
+        });
+        let fault = fault.because(HOST_NETWORK).offer([remedy(&work.subject, "host-network")]);
+        out.faults.push(fault);
     }
 }
+
+const HOST_NETWORK: &str = "Capture would redirect the node's own traffic, so injection passes over pods \
+                            with hostNetwork. There is no sidecar for such a pod.";
 
 /// Whether nobody expects a sidecar here.
 fn left_alone(case: &Case<'_>, pod: &Pod) -> bool {
@@ -109,8 +143,7 @@ fn why(case: &Case<'_>, pod: &Pod) -> Option<Why> {
             cause: "host-network",
             verdict: Verdict::Confirmed,
             said: "it is in the node's network",
-            explained: "Capture would redirect the node's own traffic, so injection passes over pods \
-                        with hostNetwork. There is no sidecar for such a pod.",
+            explained: HOST_NETWORK,
         });
     }
     if let Some(revision) =
@@ -166,9 +199,9 @@ fn gone(case: &Case<'_>, revision: &str) -> bool {
     injectors().next().is_some() && !injectors().any(|c| is_it(&c.metadata.labels))
 }
 
-fn remedy(case: &Case<'_>, cause: &str) -> Remedy {
-    let ns = namespace_flag(&case.subject);
-    let restart = format!("kubectl {ns}rollout restart {}", short(&case.subject));
+fn remedy(subject: &Subject, cause: &str) -> Remedy {
+    let ns = namespace_flag(subject);
+    let restart = format!("kubectl {ns}rollout restart {}", short(subject));
     match cause {
         "annotation-only" => {
             let change = Change::Label { key: label::INJECT, value: "true" };
@@ -177,7 +210,7 @@ fn remedy(case: &Case<'_>, cause: &str) -> Remedy {
         "host-network" => Remedy::advice(
             "no-host-network",
             "run it without hostNetwork, or without the mesh",
-            format!("kubectl {ns}get {} -o yaml", short(&case.subject)),
+            format!("kubectl {ns}get {} -o yaml", short(subject)),
         ),
         "revision-missing" => Remedy::advice(
             "use-live-revision",

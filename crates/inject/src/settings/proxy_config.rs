@@ -28,6 +28,61 @@ enum Field {
     Map,
 }
 
+/// Every field of ProxyConfig in some release, as JSON spells it.
+///
+/// # Sources
+/// istio/api `mesh/v1alpha1/proxy.proto`, releases 1.5 to 1.31.
+pub const FIELDS: &[&str] = &[
+    "availabilityZone",
+    "binaryPath",
+    "caCertificatesPem",
+    "concurrency",
+    "configPath",
+    "connectionSettings",
+    "connectTimeout",
+    "controlPlaneAuthPolicy",
+    "customConfigFile",
+    "discoveryAddress",
+    "discoveryRefreshDelay",
+    "drainDuration",
+    "envoyAccessLogService",
+    "envoyMetricsService",
+    "envoyMetricsServiceAddress",
+    "extraStatTags",
+    "fileFlushInterval",
+    "fileFlushMinSizeKb",
+    "gatewayTopology",
+    "holdApplicationUntilProxyStarts",
+    "image",
+    "interceptionMode",
+    "meshId",
+    "parentShutdownDuration",
+    "privateKeyProvider",
+    "proxyAdminPort",
+    "proxyBootstrapTemplatePath",
+    "proxyHeaders",
+    "proxyMetadata",
+    "proxyStatsMatcher",
+    "readinessProbe",
+    "runtimeValues",
+    "sds",
+    "serviceCluster",
+    "statNameLength",
+    "statsCompression",
+    "statsdUdpAddress",
+    "statusPort",
+    "terminationDrainDuration",
+    "tracing",
+    "tracingServiceName",
+    "zipkinAddress",
+];
+
+/// Whether a key of ProxyConfig is a field of some release; protobuf's JSON takes both spellings.
+#[must_use]
+pub fn is_field(key: &str) -> bool {
+    FIELDS.contains(&camel(key).as_str())
+}
+
 fn field(key: &str) -> Option<Field> {
     Some(match key {
         "holdApplicationUntilProxyStarts" => Field::Bool,

@@ -179,10 +179,10 @@ fn nodes_and_namespaces_are_objects_as_far_as_they_are_shown() {
     let got = text(
         "NAME           STATUS   AGE   ISTIO-INJECTION\ndefault        Active   12d   \nkeycloak       Active   47m   enabled\n",
     );
-    let names: Vec<&str> = got.snapshot.namespaces.iter().map(|ns| ns.name.as_str()).collect();
+    let names: Vec<&str> = got.snapshot.namespaces.iter().map(|(ns, _)| ns.name.as_str()).collect();
     // Of the other nothing is known: it may well have labels.
     assert_eq!(names, ["keycloak"]);
-    assert_eq!(got.snapshot.namespaces[0].labels["istio-injection"], "enabled");
+    assert_eq!(got.snapshot.namespaces[0].0.labels["istio-injection"], "enabled");
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_described_node_and_a_namespace() {
         "Name:               node-1\nRoles:              <none>\nLabels:             a=b\nSystem Info:\n  Kernel Version:             5.15.0\n  Container Runtime Version:  cri-o://1.25.3\n  Kubelet Version:            v1.25.3\nNon-terminated Pods:          (1 in total)\n  Namespace                   Name    CPU Requests\n  shop                        web-0   100m\nEvents:              <none>\n\n\nName:         shop\nLabels:       istio-injection=enabled\n              kubernetes.io/metadata.name=shop\nAnnotations:  <none>\nStatus:       Active\n\nNo resource quota.\n",
     );
     assert_eq!(got.snapshot.nodes[0].1.container_runtime_version, "cri-o://1.25.3");
-    assert_eq!(got.snapshot.namespaces[0].labels.len(), 2);
+    assert_eq!(got.snapshot.namespaces[0].0.labels.len(), 2);
     assert!(got.snapshot.pods.is_empty(), "{:?}", got.snapshot.pods);
 }
 

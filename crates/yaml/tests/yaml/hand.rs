@@ -284,7 +284,10 @@ fn what_becomes_empty_goes_with_its_key() {
     case("a:\n  x: 0\n  b:\n    c: 1\nd: 2\n", &[prune("a|b|c")], "a:\n  x: 0\nd: 2\n");
     case("a: {b: {c: 1}, d: 2}\n", &[prune("a|b|c")], "a: {d: 2}\n");
     case("a:\n- b: 1\n- c: 2\n", &[prune("a|0|b")], "a:\n- c: 2\n");
-    case("a:\n  # of all\n  b: 1\n  c: 2\nd: 3\n", &[prune("a|b"), prune("a|c")], "d: 3\n");
+    case("a:\n  b: 1\n  c: 2\nd: 3\n", &[prune("a|b"), prune("a|c")], "d: 3\n");
+    // Comment lines above stay, as where an entry is removed.
+    case("a:\n  # why\n  b: 1 # so\nd: 3\n", &[prune("a|b")], "  # why\nd: 3\n");
+    case("d: 3\na:\n  # why\n  b: 1", &[prune("a|b")], "d: 3\n  # why");
     // The document itself stays.
     case("a:\n  b: 1\n", &[prune("a|b")], "{}\n");
     // Several that leave nothing, without pruning.

@@ -27,7 +27,8 @@ pub fn edit(text: &str, edits: &[DocEdit], limits: &Limits) -> Result<String, Ed
         return Err(EditError::Template { line });
     }
     let mut now = text.to_owned();
-    for edit in edits {
+    let ordered = moves::in_order(text, edits, limits);
+    for edit in ordered.iter() {
         now = step(now, edit.document, &edit.op, limits)?;
     }
     if now != text {

@@ -1,14 +1,15 @@
 //! Entries that move from one map to another with their comments, as lines of text. Knows layout;
 //! how values are written and removed, `ops` does.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::document::document;
 use crate::error::EditError;
 use crate::layout::Layout;
-use crate::model::{self, Op, Segment, get};
+use crate::model::{self, DocEdit, Op, Segment, get};
 use crate::ops;
-use crate::parse::{Limits, read_with_comments};
+use crate::parse::{Limits, read, read_with_comments};
 use crate::tree::Kind;
 
 /// The comment lines right above an entry that are indented as it is: where they begin.
@@ -60,6 +61,35 @@ fn about(layout: &Layout<'_>, path: &[Segment]) -> Option<Range<usize>> {
     let (_, key, node) = layout.tree.entry_at(path)?;
     let lead = layout.lead(key);
     Some(comments_above(layout.text, lead)..layout.line_end(layout.tree.node(node).end as usize))
+}
+
+/// Entries that move together from one map to another go in the order in which they stand there.
+pub(crate) fn in_order<'e>(
+    text: &str,
+    edits: &'e [DocEdit],
+    limits: &Limits,
+) -> Cow<'e, [DocEdit]> {
+    let maps = |edit: &DocEdit| match &edit.op {
+        Op::Move { path, to } => {
+            let parents = |path: &[Segment]| path.split_last().map(|(_, parents)| parents.to_vec());
+            Some((edit.document, parents(path)?, parents(to)?))
+        }
+        _ => None,
+    };
+    let together = |pair: &[DocEdit]| maps(&pair[0]).is_some() && maps(&pair[0]) == maps(&pair[1]);
+    if !edits.windows(2).any(together) {
+        return Cow::Borrowed(edits);
+    }
+    let stream = read(text, limits);
+    let place = |edit: &DocEdit| {
+        let found = document(&stream, edit.document).ok()?;
+        found.tree.entry_at(edit.op.path()).map(|(_, key, _)| key)
+    };
+    let mut all = edits.to_vec();
+    for run in all.chunk_by_mut(|a, b| maps(a).is_some() && maps(a) == maps(b)) {
+        run.sort_by_key(place);
+    }
+    Cow::Owned(all)
 }
 
 /// Carries out [`Op::Move`].

@@ -67,8 +67,8 @@ pub(crate) fn patch(subject: &Subject, patch: &Value) -> String {
 
 /// What the pods of an object need, where it is not known which of its fields they have it from.
 pub(crate) fn in_words(subject: &Subject, pod: &Value) -> String {
-    let what = object_name(subject);
-    let quoted = shell_quote(&pod.to_string());
+    let what = shell::name(&object_name(subject));
+    let quoted = shell::word(&pod.to_string());
     format!(
         "# put this where {what} says what its pods are like (see its own documentation): {quoted}"
     )

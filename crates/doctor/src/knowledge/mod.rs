@@ -10,6 +10,7 @@ pub(crate) mod installed;
 pub(crate) mod look_alikes;
 pub(crate) mod low_ports;
 pub(crate) mod other_meshes;
+pub(crate) mod placeholder;
 pub(crate) mod proxy;
 pub(crate) mod proxy_config;
 pub(crate) mod quantity;

@@ -7,7 +7,7 @@
 //! hashicorp/vault-k8s `agent-inject/agent/annotations.go` (read from the pod); RULES.md E2 (d).
 
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
-use sunup_api::{annotation, label};
+use sunup_api::{annotation, label, shell};
 use sunup_evidence::object::Workload;
 
 use crate::fix::owner;
@@ -139,7 +139,11 @@ impl Rule for AnnotationMisplaced {
                 value: becomes.map(str::to_owned),
             };
             let change = Change::OfNamespace { namespace: on.index, change: Box::new(change) };
-            let command = format!("kubectl label namespace {name} {right}={now} --overwrite");
+            let command = format!(
+                "kubectl label namespace {} {} --overwrite",
+                shell::name(name),
+                shell::word(&format!("{right}={now}")),
+            );
             let remedy =
                 Remedy::new("move-annotation", "make it a label", vec![change]).or_by(command);
             let fault = fault.because(

@@ -7,7 +7,7 @@
 //! IST0108; RULES.md 1.4 (`native-side`).
 
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
-use sunup_api::{annotation, label};
+use sunup_api::{annotation, label, shell};
 use sunup_evidence::object::{Map, Workload};
 
 use crate::judging::fault::{Fault, Judgements};
@@ -124,8 +124,13 @@ impl Rule for AnnotationUnknown {
                 value: meant.map(str::to_owned),
             };
             let change = Change::OfNamespace { namespace: on.index, change: Box::new(change) };
-            let gone = if known.is_some() { format!(" {key}-") } else { String::new() };
-            let command = format!("kubectl label namespace {name} {right}={now}{gone} --overwrite");
+            let gone = known.map(|_| format!(" {}", shell::word(&format!("{key}-"))));
+            let command = format!(
+                "kubectl label namespace {} {}{} --overwrite",
+                shell::name(name),
+                shell::word(&format!("{right}={now}")),
+                gone.unwrap_or_default(),
+            );
             let title = format!("write {right}: {now}");
             let remedy = Remedy::new("rename-annotation", title, vec![change]).or_by(command);
             let fault = fault.because(

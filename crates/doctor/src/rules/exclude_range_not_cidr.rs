@@ -11,7 +11,7 @@ use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::workload::Work;
-use crate::knowledge::ranges;
+use crate::knowledge::{placeholder, ranges};
 
 /// The rule.
 pub(crate) struct ExcludeRangeNotCidr;
@@ -43,7 +43,8 @@ impl Rule for ExcludeRangeNotCidr {
         let wrong: Vec<(&'static str, &String, Vec<String>)> = ranges::KEYS
             .into_iter()
             .filter_map(|key| {
-                let list = annotations.get(key)?;
+                // What is filled in later may be right by then.
+                let list = annotations.get(key).filter(|list| !placeholder::is_one(list))?;
                 let wrong = ranges::wrong(key, list);
                 (!wrong.is_empty()).then_some((key, list, wrong))
             })

@@ -17,7 +17,7 @@ use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::texts::Said;
 use crate::judging::workload::Work;
-use crate::knowledge::{annotations, ranges};
+use crate::knowledge::{annotations, placeholder, ranges};
 
 /// The rule.
 pub(crate) struct InjectionRejected;
@@ -71,8 +71,8 @@ fn by_manifest(work: &Work<'_>) -> Option<Fault> {
     let mut refused: Vec<(&String, &String, String)> = meta
         .annotations
         .iter()
-        // Ranges have a rule of their own.
-        .filter(|(key, _)| !ranges::KEYS.contains(&key.as_str()))
+        // Ranges have a rule of their own; what is filled in later may be right by then.
+        .filter(|(key, value)| !ranges::KEYS.contains(&key.as_str()) && !placeholder::is_one(value))
         .filter_map(|(key, value)| Some((key, value, sunup_inject::refusal(key, value)?)))
         .collect();
     let templates = meta.annotations.get_key_value(annotation::TEMPLATES);

@@ -321,6 +321,9 @@ fn an_entry_moves_with_its_comments_and_its_writing() {
     let before = "m:\n  a:\n    # one\n    k: |-\n      x\n       y\n    l: 'z'   # two\n  name: n\nt:\n  m:\n    a:\n";
     let after = "m:\n  name: n\nt:\n  m:\n    a:\n      # one\n      k: |-\n        x\n         y\n      l: 'z'   # two\n";
     case(before, &[moved("m|a|k", "t|m|a|k"), moved("m|a|l", "t|m|a|l")], after);
+    // In their order, whatever the order of the edits.
+    let both = [moved("m|k", "t|k"), moved("m|l", "t|l")];
+    case("m:\n  l: 1\n  k: 2\nt: {}\n", &both, "t:\n  l: 1\n  k: 2\n");
     // To the left, before it, and behind what is there.
     let before = "t:\n  a:\n    x: 1\nm:\n      # why\n      k: v\n      l: 2\n";
     let after = "t:\n  a:\n    x: 1\n    # why\n    k: v\nm:\n      l: 2\n";

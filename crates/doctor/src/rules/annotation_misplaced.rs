@@ -159,6 +159,11 @@ impl Rule for AnnotationMisplaced {
 fn misplaced(work: &Work<'_>, workload: &Workload) -> Vec<Misplaced> {
     let mut found = Vec::new();
     let carries = owner::of(workload).metadata;
+    // A patch without containers is a piece of an object, and another piece may have the template.
+    let spec = &workload.template.spec;
+    if spec.containers.is_empty() && spec.init_containers.is_empty() {
+        return found;
+    }
     // What pods get from the object itself is in its place, and where they get it is not known of
     // every kind.
     if carries.is_some_and(|path| path != ["metadata"]) && !installed::is_part(workload) {

@@ -20,8 +20,8 @@ use crate::judging::remedy::{Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::subject::namespace_flag;
 use crate::judging::workload::{Work, namespace};
-use crate::knowledge::installed;
 use crate::knowledge::injection::{decide, namespace_injects};
+use crate::knowledge::installed;
 
 /// The rule.
 pub(crate) struct WorkloadNotInjected;

@@ -1,130 +1,170 @@
 //! A folder of evidence redacted for sharing: `sunup doctor` reads it back to the same findings.
 //!
 //! Files keep their lines; names of files are redacted as well. What is known of the input comes
-//! from reading it first, so a name is found in a log that only an object says to be one.
+//! from reading it first, so a name is found in a log that only an object says to be one, and a value
+//! in a log that only a field of an object has.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use sunup_doctor::redact::{Addresses, Redactor, secret_values};
+use sunup_api::show;
+use sunup_doctor::redact::{Addresses, Field, Kind, Redactor, Sheet};
 use sunup_evidence::collect::Collector;
-use sunup_intake::{Input, Options};
+use sunup_intake::{Input, Options, Says, Shape, Source};
 
 use crate::folder;
 
-/// Files that may hold Secrets are parsed for them up to this size; a log is never one.
-const SECRETS_BYTES_MAX: u64 = 64 << 20;
-/// First bytes of what is compressed or packed: gzip, Zstandard, zip.
-const PACKED: [&[u8]; 3] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"];
+/// YAML is rewritten whole; a larger text of it is refused.
+const YAML_BYTES_MAX: u64 = 256 << 20;
+/// Bytes that say what a file is.
+const HEAD_BYTES: usize = 64 << 10;
 
-/// Writes a redacted copy of `from`, a folder or a file, into the folder `to`; how many files.
-pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<usize> {
-    let shown = to.display();
-    folder::ensure_new(to)?;
-    let files = files(from)?;
-    ensure!(!files.is_empty(), "{}: there is no file in it", from.display());
-    for (path, _) in &files {
-        ensure!(
-            !packed(path)?,
-            "{}: unpack it first: what is packed can't be redacted",
-            path.display()
-        );
-    }
-    let mut redactor = redactor(from, &files)?;
-    folder::private(to).with_context(|| format!("{shown}: can't be made"))?;
-    for (path, below) in &files {
-        let target = folder::file(to, &renamed(below, &mut redactor))?;
-        rewrite(path, target, &mut redactor)
-            .with_context(|| format!("{}: can't be redacted", path.display()))?;
-    }
-    Ok(files.len())
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    /// Files that were copied.
+    pub(crate) files: usize,
+    /// Files that were not, and why.
+    pub(crate) left_out: Vec<(String, String)>,
 }
 
-fn redactor(from: &Path, files: &[(PathBuf, PathBuf)]) -> anyhow::Result<Redactor> {
+/// Writes a redacted copy of `from`, a folder or a file, into the folder `to`.
+pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<Copied> {
+    let shown = show::line(&to.to_string_lossy());
+    folder::ensure_new(to)?;
+    let (files, mut left_out) = files(from)?;
+    let mut redactor = redactor(from)?;
+    // Once for what fields hold, and once to write.
+    for (file, shape) in &files {
+        rewrite(file, *shape, &mut redactor, &mut io::sink()).with_context(|| unread(file))?;
+        let _ = renamed(&file.name, &mut redactor);
+    }
+    redactor.learnt()?;
+    folder::private(to).with_context(|| format!("{shown}: can't be made"))?;
+    let mut names = BTreeSet::new();
+    for (file, shape) in &files {
+        let mut name = renamed(&file.name, &mut redactor);
+        // Two names may have become one.
+        let mut number = 1;
+        while !names.insert(name.clone()) {
+            number += 1;
+            name = Path::new(&format!("copy-{number}")).join(renamed(&file.name, &mut redactor));
+        }
+        let target = folder::file(to, &name).with_context(|| shown.clone())?;
+        let mut out = BufWriter::new(target);
+        rewrite(file, *shape, &mut redactor, &mut out)
+            .and_then(|()| Ok(out.flush()?))
+            .with_context(|| unread(file))?;
+    }
+    for (name, _) in &mut left_out {
+        *name = show::line(name);
+    }
+    Ok(Copied { files: files.len(), left_out })
+}
+
+fn unread(file: &Source) -> String {
+    format!("{}: can't be redacted", file.path.display())
+}
+
+fn redactor(from: &Path) -> anyhow::Result<Redactor> {
     let mut collector = Collector::new(Default::default());
     sunup_intake::read(vec![Input::Path(from.to_owned())], &Options::default(), &mut collector);
-    let mut secrets = Vec::new();
-    for (path, _) in files {
-        if fs::metadata(path)?.len() <= SECRETS_BYTES_MAX {
-            let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
-            if text.contains("Secret") {
-                secrets.extend(secret_values(&text));
+    Ok(Redactor::new(&collector.finish(), Addresses::Mapped)?)
+}
+
+type Files = (Vec<(Source, Shape)>, Vec<(String, String)>);
+
+/// The files that the doctor would read, with what they are; and what is left out.
+fn files(from: &Path) -> anyhow::Result<Files> {
+    let sources = sunup_intake::sources(from);
+    if let Some((name, why)) = sources.refused.first() {
+        bail!("{name}: can't be read: {why}");
+    }
+    let mut left_out = sources.left_out;
+    let mut files = Vec::new();
+    for file in sources.files {
+        let (head, whole) =
+            head(&file.path).with_context(|| format!("{}: can't be read", file.path.display()))?;
+        match sunup_intake::shape(&head, whole) {
+            Shape::Packed => {
+                bail!("{}: unpack it first: what is packed can't be redacted", file.path.display())
             }
+            Shape::Binary(what) => left_out.push((file.label, format!("{what}, no text"))),
+            shape => files.push((file, shape)),
         }
     }
-    Ok(Redactor::new(&collector.finish(), &secrets, Addresses::Mapped))
+    ensure!(!files.is_empty(), "{}: there is no file in it", from.display());
+    Ok((files, left_out))
 }
 
-/// Every file, with its path below what was named.
-fn files(from: &Path) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
-    let meta = fs::metadata(from).with_context(|| format!("{}: can't be read", from.display()))?;
-    let mut found = Vec::new();
-    if meta.is_dir() {
-        below(from, Path::new(""), &mut found)?;
-    } else {
-        let Some(name) = from.file_name() else { bail!("{}: is no file", from.display()) };
-        found.push((from.to_owned(), PathBuf::from(name)));
-    }
-    Ok(found)
-}
-
-fn below(folder: &Path, path: &Path, found: &mut Vec<(PathBuf, PathBuf)>) -> anyhow::Result<()> {
-    let unread = || format!("{}: can't be read", folder.display());
-    let mut entries: Vec<_> =
-        fs::read_dir(folder).and_then(Iterator::collect::<Result<_, _>>).with_context(unread)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        // A link could lead out of the folder, or around in a circle.
-        let kind = entry.file_type().with_context(unread)?;
-        let path = path.join(entry.file_name());
-        if kind.is_dir() {
-            below(&entry.path(), &path, found)?;
-        } else if kind.is_file() {
-            found.push((entry.path(), path));
-        }
-    }
-    Ok(())
-}
-
-fn packed(path: &Path) -> anyhow::Result<bool> {
-    use std::io::Read as _;
+/// The first bytes of a file as UTF-8, and whether they are all of it.
+fn head(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     let mut head = Vec::new();
-    let file = File::open(path).with_context(|| format!("{}: can't be read", path.display()))?;
-    file.take(512).read_to_end(&mut head)?;
-    // The magic of tar stands behind the name of the first member.
-    let tar = head.get(257..262) == Some(b"ustar");
-    Ok(tar || PACKED.iter().any(|magic| head.starts_with(magic)))
+    text(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    let whole = head.len() < HEAD_BYTES;
+    Ok((head, whole))
+}
+
+/// A file as UTF-8, whichever its encoding; what is packed, as it is.
+fn text(path: &Path) -> io::Result<Box<dyn Read>> {
+    sunup_intake::as_utf8(Box::new(File::open(path)?))
 }
 
 fn renamed(path: &Path, redactor: &mut Redactor) -> PathBuf {
     let parts = path.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(redactor.text(&name.to_string_lossy())),
+        Component::Normal(name) => {
+            Some(redactor.file_name(&name.to_string_lossy()).replace('/', "-"))
+        }
         _ => None,
     });
     parts.collect()
 }
 
+/// What a log service's field says, in the redactor's words.
+fn field(name: &str) -> Option<Field> {
+    Some(match sunup_intake::says(name)? {
+        Says::Time => Field::Time,
+        Says::Text => Field::Text,
+        Says::Name => Field::Name,
+        Says::Path => Field::Path,
+        Says::Pairs => Field::Pairs,
+    })
+}
+
 /// Line by line, so that a log of any length costs no memory.
-fn rewrite(path: &Path, target: File, redactor: &mut Redactor) -> anyhow::Result<()> {
-    let mut lines = BufReader::new(File::open(path)?);
-    let mut out = BufWriter::new(target);
+fn rewrite(
+    file: &Source,
+    shape: Shape,
+    redactor: &mut Redactor,
+    out: &mut dyn io::Write,
+) -> anyhow::Result<()> {
+    let mut lines = BufReader::new(text(&file.path)?);
+    let kind = match shape {
+        Shape::Json => Kind::Json,
+        Shape::Table { separator, backslash } => Kind::Table { separator, backslash },
+        Shape::Yaml => {
+            let mut bytes = Vec::new();
+            lines.take(YAML_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+            ensure!(
+                bytes.len() as u64 <= YAML_BYTES_MAX,
+                "more than {} MiB of YAML",
+                YAML_BYTES_MAX >> 20
+            );
+            let text = String::from_utf8_lossy(&bytes);
+            out.write_all(Sheet::yaml(redactor, &text, field).as_bytes())?;
+            return Ok(());
+        }
+        Shape::Text | Shape::Packed | Shape::Binary(_) => Kind::Text,
+    };
+    let mut sheet = Sheet::new(kind, field);
     let mut line = Vec::new();
-    let mut in_key = false;
     while lines.read_until(b'\n', &mut line)? > 0 {
         let text = String::from_utf8_lossy(&line);
-        let (begins, ends) = (text.contains("-----BEGIN "), text.contains("-----END "));
-        if in_key && !ends {
-            // The body of a key in PEM: no line of it has a form of its own.
-            let indent: String = text.chars().take_while(|c| *c == ' ').collect();
-            writeln!(out, "{indent}redacted")?;
-        } else {
-            out.write_all(redactor.text(&text).as_bytes())?;
-        }
-        in_key = (in_key || begins && text.contains("KEY")) && !ends;
+        out.write_all(sheet.line(redactor, &text).as_bytes())?;
         line.clear();
     }
-    out.flush()?;
     Ok(())
 }

@@ -7,6 +7,7 @@ mod cli {
     //! One subject each.
     pub(crate) mod baseline;
     pub(crate) mod browser;
+    pub(crate) mod canaries;
     pub(crate) mod chromium;
     pub(crate) mod cluster;
     pub(crate) mod controllers;

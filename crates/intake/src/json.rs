@@ -185,6 +185,8 @@ fn marked_entry(
 
 /// One value of a file that holds values one after another.
 pub(crate) fn document(file: &File<'_>, bytes: &[u8], at_line: u64, index: usize, out: &mut Out) {
+    let fixed = mended(bytes);
+    let bytes = fixed.as_deref().unwrap_or(bytes);
     match serde_json::from_slice::<Head<'_>>(bytes) {
         Ok(head) if is_object(bytes, &head) => {
             object(file, bytes, None, (at_line, index, None), out)
@@ -201,6 +203,8 @@ pub(crate) fn item(
     at: (u64, usize, Option<usize>),
     out: &mut Out,
 ) {
+    let fixed = mended(bytes);
+    let bytes = fixed.as_deref().unwrap_or(bytes);
     if of.is_some_and(|of| of.kind.ends_with("List")) {
         return object(file, bytes, of, at, out);
     }
@@ -216,8 +220,46 @@ pub(crate) fn entry(file: &File<'_>, bytes: &[u8], at_line: u64, out: &mut Out) 
     entry_or_page(file, bytes, at_line, true, out);
 }
 
+/// A text whose escapes name no character, half a surrogate pair alone, as one that can be read:
+/// U+FFFD stands for each, as in any other encoding that is broken. `None` where there are none.
+fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut fixed: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
+        let start = at + found;
+        // Whatever is escaped, another backslash too, is passed over.
+        at = (start + 2).min(bytes.len());
+        let Some(unit) = unit(&bytes[start..]) else { continue };
+        at = start + 6;
+        if !(0xd800..0xe000).contains(&unit) {
+            continue;
+        }
+        let low = unit_of_pair(unit, &bytes[at..]);
+        if low {
+            at += 6;
+        } else {
+            fixed.get_or_insert_with(|| bytes.to_vec())[start..at].copy_from_slice(b"\\ufffd");
+        }
+    }
+    fixed
+}
+
+/// `\uXXXX` at the start of a text.
+fn unit(bytes: &[u8]) -> Option<u16> {
+    let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// Whether the other half of a pair follows.
+fn unit_of_pair(high: u16, rest: &[u8]) -> bool {
+    high < 0xdc00 && unit(rest).is_some_and(|low| (0xdc00..0xe000).contains(&low))
+}
+
 /// Pages hold entries and no pages: following them without end would let a file exhaust the stack.
 fn entry_or_page(file: &File<'_>, bytes: &[u8], at_line: u64, page: bool, out: &mut Out) {
+    let fixed = mended(bytes);
+    let bytes = fixed.as_deref().unwrap_or(bytes);
     let head: Head<'_> = match serde_json::from_slice(bytes) {
         Ok(head) => head,
         Err(error) => {
@@ -331,11 +373,15 @@ fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
     }
     let at = instant(head.timestamp).or_else(|| instant(head.receive_timestamp));
     if let Some(raw) = head.text_payload {
-        let Ok(text) = serde_json::from_str::<Cow<'_, str>>(raw.get()) else { return };
-        return message::log(file, container, at, text, at_line, out);
+        return match serde_json::from_str::<Cow<'_, str>>(raw.get()) {
+            Ok(text) => message::log(file, container, at, text, at_line, out),
+            Err(_) => out.bad(at_line, "its textPayload is no text"),
+        };
     }
     let Some(raw) = head.json_payload else { return };
-    let Ok(Value::Object(map)) = serde_json::from_str(raw.get()) else { return };
+    let Ok(Value::Object(map)) = serde_json::from_str(raw.get()) else {
+        return out.bad(at_line, "its jsonPayload is no object");
+    };
     if map.contains_key("involvedObject") || map.contains_key("regarding") {
         return event(file, Value::Object(map), &container, at, at_line, out);
     }

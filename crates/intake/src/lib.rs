@@ -28,8 +28,10 @@ mod out;
 mod parts;
 mod payload;
 mod proxies;
+mod ready;
 mod run;
 mod search;
+mod shape;
 mod sniff;
 mod text;
 mod time;
@@ -45,11 +47,31 @@ use sunup_evidence::collect::Collector;
 
 pub use form::{FORMS, Form};
 pub use input::{Input, Options, Progress, Summary};
+pub use shape::{Says, Shape, says, shape};
+pub use walk::{Source, Sources};
 
 /// Reads everything into `collector`. Never fails as a whole: what cannot be read is told to
 /// [`Collector::unreadable`] with its place and reason, and the rest is read.
 pub fn read(inputs: Vec<Input>, options: &Options, collector: &mut Collector) -> Summary {
     run::Run::new(options, collector).all(inputs)
+}
+
+/// Every file that [`read`] would read of a path, and what it would leave out.
+#[must_use]
+pub fn sources(path: &Path) -> Sources {
+    walk::sources(path)
+}
+
+/// A text as UTF-8, where it is UTF-16; any other as it is.
+///
+/// # Errors
+/// What reading its first bytes gives.
+pub fn as_utf8<'r>(reader: Box<dyn Read + 'r>) -> io::Result<Box<dyn Read + 'r>> {
+    let (head, whole) = unpack::peek(reader, 4)?;
+    Ok(match unpack::utf16(&head) {
+        Some(order) => Box::new(unpack::Utf16::new(whole, order)),
+        None => Box::new(whole),
+    })
 }
 
 /// Opens a file, decompressing gzip, Zstandard, xz and bzip2 by content.

@@ -2,6 +2,8 @@
 //! message, and which JSON a line may hold.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use sunup_evidence::record::ContainerRef;
@@ -26,7 +28,8 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
     let all = file.filter.takes_all_of(file.whose.container.as_deref());
     let bytes = chunk.bytes.as_slice();
     let mut hit = file.filter.next_text(bytes, 0);
-    let mut done = 0;
+    // Parts of a line that were read with an earlier one.
+    let mut joined: VecDeque<Range<usize>> = VecDeque::new();
     for (number, line) in chunk.lines() {
         let start = message::offset(bytes, line);
         let end = start + line.len();
@@ -34,20 +37,23 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
             hit = file.filter.next_text(bytes, start);
         }
         let wanted = all || number <= LOOK_AT || hit.is_some_and(|h| h < end);
-        if wanted && start >= done {
-            done = one(file, bytes, start..end, number, out);
+        while joined.front().is_some_and(|part| part.end <= start) {
+            joined.pop_front();
+        }
+        if wanted && !joined.front().is_some_and(|part| part.contains(&start)) {
+            one(file, bytes, start..end, (number, &mut joined), out);
         }
     }
 }
 
-/// Reads one line, and the lines joined with it; the index behind them.
+/// Reads one line and the parts that belong to it; they are noted in `joined`.
 fn one(
     file: &File<'_>,
     block: &[u8],
-    at: std::ops::Range<usize>,
-    number: u64,
+    at: Range<usize>,
+    (number, joined): (u64, &mut VecDeque<Range<usize>>),
     out: &mut Out,
-) -> usize {
+) {
     let lossy = String::from_utf8_lossy(&block[at.clone()]);
     // Tools colour the pod's name and the time too, not only the message.
     let raw = plain(&lossy);
@@ -67,17 +73,15 @@ fn one(
         split = Split { namespace, container: Some((pod, container)), text: rest, ..split };
     }
     if let Some((stream, partial)) = split.cri {
-        let (joined, end) = join_cri(block, &at, &split, stream, partial);
-        let (own, text) = message::app(file, &joined);
+        let whole = join_cri(block, &at, &split, (stream, partial), joined);
+        let (own, text) = message::app(file, &whole);
         let when = split.at.or(own);
-        finish(file, &split, when, text, number, out);
-        return end;
+        return finish(file, &split, when, text, number, out);
     }
     if split.at.is_none() && split.text.starts_with('{') && split.container.is_none() {
         let whole = split.text.trim_end();
         if serde_json::from_str::<&serde_json::value::RawValue>(whole).is_ok() {
-            json::entry(file, whole.as_bytes(), number, out);
-            return at.end;
+            return json::entry(file, whole.as_bytes(), number, out);
         }
     }
     let (own, text) = message::app(file, split.text);
@@ -87,7 +91,6 @@ fn one(
         .or_else(|| time::of_text(&text))
         .or_else(|| time_of_trace(block, at.start, &text));
     finish(file, &split, when, text, number, out);
-    at.end
 }
 
 fn finish(
@@ -150,14 +153,14 @@ fn is_made(name: &str) -> bool {
 }
 
 /// Joins the parts of a line that the runtime cut at 16 KiB: those of the same stream before and
-/// behind it, up to the one marked as full.
+/// behind it, up to the one marked as full. Lines of the other stream among them are their own.
 fn join_cri<'a>(
     block: &'a [u8],
-    at: &std::ops::Range<usize>,
+    at: &Range<usize>,
     split: &Split<'a>,
-    stream: &str,
-    partial: bool,
-) -> (Cow<'a, str>, usize) {
+    (stream, partial): (&str, bool),
+    joined: &mut VecDeque<Range<usize>>,
+) -> Cow<'a, str> {
     let mut before = Vec::new();
     let mut start = line_start(block, at.start);
     while before.len() < TRACE_LINES_MAX {
@@ -176,22 +179,22 @@ fn join_cri<'a>(
     while goes_on && after.len() < TRACE_LINES_MAX {
         let Some(line) = line_behind(block, end) else { break };
         end = line.end;
-        let raw = String::from_utf8_lossy(&block[line]);
+        let raw = String::from_utf8_lossy(&block[line.clone()]);
         match front::split(&raw) {
             Split { cri: Some((other, _)), .. } if other != stream => {}
             Split { cri: Some((_, more)), text, .. } => {
                 after.push(text.to_owned());
+                joined.push_back(line);
                 goes_on = more;
             }
             _ => break,
         }
     }
     if before.is_empty() && after.is_empty() {
-        return (Cow::Borrowed(split.text), at.end);
+        return Cow::Borrowed(split.text);
     }
     before.reverse();
-    let text = before.concat() + split.text + &after.concat();
-    (Cow::Owned(text), if after.is_empty() { at.end } else { end })
+    Cow::Owned(before.concat() + split.text + &after.concat())
 }
 
 /// Lines come without the white space they begin with: where this one really begins.

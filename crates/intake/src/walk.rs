@@ -33,6 +33,47 @@ pub(crate) struct Found {
 /// A file or directory that could not be looked at.
 pub(crate) type Refused = (String, String);
 
+/// A file that is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// As reports name it.
+    pub label: String,
+    /// Its path below the folder that was handed over; of a file, its name.
+    pub name: PathBuf,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// What there is to read of a path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Files, sorted below each folder.
+    pub files: Vec<Source>,
+    /// What could not be looked at, and why.
+    pub refused: Vec<(String, String)>,
+    /// Links and folders that lead out of what was handed over, and why they were left out.
+    pub left_out: Vec<(String, String)>,
+    /// Files and folders that hold no evidence by their names.
+    pub skipped: u64,
+}
+
+/// What there is to read of one path.
+pub(crate) fn sources(path: &Path) -> Sources {
+    let walked = files(&[path.to_owned()]);
+    let name = |found: &Found| {
+        let below = found.path.strip_prefix(path).ok().filter(|below| below.as_os_str() != "");
+        let own = || found.path.file_name().map(PathBuf::from).unwrap_or_default();
+        below.map_or_else(own, Path::to_owned)
+    };
+    let source = |found: Found| Source { name: name(&found), label: found.label, path: found.path };
+    Sources {
+        files: walked.found.into_iter().map(source).collect(),
+        refused: walked.refused,
+        left_out: walked.left_out,
+        skipped: walked.skipped,
+    }
+}
+
 /// What a walk came upon.
 #[derive(Debug, Default)]
 pub(crate) struct Walked {

@@ -12,11 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Ranges that everybody has, or that mean something by themselves (IANA special-purpose
 /// registries).
-const V4: [(Ipv4Addr, u8); 9] = [
+const V4: [(Ipv4Addr, u8); 10] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
+    // From where an ambient mesh shows the kubelet's probes.
+    (Ipv4Addr::new(169, 254, 7, 127), 32),
     (Ipv4Addr::new(169, 254, 169, 254), 32),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(192, 168, 0, 0), 16),

@@ -14,10 +14,27 @@ pub(crate) enum Class {
     Ip,
     Email,
     Env,
+    Value,
     Token,
 }
 
 impl Class {
+    pub(super) const ALL: [Class; 13] = [
+        Class::Namespace,
+        Class::Workload,
+        Class::Pod,
+        Class::Container,
+        Class::Service,
+        Class::Node,
+        Class::Object,
+        Class::Host,
+        Class::Ip,
+        Class::Email,
+        Class::Env,
+        Class::Value,
+        Class::Token,
+    ];
+
     pub(super) fn stem(self) -> &'static str {
         match self {
             Class::Namespace => "ns",
@@ -31,13 +48,14 @@ impl Class {
             Class::Ip => "ip",
             Class::Email => "email",
             Class::Env => "env",
+            Class::Value => "value",
             Class::Token => "token",
         }
     }
 
     /// Whether it is replaced in the middle of a word, too.
     pub(super) fn is_secret(self) -> bool {
-        matches!(self, Class::Env | Class::Token | Class::Email)
+        matches!(self, Class::Env | Class::Value | Class::Token | Class::Email)
     }
 }
 

@@ -10,6 +10,7 @@ use regex::Regex;
 use crate::rules::rules;
 
 use super::class::Class;
+use super::forms::{FORMS, Unless, is_said};
 use super::known::{self, Known};
 
 /// A place, and what stands there.
@@ -18,66 +19,6 @@ pub(super) struct Span {
     pub(super) range: Range<usize>,
     pub(super) class: Class,
 }
-
-/// What has a form of its own: the group that is replaced is named by its class.
-static FORMS: LazyLock<Vec<(Class, Regex)>> = LazyLock::new(|| {
-    let form = |class, text: &str| (class, Regex::new(text).expect("a pattern that tests run"));
-    vec![
-        // Keys in PEM, whole or begun.
-        form(Class::Token, r"(?s)-----BEGIN [A-Z ]*KEY-----(.+?)(?:-----END|\z)"),
-        // JSON web tokens (RFC 7519): a header in base64 begins with `{"`.
-        form(Class::Token, r"\b(eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?)"),
-        // Tokens with a prefix of their maker's.
-        form(
-            Class::Token,
-            r"\b((?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-|sk_live_|rk_live_|AIza|ya29\.|hv[sbr]\.|s\.(?:[A-Za-z0-9]{20})|dop_v1_|npm_|pypi-)[A-Za-z0-9_./+-]{4,}|A(?:KIA|SIA)[0-9A-Z]{16})",
-        ),
-        form(Class::Token, r"(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/=-]{6,})"),
-        // `password=…`, `"token": "…"`.
-        form(
-            Class::Token,
-            r#"(?i)\b[\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)[\w.-]*\\?["']?\s?=\s?\\?["']?([^\s"'\\,;&<>{}()\[\]]{3,})"#,
-        ),
-        form(
-            Class::Token,
-            r#"(?i)\b[\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)[\w.-]*\\?["']?\s?:\s?\\?["']?([^\s"'\\,;&<>{}()\[\]/]*[0-9$!#%^*+~][^\s"'\\,;&<>{}()\[\]/]*)"#,
-        ),
-        // The name and word before the host of a URL.
-        form(Class::Token, r"://([^\s/@:'\x22]+:[^\s/@'\x22]*)@"),
-        form(
-            Class::Email,
-            r"(?:^|[^:A-Za-z0-9._%+-])([A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,})",
-        ),
-        // Long rows of letters and digits: hashes, identifiers, keys.
-        form(Class::Token, r"(?:^|[^A-Za-z0-9+_=])([A-Za-z0-9+_]{32,}={0,2})"),
-        form(
-            Class::Ip,
-            r"(?:^|[^0-9A-Za-z.])((?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:/[0-9]{1,2})?)(?:$|[^0-9A-Za-z])",
-        ),
-        form(
-            Class::Ip,
-            r"(?:^|[^0-9A-Za-z:.])([0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3})?)",
-        ),
-        // Hosts: after a scheme or a word that announces one; or with a domain that is one.
-        form(
-            Class::Host,
-            r#"(?i)(?:://(?:[^\s/@'"]*@)?|\blookup |\bhost[=:]\s?"?|\bserver[=:]\s?"?|dial tcp:? (?:lookup )?)([A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9_-]+)*)"#,
-        ),
-        form(
-            Class::Host,
-            r"(?:^|[^A-Za-z0-9._/@-])((?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?\.)+(?:svc(?:\.cluster\.local)?|com|net|org|io|dev|cloud|local|internal|intranet|corp|lan|app|ai|co|de|eu|fr|uk|us|ch|at|nl|in|jp|cn|br|info|biz|example|test|tech|systems))(?:$|[^A-Za-z0-9_(/.-]|\.(?:$|\s))",
-        ),
-        // With a port, any domain is one; a file with a line is none.
-        form(
-            Class::Host,
-            r"(?:^|[^A-Za-z0-9._/@-])((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z](?:[a-z0-9-]*[a-z0-9])?):[0-9]{2,5}(?:$|[^0-9])",
-        ),
-        form(
-            Class::Host,
-            r"\b((?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|internal|example))/",
-        ),
-    ]
-});
 
 /// Keys that Istio, Kubernetes and the like define, our own words, versions of APIs.
 static KEPT: LazyLock<Regex> = LazyLock::new(|| {
@@ -107,7 +48,8 @@ pub(super) fn spans(text: &str, known: &[Known], words: &AhoCorasick) -> Vec<Spa
         let holds =
             |kept: &Range<usize>| kept.start <= span.range.start && span.range.end <= kept.end;
         // A key may hold a name of somebody's; what is secret is so everywhere.
-        span.class.is_secret() || !(kept.iter().any(meets) || ids.iter().any(holds))
+        span.class.is_secret() && span.class != Class::Value
+            || !(kept.iter().any(meets) || ids.iter().any(holds))
     });
     // The longest of those that begin together, then what overlaps is one with what is before it.
     found.sort_by_key(|span| (span.range.start, std::cmp::Reverse(span.range.end)));
@@ -124,16 +66,24 @@ pub(super) fn spans(text: &str, known: &[Known], words: &AhoCorasick) -> Vec<Spa
 }
 
 fn forms(text: &str, found: &mut Vec<Span>) {
-    for (class, form) in FORMS.iter() {
+    for index in FORMS.any.matches(text) {
+        let form = &FORMS.all[index];
         let mut at = 0;
         // Patterns look at the sign before and after: the search goes on behind the group alone.
-        while let Some(hit) = form.captures_at(text, at).and_then(|hit| hit.get(1)) {
+        while let Some(hit) = form.regex.captures_at(text, at) {
+            let Some(hit) = hit.iter().skip(1).flatten().next() else { break };
             at = hit.end().max(at + 1);
             while !text.is_char_boundary(at.min(text.len())) {
                 at += 1;
             }
-            if is_meant(*class, hit.as_str(), &text[hit.end()..]) {
-                found.push(Span { range: hit.range(), class: *class });
+            let passed = match form.unless {
+                Unless::Never => false,
+                Unless::Said => is_said(hit.as_str()) || known::is_common(hit.as_str()),
+                Unless::Row => !is_row(hit.as_str()),
+                Unless::Number => is_number(hit.as_str()),
+            };
+            if !passed && is_meant(form.class, text, hit.range()) {
+                found.push(Span { range: hit.range(), class: form.class });
             }
             if at >= text.len() {
                 break;
@@ -143,62 +93,132 @@ fn forms(text: &str, found: &mut Vec<Span>) {
 }
 
 /// Ends of files' names, which look like domains.
-const FILES: [&str; 26] = [
+const FILES: [&str; 58] = [
+    "bat",
     "c",
     "cc",
+    "cfg",
     "conf",
     "cpp",
+    "crt",
     "cs",
+    "css",
+    "csv",
+    "env",
     "go",
+    "gz",
     "h",
+    "hcl",
+    "html",
+    "ini",
     "java",
     "js",
     "json",
     "jsonl",
+    "key",
     "kt",
+    "lock",
     "log",
     "lua",
     "md",
     "mjs",
+    "mk",
+    "ml",
+    "pem",
     "php",
     "pid",
+    "pl",
     "properties",
+    "proto",
+    "ps",
     "py",
     "rb",
     "rs",
+    "service",
+    "sh",
+    "so",
+    "sock",
+    "socket",
+    "sql",
+    "tar",
+    "tf",
+    "tmpl",
+    "toml",
+    "tpl",
     "ts",
+    "tsx",
     "txt",
+    "xml",
     "yaml",
     "yml",
+    "zip",
 ];
 
+/// Whether a row of letters and digits is chosen by a machine.
+fn is_row(text: &str) -> bool {
+    let count = |what: fn(&u8) -> bool| text.bytes().filter(what).count();
+    let (digits, capitals) = (count(u8::is_ascii_digit), count(u8::is_ascii_uppercase));
+    let joined = text.contains(['/', '-', '_']);
+    // Chance changes between small, large and digits every other sign; words within a name do not.
+    let kind = |b: &u8| (b.is_ascii_digit(), b.is_ascii_uppercase(), b.is_ascii_lowercase());
+    let changes = text.as_bytes().windows(2).filter(|two| kind(&two[0]) != kind(&two[1])).count();
+    let chance = capitals > 2 && changes * 10 >= text.len() * 3;
+    chance || digits >= 3 && !(joined && capitals < 2)
+}
+
+/// Whether a value of a query is a number or a length of time.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    text.len() - digits.len() <= 2
+        && !digits.is_empty()
+        && digits.len() <= 6
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        || matches!(text, "true" | "false")
+}
+
 /// What only has the form of something.
-fn is_meant(class: Class, text: &str, after: &str) -> bool {
+fn is_meant(class: Class, text: &str, range: Range<usize>) -> bool {
+    let (before, found, after) = (&text[..range.start], &text[range.clone()], &text[range.end..]);
     match class {
         Class::Ip => {
-            let address = text.split('/').next().unwrap_or(text);
+            let address = found.split('/').next().unwrap_or(found);
             address.parse::<std::net::IpAddr>().is_ok()
         }
-        Class::Token => {
-            let digits = text.bytes().filter(u8::is_ascii_digit).count();
-            let row =
-                text.len() >= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            // A long identifier of a program is no token.
-            !(known::is_public(text) || row && digits < 3)
-        }
+        // A digest behind the name of an image is no host behind a word.
+        Class::Token => !(known::is_public(found) || after.starts_with("@sha")),
         Class::Host => {
             let port = after
                 .strip_prefix(':')
                 .is_some_and(|p| p.starts_with(|c: char| c.is_ascii_digit()));
-            let number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            let number = found.bytes().all(|b| b.is_ascii_digit() || b == b'.');
             let word =
-                !text.contains(['.', '-']) && !port && !text.bytes().any(|b| b.is_ascii_digit());
+                !found.contains(['.', '-']) && !port && !found.bytes().any(|b| b.is_ascii_digit());
+            let lower = found.to_ascii_lowercase();
+            let one = found.matches('.').count() == 1;
+            let file = lower.rsplit_once('.').is_some_and(|(_, end)| FILES.contains(&end));
             // `host: connection refused` announces no host.
-            let file = text.rsplit_once('.').is_some_and(|(_, end)| FILES.contains(&end));
-            !(number || file || known::is_public(text) || word && known::is_common(text))
+            !(number
+                || file && (one || !port) && !after.starts_with('/')
+                || known::is_public(&lower)
+                || word && known::is_common(&lower))
         }
+        Class::Email => is_email(before, found),
         _ => true,
     }
+}
+
+fn is_email(before: &str, found: &str) -> bool {
+    let word =
+        before.rfind(|c: char| c.is_whitespace() || "\"'<>(".contains(c)).map_or(0, |at| at + 1);
+    // The word before the host of a URL has a form of its own.
+    if before.get(word..).is_some_and(|word| word.contains("://")) {
+        return false;
+    }
+    let domain = found.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    let named = last.chars().all(char::is_alphabetic) && last.chars().count() >= 2;
+    let digest = matches!(domain, "sha" | "latest" | "main" | "master");
+    named && !digest
 }
 
 /// Whether a known word is a word here: names are not replaced inside of other words.

@@ -12,6 +12,7 @@ use sunup_evidence::snapshot::{PodFacts, Snapshot};
 use sunup_evidence::subject;
 
 use super::class::{Addresses, Class};
+use super::mesh;
 
 /// A text to replace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) struct Known {
 }
 
 /// Names that Kubernetes, Istio and their usual company give; they tell nothing of anybody.
-const PUBLIC: [&str; 48] = [
+const PUBLIC: [&str; 56] = [
     "app",
     "main",
     "web",
@@ -56,6 +57,14 @@ const PUBLIC: [&str; 48] = [
     "istio-validation",
     "vault-agent",
     "vault-agent-init",
+    "vault-agent-injector",
+    "vault-agent-injector-cfg",
+    "vault.hashicorp.com",
+    "istio-sidecar-injector",
+    "linkerd",
+    "linkerd-proxy",
+    "linkerd-init",
+    "linkerd-network-validator",
     "cloud-sql-proxy",
     "enable-core-dump",
     "pilot-agent",
@@ -182,7 +191,7 @@ pub(super) fn is_common(name: &str) -> bool {
 }
 
 /// Everything that a snapshot names, each text once.
-pub(super) fn of(snapshot: &Snapshot, more: &[String], addresses: Addresses) -> Vec<Known> {
+pub(super) fn of(snapshot: &Snapshot, addresses: Addresses) -> Vec<Known> {
     let mut words = Words { all: BTreeMap::new(), addresses };
     for facts in &snapshot.pods {
         words.pod(facts, snapshot);
@@ -228,15 +237,27 @@ pub(super) fn of(snapshot: &Snapshot, more: &[String], addresses: Addresses) -> 
         .filter_map(|manifest| Some((&manifest.place.file, manifest.text.as_ref()?)))
         .filter(|(_, text)| text.contains("Secret"))
         .collect();
-    for value in texts.values().flat_map(|text| secret_values(text)).chain(more.iter().cloned()) {
+    for value in texts.values().flat_map(|text| secret_values(text)) {
+        if let Some(decoded) = mesh::decoded(&value) {
+            words.value(Class::Token, &decoded);
+        }
         words.value(Class::Token, &value);
     }
-    words.all.into_iter().map(|(text, class)| Known { text, class }).collect()
+    words.known()
+}
+
+/// What was known, and values that fields had.
+pub(super) fn with(known: Vec<Known>, learnt: BTreeSet<(String, Class)>) -> Vec<Known> {
+    let all = known.into_iter().map(|known| (known.text, known.class)).collect();
+    let mut words = Words { all, addresses: Addresses::Named };
+    for (value, class) in learnt {
+        words.value(class, &value);
+    }
+    words.known()
 }
 
 /// What Secrets in a YAML or JSON text hold: values that nothing else says are secret.
-#[must_use]
-pub fn secret_values(text: &str) -> Vec<String> {
+fn secret_values(text: &str) -> Vec<String> {
     let stream = sunup_yaml::read_values(text, &sunup_yaml::Limits::default());
     let mut values = Vec::new();
     for document in &stream.documents {
@@ -259,6 +280,10 @@ struct Words {
 }
 
 impl Words {
+    fn known(self) -> Vec<Known> {
+        self.all.into_iter().map(|(text, class)| Known { text, class }).collect()
+    }
+
     /// A name, unless everybody knows it. The first class that a text has, it keeps.
     fn add(&mut self, class: Class, name: &str) {
         if !name.is_empty() && !is_public(name) && !is_common(name) {
@@ -271,6 +296,10 @@ impl Words {
             self.add(Class::Namespace, namespace);
         }
         self.add(class, &meta.name);
+        let labels = meta.labels.iter().chain(&meta.annotations);
+        for (_, value) in labels.filter(|(key, _)| !mesh::is_meshs(key)) {
+            self.value(Class::Value, value);
+        }
         for owner in &meta.owner_references {
             self.add(Class::Object, &owner.name);
         }
@@ -346,6 +375,12 @@ impl Words {
             self.container(&container.name);
             if !is_mesh_container(&container.name) {
                 self.environment(container);
+                for word in container.command.iter().chain(&container.args) {
+                    let word = word.rsplit('=').next().unwrap_or(word);
+                    if !mesh::is_about_mesh(word) {
+                        self.value(Class::Value, word);
+                    }
+                }
             }
         }
         if let Some(node) = &spec.node_name {
@@ -377,7 +412,10 @@ impl Words {
             forms.insert(line.to_owned());
         }
         for form in forms {
-            let plain = form.len() < 3
+            // A short word of somebody's settings is one of sentences too.
+            let short = class == Class::Value && form.len() < 6;
+            let plain = short
+                || form.len() < 3
                 || form.parse::<f64>().is_ok()
                 || matches!(form.as_str(), "true" | "false" | "null" | "yes" | "no")
                 || form.starts_with("$(");

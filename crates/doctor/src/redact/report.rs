@@ -3,8 +3,8 @@
 use serde_json::Value;
 use sunup_api::report::{Report, Subject};
 
-use super::Redactor;
 use super::class::Class;
+use super::redactor::Redactor;
 use crate::report::Seen;
 use crate::report::lanes::{End, Story};
 

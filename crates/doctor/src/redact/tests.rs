@@ -7,6 +7,7 @@ use sunup_evidence::record::Place;
 use sunup_evidence::scope::Scope;
 use sunup_evidence::snapshot::Snapshot;
 
+use super::class::Class;
 use super::{Addresses, Redactor};
 
 fn snapshot() -> Snapshot {
@@ -38,8 +39,14 @@ fn snapshot() -> Snapshot {
 }
 
 fn redacted(text: &str) -> String {
-    let more = ["c2VjcmV0LW9mLWEtU2VjcmV0".to_owned()];
-    Redactor::new(&snapshot(), &more, Addresses::Named).text(text)
+    let mut redactor = redactor(Addresses::Named);
+    redactor.learn(Class::Token, "c2VjcmV0LW9mLWEtU2VjcmV0");
+    redactor.learnt().expect("few words");
+    redactor.text(text)
+}
+
+fn redactor(addresses: Addresses) -> Redactor {
+    Redactor::new(&snapshot(), addresses).expect("few words")
 }
 
 #[test]
@@ -108,10 +115,10 @@ fn what_everybody_knows_stays_readable() {
 
 #[test]
 fn the_same_is_the_same_everywhere_and_nothing_else_is() {
-    let mut redactor = Redactor::new(&snapshot(), &[], Addresses::Named);
+    let mut redactor = redactor(Addresses::Named);
     assert_eq!(redactor.text("10.1.1.1 10.1.1.2 10.1.1.1"), "ip-1 ip-2 ip-1");
     assert_eq!(redactor.text("10.1.1.2"), "ip-2");
-    let mut mapped = Redactor::new(&snapshot(), &[], Addresses::Mapped);
+    let mut mapped = super::tests::redactor(Addresses::Mapped);
     let once = mapped.text("10.1.1.1/32 in 10.1.0.0/16");
     assert_eq!(mapped.text("10.1.1.1/32 in 10.1.0.0/16"), once);
     assert!(!once.contains("10.1.1.1/32"), "{once}");
@@ -123,5 +130,77 @@ fn any_text_is_taken() {
         ["", "é", "日本語 10.1.1.1é", "://", "lookup ", "password=", "\u{0}::\u{0}", "1.1.1.1é/9"]
     {
         let _ = redacted(text);
+    }
+}
+
+#[test]
+fn what_is_secret_by_its_form_is_removed_whole() {
+    // Each line's canary is all that stands between the signs « and ».
+    for line in [
+        "redis://:«pw9x»@db:6379/0",
+        "amqp://us«er:p/w#9»@mq",
+        "https://«ghq9tok»@git.corp.example/x",
+        "root:«pw9»@tcp(10.1.1.1:3306)/db",
+        "password: «lettersonly»",
+        "Password = «hunter»",
+        "passwort=«geheim»",
+        "password is «correcthorse»",
+        "--password «hunter»",
+        "--db-password=«hunter two»",
+        "[\"--token\", \"«abcdef»\"]",
+        "curl -u «alice:wonder» https://x.y",
+        "curl --user=«alice:wonder» x",
+        "mysql -h db -p«hunter» x",
+        "redis-cli -h x -a «hunter»",
+        "machine x login alice password «hunter»",
+        "CREATE USER x IDENTIFIED BY '«hunter»'",
+        "AWS_SECRET_ACCESS_KEY=«wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY»",
+        "key wJ: «wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY»",
+        "id «AKIAIOSFODNN7EXAMPLE»",
+        "AccountName=x;AccountKey=«Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZg==»;Endpoint=y",
+        "\"auth\": \"«dXNlcjpwYXNz»\"",
+        "Cookie: «sid=abc; theme=dark»",
+        "Set-Cookie: «session=abc; Path=/»",
+        "Authorization: Basic «YWxpY2U6d29uZGVy»",
+        "X-Api-Key: «abcdef»",
+        "https://x.blob.core.windows.net/c?sv=«2020-08-04»&sig=«abc%2F»",
+        "mailto:«eve»@«corp.example»",
+        "«eve»@«corp.example»",
+        "«jürgen»@«müller.example»",
+        "https://hooks.slack.com/services/«T000/B000/XXXX»",
+        "sha256~«abcdefghijklmnop»",
+        "glpat-«abcdefghij»",
+        "-----BEGIN RSA PRIVATE KEY-----\\n«MIIEowIBAAKCAQEA»\\n",
+        "00:1b:44:11:3a:«b7»",
+        "DB.CORP.«EXAMPLE»",
+        "at «SHOP».DE now",
+        "«kasse».firma.ch:443",
+        "node ip-«10-0-0-1».eu-west-1.compute.internal",
+        "pod «10-0-3-1»",
+        "<password>«hunter»</password>",
+        "<add key=\"DbPassword\" value=\"«hunter»\"/>",
+        "password «hunter» given",
+        "jdbc:oracle:thin:«scott/tiger»@//db:1521/x",
+        "--from-literal=key=«hunter»",
+        "-e DB_PASS=«hunter» -e X",
+        "redis%3A%2F%2F%3A«hunter»%40host",
+        "Digest username=\"«eve»\", response=\"«abcd»\"",
+        "password：«hunter»",
+        "pw=«hunter»",
+        concat!("/ho", "me/«eve»/x and C:\\Users\\«eve»\\x"),
+        "arn:aws:iam::«123456789012:role/admin»",
+        "projects/«acme-prod»/zones/x",
+        "cn=«admin»,dc=«corp»",
+        "map[user:«eve» password:«hunter»]",
+        "the token is: «hunter»",
+        "pwd -> «hunter»",
+        "mongo -u u -p «hunter»",
+        "x_10.30.«4.7»",
+    ] {
+        let text = line.replace(['«', '»'], "");
+        let told = redacted(&text);
+        for canary in line.split('«').skip(1).filter_map(|part| part.split('»').next()) {
+            assert!(!told.contains(canary), "{text} became {told}");
+        }
     }
 }

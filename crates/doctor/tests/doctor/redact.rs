@@ -1,15 +1,17 @@
 //! No secret of an input is in a redacted report, whatever the format.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::json;
-use sunup_doctor::redact::{Addresses, Redactor};
+use sunup_doctor::redact::{Addresses, Field, Kind, Redactor, Sheet};
 use sunup_doctor::report::{Look, Seen};
-use sunup_doctor::{diagnose, report, stories};
+use sunup_doctor::{diagnose, pages, report, rules, stories};
 use sunup_evidence::collect::Collector;
 use sunup_evidence::scope::Scope;
-use sunup_intake::{Input, Options};
+use sunup_evidence::snapshot::Snapshot;
+use sunup_intake::{Input, Options, Says, Shape};
 
 /// A name that is in no sentence of ours.
 fn name() -> impl Strategy<Value = String> {
@@ -140,7 +142,7 @@ proptest! {
         let found = diagnosis.report.findings.first();
         prop_assert!(found.is_some_and(|f| f.fixes[0].diff.is_some()), "a fault, and a fix");
 
-        let mut redactor = Redactor::new(&snapshot, &[], Addresses::Named);
+        let mut redactor = Redactor::new(&snapshot, Addresses::Named).expect("few words");
         let redacted = redactor.report(&diagnosis.report);
         let mut drawn = stories(&snapshot);
         redactor.stories(&mut drawn);
@@ -168,4 +170,84 @@ proptest! {
         };
         prop_assert_eq!(kept(&redacted), kept(&diagnosis.report));
     }
+}
+
+fn field(name: &str) -> Option<Field> {
+    Some(match sunup_intake::says(name)? {
+        Says::Time => Field::Time,
+        Says::Text => Field::Text,
+        Says::Name => Field::Name,
+        Says::Path => Field::Path,
+        Says::Pairs => Field::Pairs,
+    })
+}
+
+fn read(folder: &Path) -> Snapshot {
+    let mut collector = Collector::new(Scope::default());
+    let options = Options { threads: 1, ..Options::default() };
+    sunup_intake::read(vec![Input::Path(folder.to_owned())], &options, &mut collector);
+    collector.finish()
+}
+
+/// One pass over a folder's files: their names and texts as they would be shared.
+fn pass(folder: &Path, redactor: &mut Redactor) -> Vec<(String, String)> {
+    let files = sunup_intake::sources(folder).files;
+    let told = files.into_iter().map(|file| {
+        let text = std::fs::read_to_string(&file.path).expect("text");
+        let shape = sunup_intake::shape(text.as_bytes(), true);
+        let kind = match shape {
+            Shape::Json => Kind::Json,
+            Shape::Table { separator, backslash } => Kind::Table { separator, backslash },
+            _ => Kind::Text,
+        };
+        let told = match shape {
+            Shape::Yaml => Sheet::yaml(redactor, &text, field),
+            _ => {
+                let mut sheet = Sheet::new(kind, field);
+                text.split_inclusive('\n').map(|line| sheet.line(redactor, line)).collect()
+            }
+        };
+        let parts = file.name.to_string_lossy().into_owned();
+        let name: Vec<String> = parts.split('/').map(|part| redactor.file_name(part)).collect();
+        (name.join("/"), told)
+    });
+    told.collect()
+}
+
+/// Whatever a rule reads of its evidence is still there when the evidence is shared.
+#[test]
+fn the_evidence_of_every_rule_shows_the_same_when_it_is_shared() {
+    let mut wrong = String::new();
+    // A fault of a name's own letters, its length or its place in an order, goes with the name.
+    let in_names = ["injected-pod-invalid", "webhook-order-fragile"];
+    for meta in rules().filter(|meta| !in_names.contains(&meta.id)) {
+        for (which, fixture) in [("fires", meta.fires), ("quiet", meta.quiet)] {
+            let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+            for (name, text) in pages::files(fixture) {
+                let path = from.path().join(name);
+                std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
+                std::fs::write(path, text).expect("a file");
+            }
+            let snapshot = read(from.path());
+            let mut redactor = Redactor::new(&snapshot, Addresses::Mapped).expect("few words");
+            pass(from.path(), &mut redactor);
+            redactor.learnt().expect("few words");
+            for (name, text) in pass(from.path(), &mut redactor) {
+                let path = to.path().join(name);
+                std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
+                std::fs::write(path, text).expect("a file");
+            }
+            let told = |snapshot: &Snapshot| -> BTreeSet<String> {
+                let found = diagnose(snapshot).report.findings.into_iter();
+                found
+                    .map(|f| format!("{} {:?} {:?} {}", f.rule, f.cause, f.verdict, f.subject.kind))
+                    .collect()
+            };
+            let (before, after) = (told(&snapshot), told(&read(to.path())));
+            if before != after {
+                wrong.push_str(&format!("{} {which}: {before:?} became {after:?}\n", meta.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use crate::ready::Ready;
 use crate::time;
 
 /// Lines of the head that are looked at.
@@ -186,8 +187,7 @@ pub(crate) struct Transcript<R> {
     inner: R,
     strip: Strip,
     raw: Vec<u8>,
-    ready: Vec<u8>,
-    given: usize,
+    ready: Ready,
     done: bool,
 }
 
@@ -195,8 +195,8 @@ impl<R: Read> Transcript<R> {
     /// The transcript within a text that begins with `head`; `None` where no runner wrote it.
     pub(crate) fn new(inner: R, head: &str) -> Option<Self> {
         let strip = Strip { runner: runner(head)?, group: Group::Outside };
-        let (raw, ready) = (Vec::new(), Vec::new());
-        Some(Transcript { inner, strip, raw, ready, given: 0, done: false })
+        let (raw, ready) = (Vec::new(), Ready::default());
+        Some(Transcript { inner, strip, raw, ready, done: false })
     }
 
     fn more(&mut self) -> std::io::Result<()> {
@@ -204,17 +204,16 @@ impl<R: Read> Transcript<R> {
         let len = self.inner.read(&mut block)?;
         self.done = len == 0;
         self.raw.extend_from_slice(&block[..len]);
-        self.ready.clear();
-        self.given = 0;
+        let ready = self.ready.refill();
         let whole = self.done || self.raw.len() > LINE_MAX;
         let end = memchr::memrchr(b'\n', &self.raw).map_or(0, |n| n + 1);
         let end = if whole && (self.done || end == 0) { self.raw.len() } else { end };
         for line in self.raw[..end].split_inclusive(|b| *b == b'\n') {
             let text = line.strip_suffix(b"\n").unwrap_or(line);
             let lossy = String::from_utf8_lossy(text);
-            self.ready.extend_from_slice(self.strip.line(&lossy).as_bytes());
+            ready.extend_from_slice(self.strip.line(&lossy).as_bytes());
             if text.len() < line.len() {
-                self.ready.push(b'\n');
+                ready.push(b'\n');
             }
         }
         self.raw.drain(..end);
@@ -224,16 +223,13 @@ impl<R: Read> Transcript<R> {
 
 impl<R: Read> Read for Transcript<R> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        while self.given == self.ready.len() {
+        while self.ready.is_empty() {
             if self.done {
                 return Ok(0);
             }
             self.more()?;
         }
-        let len = buf.len().min(self.ready.len() - self.given);
-        buf[..len].copy_from_slice(&self.ready[self.given..self.given + len]);
-        self.given += len;
-        Ok(len)
+        Ok(self.ready.give(buf))
     }
 }
 

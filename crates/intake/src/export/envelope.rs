@@ -3,6 +3,8 @@
 
 use std::io::Read;
 
+use crate::ready::Ready;
+
 /// A list within an answer: the keys that lead to it, and a text that its first element has.
 struct Shape {
     path: &'static [&'static str],
@@ -167,8 +169,7 @@ pub(crate) struct Rows<R> {
     /// The depth of the list that is being passed on.
     inside: Option<usize>,
     raw: Vec<u8>,
-    ready: Vec<u8>,
-    given: usize,
+    ready: Ready,
 }
 
 const BUFFER: usize = 64 << 10;
@@ -181,27 +182,25 @@ impl<R: Read> Rows<R> {
             walk: Walk::default(),
             inside: None,
             raw: vec![0; BUFFER],
-            ready: Vec::new(),
-            given: 0,
+            ready: Ready::default(),
         }
     }
 
     fn pass(&mut self, len: usize) {
-        self.ready.clear();
-        self.given = 0;
+        let ready = self.ready.refill();
         for byte in &self.raw[..len] {
             let seen = self.walk.step(*byte);
             match self.inside {
                 None if seen == Seen::List && self.walk.is_at(self.path) => {
                     self.inside = Some(self.walk.depth);
-                    self.ready.push(b'[');
+                    ready.push(b'[');
                 }
                 Some(depth) if self.walk.depth < depth => {
                     self.inside = None;
-                    self.ready.push(b']');
+                    ready.push(b']');
                 }
-                Some(_) => self.ready.push(*byte),
-                None if *byte == b'\n' => self.ready.push(b'\n'),
+                Some(_) => ready.push(*byte),
+                None if *byte == b'\n' => ready.push(b'\n'),
                 None => {}
             }
         }
@@ -210,17 +209,14 @@ impl<R: Read> Rows<R> {
 
 impl<R: Read> Read for Rows<R> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        while self.given == self.ready.len() {
+        while self.ready.is_empty() {
             let len = self.inner.read(&mut self.raw)?;
             if len == 0 {
                 return Ok(0);
             }
             self.pass(len);
         }
-        let len = buf.len().min(self.ready.len() - self.given);
-        buf[..len].copy_from_slice(&self.ready[self.given..self.given + len]);
-        self.given += len;
-        Ok(len)
+        Ok(self.ready.give(buf))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plain logs: what stands in front of a line, and whose it is.
 
-use super::common::{REFUSED, directory, text, write};
+use super::common::{REFUSED, directory, entry, text, write};
 use sunup_intake::{Input, Options};
 
 fn only(files: &[(&str, &str)]) -> String {
@@ -177,4 +177,50 @@ fn bug_reports_append_the_previous_log() {
     let got = directory(&[("bug-report/proxies/shop/web-0/app.log", text.as_bytes())]);
     assert_eq!(got.refusals().len(), 1);
     assert!(got.pod().logs["app"].previous);
+}
+
+/// The runtime cuts a long line into parts, and what the other stream says stands between them.
+#[test]
+fn a_line_between_the_parts_of_another_streams_line_is_read() {
+    let long = "x".repeat(100);
+    let lines = format!(
+        "2020-03-31T10:41:15.1Z stdout P {long} \n\
+         2020-03-31T10:41:15.2Z stderr F first: {REFUSED}\n\
+         2020-03-31T10:41:15.3Z stdout P second: dial tcp 10.0.0.9:\n\
+         2020-03-31T10:41:15.4Z stderr F third: {REFUSED}\n\
+         2020-03-31T10:41:15.5Z stdout F 6379: connect: connection refused\n\
+         2020-03-31T10:41:15.6Z stdout F fourth: {REFUSED}\n"
+    );
+    let got = directory(&[("web-0.app.log", lines.as_bytes())]);
+    let refusals = got.refusals();
+    let said = |words: &str| refusals.iter().filter(|line| line.contains(words)).count();
+    for words in ["first: ", "third: ", "fourth: ", "second: dial tcp 10.0.0.9:6379"] {
+        assert_eq!(said(words), 1, "{words}: {refusals:#?}");
+    }
+    assert_eq!(refusals.len(), 4, "{refusals:#?}");
+}
+
+/// Some loggers cut a text in the middle of a character and escape what is left of it.
+#[test]
+fn half_a_character_loses_no_entry() {
+    for half in ["\\ud800", "\\uDBFF", "\\udc00", "\\ud83d\\ud83d\\ude00", "\\\\ud800 \\ud800"] {
+        let said = format!("{half} {REFUSED}");
+        let got = text(entry(&said, "2020-03-31T10:41:15Z"));
+        assert_eq!(got.refusals().len(), 1, "{half}: {:?}", got.unreadable());
+        assert_eq!(got.unreadable(), [] as [&str; 0], "{half}");
+        let json = entry("", "2020-03-31T10:41:15Z").replace(
+            "\"textPayload\":\"\"",
+            &format!("\"jsonPayload\":{{\"message\":\"{said}\"}}"),
+        );
+        assert_eq!(text(json).refusals().len(), 1, "{half} in an object");
+        let list = format!("[{}]", entry(&said, "2020-03-31T10:41:15Z"));
+        assert_eq!(text(list).refusals().len(), 1, "{half} in a list");
+        let line = format!("{{\"time\":\"2020-03-31T10:41:15Z\",\"msg\":\"{said}\"}}\n");
+        let log = directory(&[("web-0.app.log", line.as_bytes())]);
+        assert_eq!(log.refusals().len(), 1, "{half} in a log: {:?}", log.unreadable());
+    }
+    // What is no text where one should be is told.
+    let number =
+        entry("", "2020-03-31T10:41:15Z").replace("\"textPayload\":\"\"", "\"textPayload\":5");
+    assert_eq!(text(number).unreadable(), ["-:1: its textPayload is no text"]);
 }

@@ -80,6 +80,6 @@ pub(super) fn examine(args: &Args, live: Option<&Live>) -> anyhow::Result<Examin
         _ => Vec::new(),
     };
     let named = Addresses::Named;
-    let redactor = args.redact.then(|| Redactor::new(&snapshot, &[], named));
+    let redactor = args.redact.then(|| Redactor::new(&snapshot, named)).transpose()?;
     Ok(Examined { diagnosis, seen, stories, notes, redactor })
 }

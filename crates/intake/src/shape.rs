@@ -1,0 +1,107 @@
+//! What a file is to whoever rewrites it: which shape its values stand in, and what a log service's
+//! fields say. Reads nothing.
+
+use crate::export::roles::{self, Role};
+use crate::export::table::Table;
+use crate::sniff::{self, Format};
+
+/// What shape a file's values stand in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Compressed, or an archive.
+    Packed,
+    /// No text: what it is.
+    Binary(&'static str),
+    /// Objects or entries in JSON.
+    Json,
+    /// YAML documents.
+    Yaml,
+    /// A log service's table.
+    Table {
+        /// What stands between two cells.
+        separator: char,
+        /// Whether a quote within quotes stands behind a backslash.
+        backslash: bool,
+    },
+    /// Any other text.
+    Text,
+}
+
+/// What a field of an export says, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Says {
+    /// When something was.
+    Time,
+    /// What was said.
+    Text,
+    /// A name, a kind, a reason.
+    Name,
+    /// A path or a stream, whose name may say whose it is.
+    Path,
+    /// More fields in one.
+    Pairs,
+}
+
+/// The shape of a file by its first bytes; `whole` says that they are all of it.
+#[must_use]
+pub fn shape(head: &[u8], whole: bool) -> Shape {
+    if crate::unpack::is_packed(head) {
+        return Shape::Packed;
+    }
+    let body = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
+    let json = match body {
+        [b'{', rest @ ..] => {
+            rest.trim_ascii_start().starts_with(b"\"") || rest.trim_ascii_start().starts_with(b"}")
+        }
+        [b'[', rest @ ..] => {
+            let rest = rest.trim_ascii_start();
+            rest.starts_with(b"{")
+                || rest.starts_with(b"\"")
+                || rest.starts_with(b"]")
+                || rest.is_empty()
+        }
+        _ => false,
+    };
+    // JSON behind a mark or a remark is YAML's.
+    let lossy = String::from_utf8_lossy(&head[..head.len().min(4 << 10)]);
+    let mark = |line: &str| line.starts_with("---") || line.starts_with('#');
+    let first = lossy.lines().find(|line| !line.trim().is_empty() && !mark(line));
+    let flow = !json && first.is_some_and(|line| line.starts_with('{')) && lossy.lines().any(mark);
+    match sniff::format(head, whole) {
+        Format::Tar | Format::Zip => Shape::Packed,
+        Format::Binary(what) => Shape::Binary(what),
+        _ if json => Shape::Json,
+        Format::Yaml => Shape::Yaml,
+        _ if flow => Shape::Yaml,
+        _ => match Table::of(head, whole) {
+            Some(table) => Shape::Table {
+                separator: char::from(table.dialect.separator),
+                backslash: table.dialect.backslash,
+            },
+            None => Shape::Text,
+        },
+    }
+}
+
+/// What a log service says in a field of this name; `None` where nobody reads it.
+#[must_use]
+pub fn says(name: &str) -> Option<Says> {
+    Some(match roles::of(name)?.role {
+        Role::Time | Role::First | Role::Last | Role::Count => Says::Time,
+        Role::Line | Role::Message => Says::Text,
+        Role::Path => Says::Path,
+        Role::Labels | Role::Tags => Says::Pairs,
+        Role::Namespace
+        | Role::Pod
+        | Role::Container
+        | Role::Deployment
+        | Role::StatefulSet
+        | Role::DaemonSet
+        | Role::TemplateHash
+        | Role::Reason
+        | Role::Kind
+        | Role::Name
+        | Role::FieldPath
+        | Role::EventType => Says::Name,
+    })
+}

@@ -10,6 +10,7 @@ use sunup_evidence::record::Place;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::subject;
 
+use crate::judging::home::Home;
 use crate::judging::subject::same_workload;
 
 /// One `RULE: REASON`.
@@ -19,6 +20,8 @@ pub(crate) struct Ignore {
     pub(crate) rule: String,
     pub(crate) reason: String,
     pub(crate) place: Place,
+    /// The file of the manifest that has it: of files of one name each speaks for itself.
+    pub(crate) home: Home,
     /// Whether it stands on the pod template, rather than on the object itself.
     pub(crate) on_template: bool,
     /// The whole annotation.
@@ -32,7 +35,7 @@ pub(crate) fn all(snapshot: &Snapshot, is_rule: impl Fn(&str) -> bool) -> Vec<Ig
     let mut found: Vec<Ignore> = Vec::new();
     for (workload, manifest) in &snapshot.workloads {
         let of = subject::of_workload(workload);
-        let place = &manifest.place;
+        let place = (&manifest.place, &Home::of_manifest(manifest));
         let template = &workload.template.metadata.annotations;
         read(template, &of, place, true, &mut found);
         // Of a bare pod both are the same.
@@ -45,7 +48,8 @@ pub(crate) fn all(snapshot: &Snapshot, is_rule: impl Fn(&str) -> bool) -> Vec<Ig
             && pod.metadata.annotations.contains_key(annotation::IGNORE)
         {
             let of = Subject { pods: Vec::new(), ..subject::of(facts, snapshot) };
-            read(&pod.metadata.annotations, &of, &manifest.place, true, &mut found);
+            let place = (&manifest.place, &Home::of_pod(facts));
+            read(&pod.metadata.annotations, &of, place, true, &mut found);
         }
     }
     for ignore in &mut found {
@@ -61,7 +65,7 @@ pub(crate) fn all(snapshot: &Snapshot, is_rule: impl Fn(&str) -> bool) -> Vec<Ig
 fn read(
     annotations: &Map,
     subject: &Subject,
-    place: &Place,
+    (place, home): (&Place, &Home),
     on_template: bool,
     found: &mut Vec<Ignore>,
 ) {
@@ -69,11 +73,20 @@ fn read(
     for entry in text.split(['\n', ';']).map(str::trim).filter(|e| !e.is_empty()) {
         let (rule, reason) = entry.split_once(':').unwrap_or((entry, ""));
         let (rule, reason) = (rule.trim().to_owned(), reason.trim().to_owned());
-        let known = |i: &Ignore| same_workload(&i.subject, subject) && i.rule == rule;
+        let known = |i: &Ignore| {
+            same_workload(&i.subject, subject) && i.rule == rule && i.home.may_be(home)
+        };
         if !found.iter().any(known) {
-            let (subject, place, whole) = (subject.clone(), place.clone(), text.clone());
-            let mistake = None;
-            found.push(Ignore { subject, rule, reason, place, on_template, whole, mistake });
+            found.push(Ignore {
+                subject: subject.clone(),
+                rule,
+                reason,
+                place: place.clone(),
+                home: home.clone(),
+                on_template,
+                whole: text.clone(),
+                mistake: None,
+            });
         }
     }
 }

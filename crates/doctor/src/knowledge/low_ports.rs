@@ -2,7 +2,7 @@
 //! it is asked for though no Service leads to them.
 
 use jiff::SignedDuration;
-use sunup_api::report::EvidenceItem;
+use sunup_api::report::{EvidenceItem, Safety};
 use sunup_api::{container, port};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
@@ -230,11 +230,6 @@ impl Unserved {
         self.ports.iter().any(|known| u32::from(*known) == port)
     }
 
-    /// Whether it is all of these ports.
-    pub(crate) fn is_all(&self, ports: &[u16]) -> bool {
-        !ports.is_empty() && ports.iter().all(|port| self.ports.contains(port))
-    }
-
     /// Says so in a fault, where there are such ports.
     pub(crate) fn tell(&self, fault: &mut Fault) {
         if self.ports.is_empty() {
@@ -252,8 +247,22 @@ impl Unserved {
         fault.evidence.extend(self.evidence.iter().cloned());
     }
 
-    /// What mends it: the Gateway or the Service, rather than more rights for the proxy.
-    pub(crate) fn remedy(&self, namespace: &str) -> Option<Remedy> {
+    /// Remedies for ports of which these are some, with what mends it in front: the Gateway or the
+    /// Service, rather than more rights for the proxy. Where none of the ports is served, opening them
+    /// is no safe fix.
+    pub(crate) fn before(&self, ports: &[u16], opening: Vec<Remedy>, ns: &str) -> Vec<Remedy> {
+        let Some(better) = self.remedy(ns) else { return opening };
+        let for_nobody = ports.iter().all(|port| self.ports.contains(port));
+        let guarded = opening.into_iter().map(|remedy| match remedy.safety {
+            Safety::Safe if for_nobody => {
+                remedy.unsafe_because("opens a port to which no Service leads")
+            }
+            _ => remedy,
+        });
+        [better].into_iter().chain(guarded).collect()
+    }
+
+    fn remedy(&self, namespace: &str) -> Option<Remedy> {
         let ports = self.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
         (!self.ports.is_empty()).then(|| {
             Remedy::advice(

@@ -10,6 +10,7 @@
 //! cilium/cilium `install/kubernetes` (a proxy of the node, no sidecar).
 
 use sunup_evidence::object::Pod;
+use sunup_evidence::snapshot::PodFacts;
 
 /// Meshes, each with its sidecar's name, and a part of its image where the name is anybody's.
 const SIDECARS: &[(&str, &str, &str)] = &[
@@ -31,6 +32,19 @@ const INITS: &[(&str, &str)] = &[
     ("NGINX Service Mesh", "nginx-mesh-init"),
     ("Open Service Mesh", "osm-init"),
 ];
+
+/// The other mesh of a pod of which only logs, events and rows of tables are known.
+pub(crate) fn of_traces(facts: &PodFacts) -> Option<(&'static str, &'static str)> {
+    let seen = |name: &str| {
+        facts.log(name).is_some()
+            || facts.events_of(name).next().is_some()
+            || facts.listed_container(name).is_some()
+    };
+    // A name that is anybody's says nothing without its image.
+    let sidecars = SIDECARS.iter().filter(|(.., image)| image.is_empty());
+    let names = sidecars.map(|(mesh, name, _)| (*mesh, *name)).chain(INITS.iter().copied());
+    names.into_iter().find(|(_, name)| seen(name))
+}
 
 /// The other mesh of a pod, and the container that shows it.
 pub(crate) fn of(pod: &Pod) -> Option<(&'static str, &'static str)> {

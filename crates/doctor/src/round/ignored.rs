@@ -36,6 +36,7 @@ fn covers(ignore: &Ignore, fault: &Fault) -> bool {
     ignore.rule == fault.rule
         && ignore.mistake.is_none()
         && same_workload(&ignore.subject, &fault.subject)
+        && ignore.home.may_be(&fault.home)
 }
 
 /// Whether the evidence at hand could have shown the fault: an ignore of something that only logs

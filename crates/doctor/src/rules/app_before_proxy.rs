@@ -173,9 +173,14 @@ fn not_captured_at_all(case: &Case<'_>) -> Option<String> {
 
 /// The mesh of another kind that the pod is in.
 fn other_mesh(case: &Case<'_>) -> Option<(&'static str, &'static str)> {
-    let none =
-        case.shape.sidecar == Sidecar::None && !case.shape.ambient && !case.shape.host_network;
-    case.pod().filter(|_| none).and_then(other_meshes::of)
+    let shape = &case.shape;
+    match case.pod() {
+        Some(pod) if shape.sidecar == Sidecar::None && !shape.ambient && !shape.host_network => {
+            other_meshes::of(pod)
+        }
+        None if !case.capture_shown() => other_meshes::of_traces(case.facts),
+        _ => None,
+    }
 }
 
 fn of_other_mesh(case: &Case<'_>, name: &str, mesh: &str, proxy: &str) -> Open {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use sunup_api::container;
-use sunup_api::report::{EvidenceItem, Safety, Severity, Subject, Verdict};
+use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 use sunup_evidence::rejected;
@@ -152,15 +152,9 @@ fn observed(case: &Case<'_>, subject: Subject, lines: &[(u16, &Sample)]) -> Faul
         proxy::show_lines(&mut fault, of_port, &format!("port {port} left out"));
     }
     unserved.tell(&mut fault);
-    let all = unserved.is_all(&ports);
-    let opening = remedies(template, case.mesh, &listed).into_iter().map(|remedy| match all {
-        true if remedy.safety == Safety::Safe => {
-            remedy.unsafe_because("opens a port to which no Service leads")
-        }
-        _ => remedy,
-    });
-    let better = unserved.remedy(&namespace_flag(&fault.subject));
-    fault.offer(better.into_iter().chain(opening))
+    let opening = remedies(template, case.mesh, &listed);
+    let namespace = namespace_flag(&fault.subject);
+    fault.offer(unserved.before(&ports, opening, &namespace))
 }
 
 fn remedies(

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use sunup_api::report::{EvidenceItem, Safety, Severity, Subject, Verdict};
+use sunup_api::report::{EvidenceItem, Severity, Subject, Verdict};
 use sunup_api::{annotation, container, port};
 use sunup_evidence::log::{BindDenied, Sample};
 use sunup_evidence::object::{Manifest, NodeInfo, PodTemplate, Workload};
@@ -190,18 +190,12 @@ fn observed(
         );
     }
     let wanted: Vec<u32> = ports.iter().map(|p| u32::from(*p)).collect();
-    let (mut remedies, remarks) =
-        remedies(case.snapshot, case.mesh, template.as_ref(), &low, &wanted);
+    let (remedies, remarks) = remedies(case.snapshot, case.mesh, template.as_ref(), &low, &wanted);
     explanation.extend(remarks);
     let namespace = subject.namespace.as_deref();
     let lost = denied.iter().map(|d| (d.port, &d.sample));
     let unserved = Unserved::of(case.snapshot, namespace, template.as_ref(), lost);
-    if let Some(better) = unserved.remedy(&namespace_flag(&subject)) {
-        if unserved.is_all(&ports) {
-            remedies = remedies.into_iter().map(opens_for_nobody).collect();
-        }
-        remedies.insert(0, better);
-    }
+    let remedies = unserved.before(&ports, remedies, &namespace_flag(&subject));
     let mut fault = Fault {
         rule: ID,
         cause: None,
@@ -218,13 +212,6 @@ fn observed(
     };
     unserved.tell(&mut fault);
     out.faults.push(fault);
-}
-
-fn opens_for_nobody(remedy: Remedy) -> Remedy {
-    match remedy.safety {
-        Safety::Safe => remedy.unsafe_because("opens a port to which no Service leads"),
-        Safety::Unsafe => remedy,
-    }
 }
 
 fn point(sample: &Sample, port: u16) -> Option<Point> {

@@ -221,6 +221,8 @@ pub enum Expr {
     CtInvalid,
     /// Connection state established or related.
     CtKnown,
+    /// The connection was redirected: its destination is another than it asked for.
+    CtRedirected,
     /// The second step of a handshake: a listener is there.
     TcpSynAck,
     /// The refusal of a first segment: RST whose sequence number is zero.

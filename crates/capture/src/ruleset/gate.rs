@@ -1,7 +1,8 @@
 //! The start gate: a connection made before the proxy listens waits instead of failing.
 //!
 //! A capture port without a listener answers a SYN with RST (sequence number zero), a datagram
-//! with ICMP "port unreachable". Dropping that answer makes the sender try again. So that a proxy
+//! with ICMP "port unreachable". Dropping that answer makes the sender try again; only that of a
+//! connection that was redirected is dropped. So that a proxy
 //! that never comes still becomes an error, the first refusal puts the port into two sets:
 //! `hold`, whose element times out at the deadline, and `seen`. In `hold`: drop. In `seen` only:
 //! let it through. A SYN-ACK from the port (a listener is there) removes it from both, which
@@ -109,7 +110,11 @@ fn gate() -> Vec<Rule> {
                 Expr::Return,
             ],
         ),
-        Rule::new("gate-refusal", [Expr::TcpRefusal, Expr::Goto("gate_refusal")]),
+        // A stranger who dials the port itself is refused at once.
+        Rule::new(
+            "gate-refusal",
+            [Expr::CtRedirected, Expr::TcpRefusal, Expr::Goto("gate_refusal")],
+        ),
     ]
 }
 

@@ -460,7 +460,8 @@ impl<'a> Writer<'a> {
             let from = format!("-p tcp --sport {port} --tcp-flags");
             let answer = format!("{from} SYN,ACK,RST SYN,ACK {recent} --remove -j RETURN");
             self.add("filter", "GATE", answer);
-            let refusal = format!("{from} RST RST -m conntrack ! --ctstatus ASSURED");
+            let conntrack = "-m conntrack --ctstate DNAT ! --ctstatus ASSURED";
+            let refusal = format!("{from} RST RST {conntrack}");
             if deadline > 0 {
                 let rule = format!("{refusal} {recent} --rcheck --seconds {deadline} -j DROP");
                 self.add("filter", "GATE", rule);

@@ -145,6 +145,7 @@ fn show_expr(family: Family, expr: &Expr) -> String {
         Expr::CtMark(value) => format!("ct mark {value}"),
         Expr::CtInvalid => "ct state invalid".into(),
         Expr::CtKnown => "ct state established,related".into(),
+        Expr::CtRedirected => "ct status dnat".into(),
         Expr::TcpSynAck => "tcp flags & (syn | ack | rst) == syn | ack".into(),
         Expr::TcpRefusal => "tcp flags & rst == rst tcp sequence 0".into(),
         Expr::UdpRefusal(port) => show_udp_refusal(family, *port),

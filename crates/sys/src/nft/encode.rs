@@ -30,6 +30,9 @@ mod meta {
 
 mod ct {
     pub(super) const STATE: u32 = 0;
+    pub(super) const STATUS: u32 = 2;
+    /// `IPS_DST_NAT`, a bit of the status.
+    pub(super) const DNAT: u32 = 1 << 5;
     pub(super) const MARK: u32 = 3;
     pub(super) const ZONE: u32 = 17;
 }
@@ -77,8 +80,9 @@ impl<'m> Program<'m> {
                 self.ct(ct::MARK);
                 self.compare(&value.to_ne_bytes(), false);
             }
-            Expr::CtInvalid => self.state(1),
-            Expr::CtKnown => self.state(2 | 4),
+            Expr::CtInvalid => self.ct_has(ct::STATE, 1),
+            Expr::CtKnown => self.ct_has(ct::STATE, 2 | 4),
+            Expr::CtRedirected => self.ct_has(ct::STATUS, ct::DNAT),
             Expr::TcpSynAck => self.tcp_flags(0x16, 0x12),
             Expr::TcpRefusal => {
                 self.tcp_flags(0x04, 0x04);
@@ -310,8 +314,8 @@ impl<'m> Program<'m> {
         self.compare(&bytes(net.network()), not);
     }
 
-    fn state(&mut self, bits: u32) {
-        self.ct(ct::STATE);
+    fn ct_has(&mut self, key: u32, bits: u32) {
+        self.ct(key);
         self.mask(&bits.to_ne_bytes());
         self.compare(&[0; 4], true);
     }

@@ -245,6 +245,25 @@ fn a_proxy_that_never_comes_is_refused_at_the_deadline_and_an_outage_arms_again(
     });
 }
 
+/// Who dials the port itself, and was not led to it, learns at once that nobody listens.
+#[test]
+fn only_refusals_of_what_was_redirected_are_held() {
+    with_namespaces("gate::only_refusals_of_what_was_redirected_are_held", |_| {
+        let world = world(&["-i", "*", "--start-gate-deadline=30s"]);
+        for own in ["127.0.0.1:15001", "[::1]:15001"] {
+            let to = own.parse().unwrap();
+            let (took, outcome) = world.pod.run(|| connect(to, Duration::from_secs(5))).unwrap();
+            assert!(
+                refused(&outcome) && took < Duration::from_millis(500),
+                "{own} {took:?} {outcome:?}"
+            );
+        }
+        assert_eq!(state(&world, false), PortState::Armed, "a stranger arms nothing");
+        let waits = world.pod.run(|| connect(destination(false), Duration::from_secs(2))).unwrap();
+        assert!(waits.1.is_err() && !refused(&waits.1), "what is captured waits: {waits:?}");
+    });
+}
+
 #[test]
 fn a_deadline_of_zero_is_never() {
     with_namespaces("gate::a_deadline_of_zero_is_never", |_| {

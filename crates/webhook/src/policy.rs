@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 use sunup_api::report::{Finding, Severity};
+use sunup_api::show;
 use sunup_evidence::collect::Collector;
 use sunup_evidence::object::{Manifest, Object, Origin};
 use sunup_evidence::record::Place;
@@ -188,8 +189,7 @@ fn words(finding: &Finding) -> String {
 
 /// A warning as an API server passes it on: short, one line, no control characters.
 pub(crate) fn shown(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut out: String = std::iter::once("sunup: ".chars()).flatten().chain(clean).collect();
+    let mut out = format!("sunup: {}", show::line(text));
     if out.len() > WARNING_MAX {
         let end = (0..=WARNING_MAX - 4).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0);
         out.truncate(end);

@@ -238,7 +238,8 @@ impl Story {
         }
         if let Some(folder) = kept {
             let path = folder.join(&self.id).join("fault");
-            let _ = writeln!(out, "    sunup doctor {}", path.display());
+            let path = sunup_api::shell::word(&path.to_string_lossy());
+            let _ = writeln!(out, "    sunup doctor {path}");
         }
         if !self.diff.is_empty() {
             out.push('\n');

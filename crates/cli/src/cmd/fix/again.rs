@@ -1,10 +1,13 @@
 //! Workloads whose running pods can't be changed: Jobs, CronJobs, pods of their own. What can be
 //! done is said, and done with consent.
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use sunup_api::shell;
 use sunup_kube::change::{Mode, Workload as Target, anew};
 use sunup_kube::watch::Selector;
 
@@ -59,8 +62,12 @@ impl Work<'_> {
         let before = self.runtime.block_on(self.pods(&Selector::of(&job)))?;
         let made = self.runtime.block_on(jobs.create(&job, Mode::Real))?;
         self.say.line(&format!("applied; Job {name} was started from it"));
-        let undo =
-            format!("{} -n {} delete job {name}", self.cluster.named.kubectl(), self.namespace);
+        let undo = format!(
+            "{} -n {} delete job {}",
+            self.cluster.named.kubectl(),
+            shell::name(&self.namespace),
+            shell::name(&name)
+        );
         self.stages.set(Stage::Rolling { undo });
         let outcome = self.prove(&made, &Selector::of(&made), &before, plan)?;
         self.stages.set(Stage::Done);
@@ -115,14 +122,12 @@ impl Work<'_> {
     }
 
     fn recreate(&self, target: &Target<'_>, new: &Value, plan: &Plan) -> anyhow::Result<Outcome> {
-        let name = &self.args.workload.name;
         let pods = Selector::of(&self.runtime.block_on(target.read())?.unwrap_or_default());
         let before = self.runtime.block_on(self.pods(&pods))?;
         // Whatever happens between deleting and creating, it can be created by hand.
-        let kept = std::env::temp_dir().join(format!("sunup-{}-{name}.json", self.namespace));
-        std::fs::write(&kept, format!("{new:#}\n"))
-            .with_context(|| format!("could not write {}; nothing was changed", kept.display()))?;
-        self.stages.set(Stage::Gone(kept.display().to_string()));
+        let kept = keep(new).context("no file could be kept; nothing was changed")?;
+        let again = format!("kubectl create -f {}", shell::word(&kept.to_string_lossy()));
+        self.stages.set(Stage::Gone(again.clone()));
         self.runtime.block_on(target.delete(GONE_WITHIN))?;
         let made = self.runtime.block_on(async {
             let mut tries = 1;
@@ -137,9 +142,7 @@ impl Work<'_> {
                 }
             }
         });
-        let made = made.with_context(|| {
-            format!("deleted, but not created: `kubectl create -f {}`", kept.display())
-        })?;
+        let made = made.with_context(|| format!("deleted, but not created: `{again}`"))?;
         let _ = std::fs::remove_file(&kept);
         self.stages.set(Stage::Done);
         self.say.line("deleted, and created with the fix");
@@ -169,6 +172,14 @@ fn bound_nowhere(object: &Value) -> Value {
         spec.remove("nodeName");
     }
     pod
+}
+
+/// The manifest in a file that is its owner's alone, under a name that nobody could foresee; it stays
+/// until it is removed.
+fn keep(manifest: &Value) -> anyhow::Result<PathBuf> {
+    let mut file = tempfile::Builder::new().prefix("sunup-").suffix(".json").tempfile()?;
+    writeln!(file, "{manifest:#}")?;
+    Ok(file.keep()?.1)
 }
 
 /// Lays a patch over an object: maps are merged, list entries that have a name too; a null removes.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
+use sunup_api::shell;
 use sunup_evidence::collect::Collector;
 use sunup_evidence::scope::Scope;
 use sunup_intake::Options;
@@ -204,7 +205,8 @@ impl Work<'_> {
     fn undo(&self) -> String {
         let Workload { kind, name } = &self.args.workload;
         let (kubectl, namespace) = (self.cluster.named.kubectl(), &self.namespace);
-        format!("{kubectl} -n {namespace} rollout undo {}/{name}", kind.to_lowercase())
+        let target = shell::name(&format!("{}/{name}", kind.to_lowercase()));
+        format!("{kubectl} -n {} rollout undo {target}", shell::name(namespace))
     }
 
     fn roll_back(&self, target: &Target<'_>, before: &Value, after: &Value) -> anyhow::Result<()> {

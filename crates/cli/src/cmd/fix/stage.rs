@@ -74,8 +74,8 @@ impl Stage {
             Stage::TakingBack => "the template was being put back: as a whole or not at all; run \
                                   `sunup doctor --live` to see"
                 .to_owned(),
-            Stage::Gone(path) => {
-                format!("it was deleted, and is not created again: `kubectl create -f {path}`")
+            Stage::Gone(again) => {
+                format!("it was deleted, and is not created again: `{again}`")
             }
         }
     }

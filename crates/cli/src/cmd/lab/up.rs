@@ -68,7 +68,8 @@ pub(crate) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
             let text = export::cloud_logging(&play.record.all());
             std::fs::write(folder.join("cloud-logging.jsonl"), text)?;
         }
-        out::note(global, &format!("now: sunup doctor {}", folder.display()));
+        let folder = sunup_api::shell::word(&folder.to_string_lossy());
+        out::note(global, &format!("now: sunup doctor {folder}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -51,7 +51,7 @@ pub(crate) fn edit_file(
     let Ok(text) = std::str::from_utf8(&before) else {
         return alone("it is not UTF-8".to_owned(), None);
     };
-    let after = match sunup_yaml::edit(text, edits, &Limits::default()) {
+    let after = match sunup_yaml::edit_each(text, edits, &Limits::default()) {
         Ok(after) => after,
         Err(error) => return alone(error.to_string(), None),
     };

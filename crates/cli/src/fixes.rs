@@ -1,7 +1,6 @@
 //! Fixes into files: chooses one for each finding and has the manifests edited.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -10,6 +9,7 @@ use sunup_api::report::{Finding, Safety, Verdict};
 use sunup_api::show;
 use sunup_doctor::report::Seen;
 use sunup_doctor::{Diagnosis, FileEdit};
+use sunup_yaml::{DocEdit, Segment};
 
 use crate::apply::{Outcome, edit_file};
 
@@ -22,7 +22,7 @@ pub(crate) struct Fixed {
     /// How many files were edited.
     pub(crate) files: usize,
     /// Findings whose fix is in place.
-    done: Vec<usize>,
+    done: HashSet<usize>,
 }
 
 impl Fixed {
@@ -53,17 +53,18 @@ impl Fixed {
 
 /// Applies the first safe fix of each finding, or the one that is `wanted`, to files among `named`.
 pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>, named: &[PathBuf]) -> Fixed {
-    let mut fixed = Fixed { text: String::new(), notes: Vec::new(), files: 0, done: Vec::new() };
+    let mut fixed =
+        Fixed { text: String::new(), notes: Vec::new(), files: 0, done: HashSet::new() };
     let mut files: BTreeMap<&std::path::Path, Vec<&FileEdit>> = BTreeMap::new();
+    let mut of_finding: HashMap<usize, Vec<&FileEdit>> = HashMap::new();
+    for edit in &diagnosis.edits {
+        of_finding.entry(edit.finding).or_default().push(edit);
+    }
     for (index, finding) in diagnosis.report.findings.iter().enumerate() {
         let Some(fix) = choose(finding, wanted) else { continue };
-        for edit in diagnosis.edits.iter().filter(|e| e.finding == index && e.fix_id == fix) {
-            match files.entry(&edit.path) {
-                Entry::Vacant(slot) => {
-                    slot.insert(vec![edit]);
-                }
-                Entry::Occupied(mut slot) => slot.get_mut().push(edit),
-            }
+        let edits = of_finding.remove(&index).unwrap_or_default();
+        for edit in edits.into_iter().filter(|edit| edit.fix_id == fix) {
+            files.entry(&edit.path).or_default().push(edit);
         }
     }
     if let Some(wanted) = wanted {
@@ -71,9 +72,13 @@ pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>, named: &[PathBu
     }
     for (path, edits) in files {
         let label = &edits[0].label;
-        let mut all = Vec::new();
+        let mut all: Vec<DocEdit> = Vec::new();
+        let mut known: HashMap<(usize, &[Segment]), Vec<usize>> = HashMap::new();
         for edit in edits.iter().flat_map(|edit| &edit.edits) {
-            if !all.contains(edit) {
+            // Only what writes the same place can be the same edit.
+            let alike = known.entry((edit.document, edit.op.path())).or_default();
+            if !alike.iter().any(|at| all[*at] == *edit) {
+                alike.push(all.len());
                 all.push(edit.clone());
             }
         }

@@ -5,11 +5,11 @@
 //! changing another (anchors, aliases, merge keys), the document is written anew, and a warning
 //! says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
-use sunup_yaml::{DocEdit, Document, Limits, Op, Segment};
+use sunup_yaml::{DocEdit, Document, Edited, Limits, Marks, Op, Segment};
 
 use crate::decide::{Decision, Subject};
 use crate::injector::{Context, Injector};
@@ -319,10 +319,12 @@ impl Job<'_> {
             paths.push(path);
         }
         paths.sort_by_key(Vec::len);
-        for (i, path) in paths.iter().enumerate() {
-            if paths[..i].iter().any(|above| path.starts_with(above)) {
+        let mut known: HashSet<&[Segment]> = HashSet::with_capacity(paths.len());
+        for path in &paths {
+            if (0..=path.len()).any(|depth| known.contains(&path[..depth])) {
                 continue;
             }
+            known.insert(path);
             let (old, new) = (get(&document.value, path)?, get(value, path)?);
             splicer.set(&mut path.clone(), old, new)?;
         }
@@ -330,42 +332,55 @@ impl Job<'_> {
         (yaml::value(&text).as_ref() == Ok(value)).then_some((text, end))
     }
 
-    /// The whole text with all edits. What the quick way couldn't write is edited step by step,
-    /// and what can't be edited at all is written anew.
+    /// All edits of a text in which documents can't be told apart by their marks, where the quick
+    /// way did not do for each.
+    fn together(&self) -> Option<String> {
+        let quick = self.edits.iter().all(|edits| edits.quick.is_some());
+        let paths = self.edits.iter().map(|edits| edits.paths.len()).sum::<usize>();
+        if quick || paths > CAREFUL_EDITS_MAX || self.text.len() > CAREFUL_BYTES_MAX {
+            return None;
+        }
+        let edits: Vec<Vec<DocEdit>> = self.edits.iter().map(doc_edits).collect::<Option<_>>()?;
+        sunup_yaml::edit(self.text, &edits.concat(), &Limits::default()).ok()
+    }
+
+    /// The whole text with all edits. What the quick way couldn't write is edited with care, and
+    /// what can't be edited at all is written anew.
     fn write(&mut self, documents: &[Document]) -> String {
+        let marks = Marks::of(self.text);
+        if !marks.tell()
+            && let Some(text) = self.together()
+        {
+            return text;
+        }
         let mut out = String::with_capacity(self.text.len());
         let mut at = 0;
-        let mut slow = Vec::new();
-        for document in &self.edits {
-            let found = documents.iter().find(|d| d.index == document.index);
-            match (found, &document.quick) {
-                (Some(found), Some((text, end))) => {
-                    out.push_str(&self.text[at..found.span.start]);
-                    out.push_str(text);
-                    at = *end;
-                }
-                _ => slow.push(document),
-            }
+        for edits in &self.edits {
+            let found = documents.binary_search_by_key(&edits.index, |d| d.index);
+            let Some(span) = found.ok().map(|found| documents[found].span) else { continue };
+            let (range, text) = match &edits.quick {
+                Some((text, end)) => (span.start..*end, text.clone()),
+                None => match edited(&marks, self.text, edits) {
+                    Some(edited) => (edited.range, edited.text),
+                    None => {
+                        if let Some(verdict) = self.verdicts.get_mut(edits.first_verdict) {
+                            verdict.reasons.push(Reason::warning(
+                                "the document was written anew, without its comments: an anchor, \
+                                 alias or merge key stands where the injection had to write",
+                            ));
+                        }
+                        let anew = to_yaml(&edits.value);
+                        let open = self.text[span.end..].starts_with('\n');
+                        let anew = if open { anew.trim_end().to_owned() } else { anew };
+                        (span.start..span.end, anew)
+                    }
+                },
+            };
+            out.push_str(self.text.get(at..range.start).unwrap_or_default());
+            out.push_str(&text);
+            at = range.end;
         }
         out.push_str(&self.text[at..]);
-        for document in slow {
-            if let Some(text) = edited(&out, document) {
-                out = text;
-                continue;
-            }
-            let stream = sunup_yaml::read(&out, &Limits::default());
-            let found = stream.documents.iter().find(|d| d.index == document.index);
-            let Some(span) = found.map(|d| d.span) else { continue };
-            let anew = to_yaml(&document.value);
-            let anew = if out[span.end..].starts_with('\n') { anew.trim_end() } else { &anew };
-            out.replace_range(span.start..span.end, anew);
-            if let Some(verdict) = self.verdicts.get_mut(document.first_verdict) {
-                verdict.reasons.push(Reason::warning(
-                    "the document was written anew, without its comments: an anchor, alias or \
-                     merge key stands where the injection had to write",
-                ));
-            }
-        }
         out
     }
 }
@@ -388,21 +403,26 @@ fn json(was: &str, value: &Value) -> Option<String> {
     text.ok()
 }
 
-/// Beyond this many edits the careful way, which reads the whole text after each of its steps,
-/// takes longer than anybody waits.
+/// Beyond this many edits the careful way, which reads the document after each of its steps, takes
+/// longer than anybody waits.
 const CAREFUL_EDITS_MAX: usize = 8;
 const CAREFUL_BYTES_MAX: usize = 1 << 20;
 
-fn edited(text: &str, document: &DocumentEdits) -> Option<String> {
-    if document.paths.len() > CAREFUL_EDITS_MAX || text.len() > CAREFUL_BYTES_MAX {
-        return None;
-    }
+/// What changes in a document, as edits.
+fn doc_edits(document: &DocumentEdits) -> Option<Vec<DocEdit>> {
     let edit = |path: &Vec<Segment>| {
         let value = get(&document.value, path)?.clone();
         Some(DocEdit { document: document.index, op: Op::Set { path: path.clone(), value } })
     };
-    let edits: Vec<DocEdit> = document.paths.iter().map(edit).collect::<Option<_>>()?;
-    sunup_yaml::edit(text, &edits, &Limits::default()).ok()
+    document.paths.iter().map(edit).collect()
+}
+
+fn edited(marks: &Marks, text: &str, document: &DocumentEdits) -> Option<Edited> {
+    let long = marks.range(document.index, text).len() > CAREFUL_BYTES_MAX;
+    if long || document.paths.len() > CAREFUL_EDITS_MAX {
+        return None;
+    }
+    marks.edit(text, &doc_edits(document)?, &Limits::default()).ok()
 }
 
 fn set(root: &mut Value, path: &[Segment], new: Value) {

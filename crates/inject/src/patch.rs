@@ -5,6 +5,8 @@
 //! item behind it, and fields we don't know would land in the wrong container. Items that keep
 //! their relative order stay; the others are removed and added as a whole.
 
+use std::collections::HashMap;
+
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
@@ -102,19 +104,27 @@ fn diff_list(from: &[Value], to: &[Value], path: &mut String, ops: &mut Vec<Json
         ops.push(JsonPatchOp::Replace { path: path.clone(), value: Value::Array(to.to_vec()) });
         return;
     };
-    let places: Vec<Option<usize>> =
-        old.iter().map(|name| new.iter().position(|n| n == name)).collect();
-    let kept = increasing(&places);
+    let place: HashMap<&str, usize> = new.iter().copied().zip(0..).collect();
+    let places: Vec<Option<usize>> = old.iter().map(|name| place.get(name).copied()).collect();
+    let mut kept = vec![false; old.len()];
+    // Of each new item, the old one that stays for it.
+    let mut stays: Vec<Option<usize>> = vec![None; new.len()];
+    for i in increasing(&places) {
+        kept[i] = true;
+        if let Some(j) = places[i] {
+            stays[j] = Some(i);
+        }
+    }
     let len = path.len();
-    for i in (0..old.len()).rev().filter(|i| !kept.contains(i)) {
+    for i in (0..old.len()).rev().filter(|i| !kept[*i]) {
         push_index(path, i);
         ops.push(JsonPatchOp::Remove { path: path.clone() });
         path.truncate(len);
     }
     for (j, item) in to.iter().enumerate() {
         push_index(path, j);
-        match kept.iter().find(|&&i| places[i] == Some(j)) {
-            Some(&i) => diff_value(&from[i], item, path, ops),
+        match stays[j] {
+            Some(i) => diff_value(&from[i], item, path, ops),
             None => ops.push(JsonPatchOp::Add { path: path.clone(), value: item.clone() }),
         }
         path.truncate(len);

@@ -6,6 +6,8 @@
 //! where `sunup_yaml::edit` takes over. Its result is only used after it was read back and found
 //! to mean what it should.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 use sunup_yaml::{Document, Segment};
 
@@ -200,15 +202,18 @@ impl<'a> Splicer<'a> {
         Some(())
     }
 
-    fn list(
+    fn list<'n>(
         &mut self,
         path: &mut Vec<Segment>,
-        (old, old_names): (&[Value], &[&str]),
-        (new, new_names): (&[Value], &[&str]),
+        (old, old_names): (&[Value], &[&'n str]),
+        (new, new_names): (&[Value], &[&'n str]),
     ) -> Option<()> {
+        let places = |names: &[&'n str]| -> HashMap<&'n str, usize> {
+            names.iter().copied().zip(0..).collect()
+        };
+        let (of_old, of_new) = (places(old_names), places(new_names));
         // Items that stay, in their order; another order is for the other way.
-        let kept: Vec<usize> =
-            old_names.iter().filter_map(|n| new_names.iter().position(|m| m == n)).collect();
+        let kept: Vec<usize> = old_names.iter().filter_map(|n| of_new.get(n).copied()).collect();
         if !kept.is_sorted() {
             return None;
         }
@@ -216,8 +221,8 @@ impl<'a> Splicer<'a> {
         let dash = self.dash(place.start)? - self.line_start(place.start);
         for (i, item) in old.iter().enumerate() {
             path.push(Segment::from(i));
-            match new_names.iter().position(|n| *n == old_names[i]) {
-                Some(j) => self.set(path, item, &new[j])?,
+            match of_new.get(old_names[i]) {
+                Some(j) => self.set(path, item, &new[*j])?,
                 None => self.remove_item(path)?,
             }
             path.pop();
@@ -225,7 +230,7 @@ impl<'a> Splicer<'a> {
         let mut added = String::new();
         let mut before: Option<usize> = None;
         for (j, item) in new.iter().enumerate() {
-            let own = old_names.iter().position(|n| *n == new_names[j]);
+            let own = of_old.get(new_names[j]).copied();
             if own.is_some() || j + 1 == new.len() {
                 if own.is_none() {
                     block(&Value::Array(vec![item.clone()]), dash, &mut added);
@@ -375,8 +380,8 @@ impl<'a> Splicer<'a> {
 fn names(list: &[Value]) -> Option<Vec<&str>> {
     let names: Vec<&str> =
         list.iter().map(|item| item.get("name")?.as_str()).collect::<Option<_>>()?;
-    let unique = names.iter().enumerate().all(|(i, n)| !names[..i].contains(n));
-    unique.then_some(names)
+    let mut known = HashSet::with_capacity(names.len());
+    names.iter().all(|name| known.insert(*name)).then_some(names)
 }
 
 /// Whether a text may hold anchors, aliases, tags or merge keys.

@@ -11,6 +11,8 @@ pub struct SyntaxError {
     pub column: u64,
     /// The reason, without the place.
     pub why: String,
+    /// Whether reading stopped at [`crate::Limits::nodes_max`].
+    pub too_many_nodes: bool,
 }
 
 impl std::fmt::Display for SyntaxError {
@@ -99,4 +101,28 @@ pub enum EditError {
     /// The checked result was not what the edits say; a fault here, never in the file.
     #[error("the edit could not be verified, the text is left alone: {0}")]
     Verification(String),
+}
+
+impl EditError {
+    /// The same of a text in which the edited document is number `index`, and so many lines stand
+    /// before it.
+    pub(crate) fn moved(mut self, index: usize, lines_before: u64) -> Self {
+        match &mut self {
+            EditError::Syntax(error) => {
+                error.document = index;
+                error.line += lines_before;
+            }
+            EditError::Template { line }
+            | EditError::ThroughAlias { line, .. }
+            | EditError::MergedIn { line, .. }
+            | EditError::SharedAnchor { line, .. }
+            | EditError::WrongKind { line, .. } => *line += lines_before,
+            EditError::StrandedComment { line } => *line += lines_before,
+            EditError::NoSuchDocument { .. }
+            | EditError::Taken { .. }
+            | EditError::NoSuchItem { .. }
+            | EditError::Verification(_) => {}
+        }
+        self
+    }
 }

@@ -48,13 +48,13 @@
 //! YAML 1.2.2 (<https://yaml.org/spec/1.2.2/>); the scalar rules of `sigs.k8s.io/yaml`'s
 //! `goyaml.v2/resolve.go`, which Kubernetes reads manifests with.
 
-mod alone;
 mod document;
 mod edit;
 mod embedded;
 mod error;
 mod layout;
 mod leaves;
+mod marks;
 mod model;
 mod moves;
 mod ops;
@@ -67,11 +67,11 @@ mod tree;
 mod verify;
 mod write;
 
-pub use alone::edit_sound;
 pub use edit::edit;
 pub use embedded::{append_comma_list, set_embedded};
 pub use error::{EditError, SyntaxError};
 pub use leaves::{Leaf, Style};
+pub use marks::{Edited, Marks, edit_each, edit_sound};
 pub use model::{DocEdit, Op, Segment, show_path};
 pub use parse::{Document, Limits, Stream, read, read_values};
 pub use template::is_template;

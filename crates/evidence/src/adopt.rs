@@ -4,13 +4,15 @@
 //! the only pod with a container of that name, the only pod that was handed over at all: people
 //! paste an error and the events under it. Where several could be meant, it stays nobody's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sunup_api::container;
 
 use crate::identity;
 use crate::log::ContainerLog;
+use crate::object::Pod;
+use crate::runs::Runs;
 use crate::shape::is_mesh_container;
 use crate::snapshot::PodFacts;
 
@@ -53,6 +55,7 @@ pub(crate) fn orphans(
 ) -> BTreeMap<Arc<str>, PodFacts> {
     let mut left: BTreeMap<Arc<str>, PodFacts> = BTreeMap::new();
     let mut homeless = Vec::new();
+    let mut runs: HashMap<Id, Runs> = HashMap::new();
     // First those that say it themselves: they may make known the only pod of the others.
     for (file, mut facts) in orphans {
         let claim = claims.remove(&file).unwrap_or_default();
@@ -61,8 +64,9 @@ pub(crate) fn orphans(
             (Some((namespace, pod)), None) => {
                 call_unnamed(&mut facts, container::PROXY, is_a_proxys);
                 let id = (Some(namespace), pod);
-                let home = pods.entry(id).or_insert_with_key(|(ns, pod)| PodFacts::named(ns, pod));
-                home.absorb(facts);
+                let home =
+                    pods.entry(id.clone()).or_insert_with_key(|(ns, pod)| PodFacts::named(ns, pod));
+                home.absorb(facts, runs.entry(id).or_default());
             }
             (None, _) if claim.control_plane => {
                 call_unnamed(&mut facts, CONTROL_PLANE, |_| true);
@@ -72,12 +76,14 @@ pub(crate) fn orphans(
         }
     }
     let none_named = pods.is_empty();
+    let mut index = Index::of(pods, &homeless, runs);
+    let mut of_nobody = Runs::default();
     for (file, facts) in homeless {
-        match home(&file, &facts, pods).and_then(|id| pods.get_mut(&id)) {
-            Some(pod) => pod.absorb(facts),
+        match index.home(&file, &facts, pods) {
+            Some(id) => index.absorb(pods, id, facts),
             // No pod is named anywhere: everything without a name is one pod's.
             None if none_named && !is_control_planes(&facts) => {
-                left.entry("".into()).or_default().absorb(facts);
+                left.entry("".into()).or_default().absorb(facts, &mut of_nobody);
             }
             None => drop(left.insert(file, facts)),
         }
@@ -110,27 +116,94 @@ fn is_control_planes(facts: &PodFacts) -> bool {
 
 type Id = (Option<String>, String);
 
-fn home(file: &Arc<str>, facts: &PodFacts, pods: &Pods) -> Option<Id> {
-    let fits = |id: &Id, pod: &PodFacts| could_be_of(facts, id, pod);
-    // A row of a table makes a pod known, but not the subject of what was handed over.
-    for known in [is_known as fn(&PodFacts) -> bool, |_| true] {
-        let all = || pods.iter().filter(|(_, pod)| known(pod));
-        let mut of_file = all().filter(|(_, pod)| pod.is_from(file)).peekable();
-        if of_file.peek().is_some() {
-            return only(of_file.filter(|(id, pod)| fits(id, pod)));
-        }
-        if all().next().is_some() {
-            return only(all().filter(|(_, pod)| has_all_containers(facts, pod))).or_else(|| {
-                only(all()).filter(|id| pods.get(id).is_some_and(|pod| fits(id, pod)))
-            });
-        }
-    }
-    None
+/// Pods by what ties a text to them, so that many texts don't look at every one of many pods.
+#[derive(Default)]
+struct Index {
+    /// By the files that homeless texts are of.
+    by_file: HashMap<Arc<str>, Vec<Id>>,
+    /// Pods that were handed over, by the names of their containers.
+    by_container: HashMap<String, Vec<Id>>,
+    /// Those of which more is known than a row of a table.
+    known: BTreeSet<Id>,
+    runs: HashMap<Id, Runs>,
 }
 
-fn only<'p>(mut found: impl Iterator<Item = (&'p Id, &'p PodFacts)>) -> Option<Id> {
+impl Index {
+    fn of(pods: &Pods, homeless: &[(Arc<str>, PodFacts)], runs: HashMap<Id, Runs>) -> Index {
+        let mut index = Index { runs, ..Index::default() };
+        let files: BTreeSet<&Arc<str>> = homeless.iter().map(|(file, _)| file).collect();
+        if files.is_empty() {
+            return index;
+        }
+        for (id, pod) in pods {
+            if is_known(pod) {
+                index.known.insert(id.clone());
+            }
+            for container in pod.object().into_iter().flat_map(containers) {
+                let ids = index.by_container.entry(container.to_owned()).or_default();
+                // A pod has a name once, unless it is broken.
+                if ids.last() != Some(id) {
+                    ids.push(id.clone());
+                }
+            }
+            for file in pod.files().filter(|file| files.contains(file)) {
+                let ids = index.by_file.entry(Arc::clone(file)).or_default();
+                if ids.last() != Some(id) {
+                    ids.push(id.clone());
+                }
+            }
+        }
+        index
+    }
+
+    fn absorb(&mut self, pods: &mut Pods, id: Id, facts: PodFacts) {
+        if let Some(pod) = pods.get_mut(&id) {
+            pod.absorb(facts, self.runs.entry(id.clone()).or_default());
+            if is_known(pod) {
+                self.known.insert(id);
+            }
+        }
+    }
+
+    fn home(&self, file: &Arc<str>, facts: &PodFacts, pods: &Pods) -> Option<Id> {
+        let fits = |id: &Id| pods.get(id).is_some_and(|pod| could_be_of(facts, id, pod));
+        let of_file = self.by_file.get(file).map(Vec::as_slice).unwrap_or_default();
+        // A row of a table makes a pod known, but not the subject of what was handed over.
+        for known_only in [true, false] {
+            let counts = |id: &&Id| !known_only || self.known.contains(*id);
+            if of_file.iter().any(|id| counts(&id)) {
+                return only(of_file.iter().filter(counts).filter(|id| fits(id)));
+            }
+            let mut all = pods.keys().filter(|_| !known_only);
+            let first = if known_only { self.known.first() } else { all.next() };
+            let several = if known_only { self.known.len() > 1 } else { all.next().is_some() };
+            if let Some(first) = first {
+                return self
+                    .with_containers(facts, pods, &counts)
+                    .or_else(|| (!several && fits(first)).then(|| first.clone()));
+            }
+        }
+        None
+    }
+
+    /// The only pod that has all the containers which a text names.
+    fn with_containers(
+        &self,
+        facts: &PodFacts,
+        pods: &Pods,
+        counts: &impl Fn(&&Id) -> bool,
+    ) -> Option<Id> {
+        let named = facts.logs.keys().filter(|name| !name.is_empty());
+        let having = |name: &String| self.by_container.get(name).map_or(&[][..], Vec::as_slice);
+        let fewest = named.map(having).min_by_key(|ids| ids.len())?;
+        let has_all = |id: &&Id| pods.get(*id).is_some_and(|pod| has_all_containers(facts, pod));
+        only(fewest.iter().filter(counts).filter(has_all))
+    }
+}
+
+fn only<'p>(mut found: impl Iterator<Item = &'p Id>) -> Option<Id> {
     match (found.next(), found.next()) {
-        (Some((id, _)), None) => Some(id.clone()),
+        (Some(id), None) => Some(id.clone()),
         _ => None,
     }
 }
@@ -159,9 +232,13 @@ fn has_all_containers(facts: &PodFacts, pod: &PodFacts) -> bool {
     named().any(|name| !is_mesh_container(name)) && named().all(|name| has_container(object, name))
 }
 
-fn has_container(pod: &crate::object::Pod, name: &str) -> bool {
+fn containers(pod: &Pod) -> impl Iterator<Item = &str> {
     let all = pod.spec.init_containers.iter().chain(&pod.spec.containers);
-    all.into_iter().any(|container| container.name == name)
+    all.map(|container| container.name.as_str())
+}
+
+fn has_container(pod: &Pod, name: &str) -> bool {
+    containers(pod).any(|container| container == name)
 }
 
 /// Of a pod whose log names no container, and which has one application container, it is that

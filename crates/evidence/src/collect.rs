@@ -13,6 +13,7 @@ use crate::log::{ContainerLog, Sample};
 use crate::object::{Manifest, Meta, Object, Origin, Pod, PodTemplate, Workload};
 use crate::record::{Event, Place};
 use crate::refused::{Joined, Joiner};
+use crate::runs::Runs;
 use crate::scope::Scope;
 use crate::snapshot::{EventRun, PodFacts, Snapshot};
 
@@ -29,6 +30,8 @@ pub struct Collector {
     /// Names of pods of namespaces that were not asked for: their logs may name no namespace.
     elsewhere: std::collections::HashSet<String>,
     joining: HashMap<(Arc<str>, Arc<ContainerKey>), Joining>,
+    /// Where the events about anything but pods stand in the snapshot.
+    others: Runs,
     snapshot: Snapshot,
 }
 
@@ -110,9 +113,7 @@ impl Collector {
             facts.namespace.clone_from(&key.namespace);
         }
         let log = facts.logs.entry(key.container.clone().unwrap_or_default()).or_default();
-        if !log.files.contains(file) {
-            log.files.push(Arc::clone(file));
-        }
+        log.of_file(file);
         log.previous |= key.previous;
         log
     }
@@ -131,7 +132,7 @@ impl Collector {
         }
         let of_pod = event.kind.eq_ignore_ascii_case("pod") || event.kind.is_empty();
         if !of_pod {
-            self.snapshot.other_event(event);
+            self.others.add(&mut self.snapshot.events, event);
             return;
         }
         let facts = match (&event.name, &event.place) {
@@ -260,16 +261,27 @@ impl Collector {
 
     /// A log without a namespace belongs to the pod of that name, where only one has it.
     fn merge_namespaces(&mut self) {
-        let bare: Vec<String> =
-            self.pods.keys().filter(|(ns, _)| ns.is_none()).map(|(_, name)| name.clone()).collect();
-        for name in bare {
-            let homes: Vec<_> =
-                self.pods.keys().filter(|(ns, n)| ns.is_some() && *n == name).cloned().collect();
+        // Of each name that is without a namespace somewhere: the namespaces that have it.
+        let mut homes: BTreeMap<String, Vec<String>> = self
+            .pods
+            .keys()
+            .filter(|(ns, _)| ns.is_none())
+            .map(|(_, n)| (n.clone(), Vec::new()))
+            .collect();
+        if homes.is_empty() {
+            return;
+        }
+        for (ns, name) in self.pods.keys() {
+            if let (Some(ns), Some(homes)) = (ns, homes.get_mut(name)) {
+                homes.push(ns.clone());
+            }
+        }
+        for (name, homes) in homes {
             if let [home] = homes.as_slice()
-                && let Some(facts) = self.pods.remove(&(None, name))
-                && let Some(pod) = self.pods.get_mut(home)
+                && let Some(facts) = self.pods.remove(&(None, name.clone()))
+                && let Some(pod) = self.pods.get_mut(&(Some(home.clone()), name))
             {
-                pod.absorb(facts);
+                pod.absorb(facts, &mut Runs::default());
             }
         }
     }

@@ -22,6 +22,7 @@ pub mod readiness;
 pub mod record;
 pub mod refused;
 pub mod rejected;
+mod runs;
 pub mod scope;
 pub mod shape;
 mod sign;

@@ -207,6 +207,17 @@ pub struct ContainerLog {
 }
 
 impl ContainerLog {
+    /// Notes that a file holds a log of it.
+    pub(crate) fn of_file(&mut self, file: &Arc<str>) {
+        // Kept in order; nearly always it is the file of the line before.
+        if self.files.last().is_some_and(|last| Arc::ptr_eq(last, file)) {
+            return;
+        }
+        if let Err(at) = self.files.binary_search(file) {
+            self.files.insert(at, Arc::clone(file));
+        }
+    }
+
     /// A refusal, complete; one that is nobody's start-up fault is kept apart, the first of its kind.
     pub(crate) fn joined(&mut self, sample: Sample, joined: Joined) {
         let Some(kind) = joined.false_friend else {
@@ -306,10 +317,8 @@ impl ContainerLog {
                 None => self.bind_denied.push(denied),
             }
         }
-        for file in other.files {
-            if !self.files.contains(&file) {
-                self.files.push(file);
-            }
+        for file in &other.files {
+            self.of_file(file);
         }
         self.previous |= other.previous;
     }
@@ -343,7 +352,6 @@ impl ContainerLog {
         }
         self.refusals = settled;
         self.bind_denied.sort_by(|a, b| (a.port, &a.address).cmp(&(b.port, &b.address)));
-        self.files.sort();
     }
 }
 

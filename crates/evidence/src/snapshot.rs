@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use sunup_api::report::Unreadable;
 
@@ -15,8 +14,11 @@ use crate::object::{
     Service, WebhookConfiguration, Workload,
 };
 use crate::owners::Owners;
-use crate::record::{Event, Place};
+use crate::record::Place;
+use crate::runs::Runs;
 use crate::scope::Scope;
+
+pub use crate::runs::{EventRun, Occurrence};
 
 /// Everything that was handed over, reduced to what rules read.
 #[derive(Debug, Default)]
@@ -86,88 +88,8 @@ pub struct PodFacts {
     pub template_hash: Option<String>,
 }
 
-/// The same event, over and over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRun {
-    /// What it says.
-    pub event: Event,
-    /// When it was said, in time order.
-    pub occurrences: Vec<Occurrence>,
-}
-
-/// One record of an event; the API counts repetitions in one record.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Occurrence {
-    /// First.
-    pub first: Option<Timestamp>,
-    /// Last.
-    pub last: Option<Timestamp>,
-    /// Where.
-    pub place: Option<Place>,
-    /// How often.
-    pub count: u32,
-}
-
-/// Records of one event that are kept.
-const OCCURRENCES_MAX: usize = 64;
-
 /// Rows of tables that are kept of one pod: the first ones and the last ones.
 const ROWS_MAX: usize = 16;
-
-impl EventRun {
-    pub(crate) fn new(event: Event) -> Self {
-        // Most events come once.
-        let mut run = EventRun { occurrences: Vec::with_capacity(1), event };
-        let first = run.event.clone();
-        run.add(&first);
-        run
-    }
-
-    pub(crate) fn is_of(&self, other: &Event) -> bool {
-        let e = &self.event;
-        e.container == other.container
-            && e.reason == other.reason
-            && e.message == other.message
-            && e.kind == other.kind
-            && e.name == other.name
-            && e.namespace == other.namespace
-    }
-
-    pub(crate) fn add(&mut self, event: &Event) {
-        let occurrence = Occurrence {
-            first: event.first.or(event.last),
-            last: event.last.or(event.first),
-            place: event.place.clone(),
-            count: event.count.max(1),
-        };
-        let i = self.occurrences.partition_point(|o| o <= &occurrence);
-        self.occurrences.insert(i, occurrence);
-        if self.occurrences.len() > OCCURRENCES_MAX {
-            self.occurrences.remove(OCCURRENCES_MAX / 2);
-        }
-    }
-
-    pub(crate) fn settle(&mut self) {
-        self.occurrences.dedup();
-        if let Some(first) = self.occurrences.first() {
-            self.event.first = first.first;
-            self.event.place.clone_from(&first.place);
-        }
-        self.event.last = self.occurrences.iter().filter_map(|o| o.last).max();
-    }
-
-    pub(crate) fn order(&self) -> impl Ord + use<'_> {
-        (self.event.first, &self.event.place, &self.event.container, &self.event.message)
-    }
-
-    /// Every instant at which it is known to have happened, with its record's place.
-    pub fn instants(&self) -> impl Iterator<Item = (Timestamp, Option<&Place>)> {
-        self.occurrences.iter().flat_map(|o| {
-            let last = if o.last == o.first { None } else { o.last };
-            [o.first, last].into_iter().flatten().map(|t| (t, o.place.as_ref()))
-        })
-    }
-}
 
 impl PodFacts {
     pub(crate) fn named(namespace: &Option<String>, name: &str) -> Self {
@@ -178,15 +100,14 @@ impl PodFacts {
         }
     }
 
-    pub(crate) fn is_from(&self, file: &Arc<str>) -> bool {
-        self.logs.values().any(|l| l.files.contains(file))
-            || self
-                .events
-                .iter()
-                .flat_map(|r| &r.occurrences)
-                .any(|o| o.place.as_ref().is_some_and(|p| p.file == *file))
-            || self.pod.as_ref().is_some_and(|(_, m)| m.place.file == *file)
-            || self.listed.iter().any(|row| row.place.file == *file)
+    /// The files that say anything of it; one may come several times.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Arc<str>> {
+        let logs = self.logs.values().flat_map(|log| &log.files);
+        let events = self.events.iter().flat_map(|run| &run.occurrences);
+        let events = events.filter_map(|o| o.place.as_ref()).map(|place| &place.file);
+        let object = self.pod.iter().map(|(_, manifest)| &manifest.place.file);
+        let rows = self.listed.iter().map(|row| &row.place.file);
+        logs.chain(events).chain(object).chain(rows)
     }
 
     /// Adds what a table says; a table that was printed again and again says the same.
@@ -198,21 +119,12 @@ impl PodFacts {
         }
     }
 
-    pub(crate) fn absorb(&mut self, other: PodFacts) {
+    /// Takes over what is known of the same pod by another name; `runs` is for this pod alone.
+    pub(crate) fn absorb(&mut self, other: PodFacts, runs: &mut Runs) {
         for (container, log) in other.logs {
             self.logs.entry(container).or_default().absorb(log);
         }
-        for run in other.events {
-            match self.events.iter_mut().find(|r| {
-                r.event.message == run.event.message && r.event.container == run.event.container
-            }) {
-                Some(known) => {
-                    known.occurrences.extend(run.occurrences);
-                    known.occurrences.sort();
-                }
-                None => self.events.push(run),
-            }
-        }
+        runs.merge(&mut self.events, other.events);
         other.listed.into_iter().for_each(|row| self.list(row));
         self.pod = self.pod.take().or(other.pod);
         self.controller = self.controller.take().or(other.controller);
@@ -245,13 +157,6 @@ impl PodFacts {
 }
 
 impl Snapshot {
-    pub(crate) fn other_event(&mut self, event: Event) {
-        match self.events.iter_mut().find(|r| r.is_of(&event)) {
-            Some(run) => run.add(&event),
-            None => self.events.push(EventRun::new(event)),
-        }
-    }
-
     /// Puts everything in an order that does not depend on the order of the input.
     pub(crate) fn settle(&mut self) {
         let pod = |p: &PodFacts| (p.name.is_none(), p.namespace.clone(), p.name.clone());

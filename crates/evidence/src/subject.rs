@@ -17,8 +17,8 @@ pub fn of(facts: &PodFacts, snapshot: &Snapshot) -> Subject {
     let (kind, name) = owner(facts, &name, namespace.as_deref(), snapshot);
     if namespace.is_none() {
         // The log names none, but the manifest of that very workload does.
-        let manifest = snapshot.workloads.iter().map(|(w, _)| w);
-        let mut same = manifest.filter(|w| w.kind == kind && w.metadata.name == name);
+        let manifests = snapshot.workloads_named(&name).map(|(w, _)| w);
+        let mut same = manifests.filter(|w| w.kind == kind);
         if let (Some(only), None) = (same.next(), same.next()) {
             namespace.clone_from(&only.metadata.namespace);
         }
@@ -226,20 +226,17 @@ fn from_manifests(
     namespace: Option<&str>,
     snapshot: &Snapshot,
 ) -> Option<(String, String)> {
-    let mut found: Option<&Workload> = None;
-    for (w, _) in &snapshot.workloads {
-        let meta = &w.metadata;
-        if !same(meta.namespace.as_deref(), namespace) || !names_pods_so(w, pod) {
-            continue;
+    let fits =
+        |w: &&Workload| same(w.metadata.namespace.as_deref(), namespace) && names_pods_so(w, pod);
+    // A longer name is the better match: `web` and `web-canary` both begin `web-canary-…`.
+    let mut stem = pod;
+    let w = loop {
+        let named = snapshot.workloads_named(stem).map(|(w, _)| &**w);
+        if let Some(found) = named.into_iter().find(fits) {
+            break found;
         }
-        match found {
-            Some(known) if known.kind == w.kind && known.metadata.name == meta.name => {}
-            // A longer name is the better match: `web` and `web-canary` both begin `web-canary-…`.
-            Some(known) if known.metadata.name.len() >= meta.name.len() => {}
-            _ => found = Some(w),
-        }
-    }
-    let w = found?;
+        stem = stem.rsplit_once('-')?.0;
+    };
     match controller_of(&w.metadata) {
         Some((kind, name)) => Some(top(kind, name, &Meta::default(), namespace, snapshot)),
         None => Some((w.kind.clone(), w.metadata.name.clone())),

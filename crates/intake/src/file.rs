@@ -10,6 +10,7 @@ use sunup_evidence::record::Place;
 use sunup_evidence::scope::Scope;
 
 use crate::filter::Filter;
+use crate::limits::Limits;
 use crate::out::{Item, Out};
 use crate::parts::command::Command;
 
@@ -41,6 +42,7 @@ pub(crate) struct File<'r> {
     pub(crate) head: String,
     /// The command that printed it, where it stands in a session.
     pub(crate) command: Option<Arc<Command>>,
+    pub(crate) limits: Limits,
     pub(crate) scope: &'r Scope,
     pub(crate) filter: &'r Filter,
     /// Marks of proxies whose log was noted in earlier blocks (see [`crate::proxies`]).
@@ -167,6 +169,7 @@ impl<'r> File<'r> {
             lines_before: 0,
             head: String::new(),
             command: None,
+            limits: Limits::default(),
             scope,
             filter,
             proxies: HashSet::new(),
@@ -195,6 +198,7 @@ impl<'r> File<'r> {
             lines_before: self.lines_before,
             head: String::new(),
             command: self.command.clone(),
+            limits: self.limits,
             scope: self.scope,
             filter: self.filter,
             proxies: HashSet::new(),

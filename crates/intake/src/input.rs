@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sunup_api::report::Read as WasRead;
 use sunup_evidence::scope::Scope;
 
+use crate::limits::Limits;
+
 /// Something to read.
 pub enum Input {
     /// A file or a directory.
@@ -34,6 +36,8 @@ pub struct Options {
     pub scope: Scope,
     /// Told how far reading has come.
     pub progress: Option<Arc<dyn Progress>>,
+    /// How much is read of what takes memory or time out of proportion.
+    pub limits: Limits,
     /// Worker threads; 0 means as many as the machine has cores.
     pub threads: usize,
 }
@@ -42,6 +46,7 @@ impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("scope", &self.scope)
+            .field("limits", &self.limits)
             .field("threads", &self.threads)
             .finish_non_exhaustive()
     }

@@ -185,6 +185,9 @@ fn marked_entry(
 
 /// One value of a file that holds values one after another.
 pub(crate) fn document(file: &File<'_>, bytes: &[u8], at_line: u64, index: usize, out: &mut Out) {
+    if file.limits.is_too_large(bytes) {
+        return out.bad(at_line, file.limits.object_told());
+    }
     let fixed = mended(bytes);
     let bytes = fixed.as_deref().unwrap_or(bytes);
     match serde_json::from_slice::<Head<'_>>(bytes) {
@@ -203,6 +206,9 @@ pub(crate) fn item(
     at: (u64, usize, Option<usize>),
     out: &mut Out,
 ) {
+    if file.limits.is_too_large(bytes) {
+        return out.bad(at.0, file.limits.object_told());
+    }
     let fixed = mended(bytes);
     let bytes = fixed.as_deref().unwrap_or(bytes);
     if of.is_some_and(|of| of.kind.ends_with("List")) {
@@ -258,6 +264,9 @@ fn unit_of_pair(high: u16, rest: &[u8]) -> bool {
 
 /// Pages hold entries and no pages: following them without end would let a file exhaust the stack.
 fn entry_or_page(file: &File<'_>, bytes: &[u8], at_line: u64, page: bool, out: &mut Out) {
+    if file.limits.is_too_large(bytes) {
+        return out.bad(at_line, file.limits.object_told());
+    }
     let fixed = mended(bytes);
     let bytes = fixed.as_deref().unwrap_or(bytes);
     let head: Head<'_> = match serde_json::from_slice(bytes) {

@@ -21,7 +21,9 @@ mod input;
 mod json;
 mod kind;
 mod known;
+mod limits;
 mod lists;
+mod members;
 mod message;
 mod origin;
 mod out;
@@ -33,6 +35,7 @@ mod run;
 mod search;
 mod shape;
 mod sniff;
+mod tar;
 mod text;
 mod time;
 mod unpack;
@@ -47,6 +50,7 @@ use sunup_evidence::collect::Collector;
 
 pub use form::{FORMS, Form};
 pub use input::{Input, Options, Progress, Summary};
+pub use limits::Limits;
 pub use shape::{Says, Shape, says, shape};
 pub use walk::{Source, Sources};
 

@@ -25,6 +25,7 @@ use crate::file::File;
 use crate::filter::Filter;
 use crate::form::Form;
 use crate::input::{Input, Options, Summary};
+use crate::limits::{Bounded, Raw, Spent};
 use crate::origin::Origin;
 use crate::out::{Item, Out};
 use crate::unpack::{Counted, Fault, Tolerant, Utf16, peek, unpacked, utf16};
@@ -54,6 +55,8 @@ pub(crate) struct Run<'o> {
     found: bool,
     /// Lines of the text at hand that could not be placed.
     unplaced: u64,
+    /// What the input at hand has come to, with all that is packed in it.
+    spent: Rc<Spent>,
     /// How many texts were read as what.
     forms: BTreeMap<&'static str, (&'static Form, u64)>,
 }
@@ -76,6 +79,7 @@ impl<'o> Run<'o> {
             last_told: None,
             found: false,
             unplaced: 0,
+            spent: Rc::default(),
             forms: BTreeMap::new(),
         }
     }
@@ -145,11 +149,21 @@ impl<'o> Run<'o> {
     /// Reads one stream; what breaks it off is named, what came before counts.
     fn stream(&mut self, reader: Box<dyn Read + '_>, origin: &Origin, depth: usize) {
         let label: Arc<str> = origin.label.as_str().into();
+        if depth == 0 {
+            self.spent = Rc::default();
+        }
+        let spent = Rc::clone(&self.spent);
+        let reader: Box<dyn Read + '_> = match depth {
+            0 => Box::new(Raw { inner: reader, spent: Rc::clone(&spent) }),
+            _ => reader,
+        };
         let fault = Fault::default();
         // Whatever the system says while reading, here or below a decompressor, ends the stream
         // and is told at the end.
         let raw = Tolerant { inner: reader, fault: Rc::clone(&fault) };
-        let (reader, packed) = match unpacked(Box::new(raw)) {
+        let limits = self.options.limits;
+        let bounded = move |inner| Bounded { inner, spent: Rc::clone(&spent), limits };
+        let (reader, packed) = match unpacked(Box::new(raw), depth, bounded) {
             Ok(unpacked) => unpacked,
             Err(error) => return self.unreadable(&label, None, broken_stream(&error)),
         };
@@ -314,13 +328,10 @@ impl<'o> Run<'o> {
 }
 
 fn broken_stream(error: &std::io::Error) -> String {
-    // The tar reader has only a text for it.
-    let cut_off = error.to_string().contains("EOF");
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             "cut off before its end: what came before was read".to_owned()
         }
-        _ if cut_off => "cut off before its end: what came before was read".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => format!("{error}: what came before was read"),
     }

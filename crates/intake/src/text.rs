@@ -30,6 +30,7 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
     let mut hit = file.filter.next_text(bytes, 0);
     // Parts of a line that were read with an earlier one.
     let mut joined: VecDeque<Range<usize>> = VecDeque::new();
+    let mut above = Above::default();
     for (number, line) in chunk.lines() {
         let start = message::offset(bytes, line);
         let end = start + line.len();
@@ -41,7 +42,7 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
             joined.pop_front();
         }
         if wanted && !joined.front().is_some_and(|part| part.contains(&start)) {
-            one(file, bytes, start..end, (number, &mut joined), out);
+            one(file, bytes, (start..end, number), (&mut joined, &mut above), out);
         }
     }
 }
@@ -50,8 +51,8 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
 fn one(
     file: &File<'_>,
     block: &[u8],
-    at: Range<usize>,
-    (number, joined): (u64, &mut VecDeque<Range<usize>>),
+    (at, number): (Range<usize>, u64),
+    (joined, above): (&mut VecDeque<Range<usize>>, &mut Above),
     out: &mut Out,
 ) {
     let lossy = String::from_utf8_lossy(&block[at.clone()]);
@@ -89,7 +90,7 @@ fn one(
         .at
         .or(own)
         .or_else(|| time::of_text(&text))
-        .or_else(|| time_of_trace(block, at.start, &text));
+        .or_else(|| above.time_of_trace(block, at.start, &text));
     finish(file, &split, when, text, number, out);
 }
 
@@ -163,7 +164,8 @@ fn join_cri<'a>(
 ) -> Cow<'a, str> {
     let mut before = Vec::new();
     let mut start = line_start(block, at.start);
-    while before.len() < TRACE_LINES_MAX {
+    // The other stream's lines count too: there may be any number of them between.
+    for _ in 0..TRACE_LINES_MAX {
         let Some(line) = line_before(block, start) else { break };
         start = line.start;
         let raw = String::from_utf8_lossy(&block[line]);
@@ -176,8 +178,8 @@ fn join_cri<'a>(
     let mut end = at.end;
     let mut after = Vec::new();
     let mut goes_on = partial;
-    while goes_on && after.len() < TRACE_LINES_MAX {
-        let Some(line) = line_behind(block, end) else { break };
+    for _ in 0..TRACE_LINES_MAX {
+        let Some(line) = line_behind(block, end).filter(|_| goes_on) else { break };
         end = line.end;
         let raw = String::from_utf8_lossy(&block[line.clone()]);
         match front::split(&raw) {
@@ -203,39 +205,84 @@ fn line_start(block: &[u8], start: usize) -> usize {
 }
 
 /// The line above the one that begins at `start`.
-pub(crate) fn line_before(block: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
+pub(crate) fn line_before(block: &[u8], start: usize) -> Option<Range<usize>> {
     let end = start.checked_sub(1)?;
     let from = memchr::memrchr(b'\n', &block[..end]).map_or(0, |n| n + 1);
     Some(from..end)
 }
 
-fn line_behind(block: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
+fn line_behind(block: &[u8], end: usize) -> Option<Range<usize>> {
     let from = end + memchr::memchr(b'\n', block.get(end..)?)? + 1;
     let to = memchr::memchr(b'\n', block.get(from..)?).map_or(block.len(), |n| from + n);
     (from < to).then_some(from..to)
 }
 
-/// A line of a stack trace or of a cause was written with the line above it that has a time.
-/// Only lines that show that they go on count: a line that stands by itself has no time then.
-fn time_of_trace(block: &[u8], start: usize, text: &str) -> Option<Timestamp> {
-    let mut start = line_start(block, start);
-    let mut goes_on = block.get(start).is_some_and(|b| matches!(b, b' ' | b'\t'))
-        || text.starts_with("Caused by")
-        || text.starts_with("Suppressed");
-    for distance in 0..TRACE_LINES_MAX {
-        let range = line_before(block, start)?;
-        start = range.start;
-        let raw = String::from_utf8_lossy(&block[range]);
-        let line = raw.as_ref();
-        goes_on |= line.starts_with("Traceback (most recent call last)");
-        if let Some(at) = time::of_text(line).or_else(|| time::rfc3339(line).map(|(at, _)| at)) {
-            return (goes_on || distance == 0).then_some(at);
+/// Lines above the one that is being read, looked at once each however many lines below ask.
+#[derive(Default)]
+struct Above {
+    /// One below the other, as they stand in the block.
+    lines: VecDeque<(Range<usize>, Option<Seen>)>,
+}
+
+/// What a line says of those below it.
+#[derive(Clone, Copy)]
+struct Seen {
+    at: Option<Timestamp>,
+    blank: bool,
+    traceback: bool,
+}
+
+impl Above {
+    /// A line of a stack trace or of a cause was written with the line above it that has a time.
+    /// Only lines that show that they go on count: a line that stands by itself has no time then.
+    fn time_of_trace(&mut self, block: &[u8], start: usize, text: &str) -> Option<Timestamp> {
+        let start = line_start(block, start);
+        let mut goes_on = block.get(start).is_some_and(|b| matches!(b, b' ' | b'\t'))
+            || text.starts_with("Caused by")
+            || text.starts_with("Suppressed");
+        self.reach(block, start);
+        let near = self.lines.len().saturating_sub(TRACE_LINES_MAX);
+        for (distance, (line, seen)) in self.lines.range_mut(near..).rev().enumerate() {
+            let seen = *seen.get_or_insert_with(|| Seen::of(&block[line.clone()]));
+            goes_on |= seen.traceback;
+            if seen.at.is_some() {
+                return seen.at.filter(|_| goes_on || distance == 0);
+            }
+            if seen.blank && !goes_on {
+                return None;
+            }
         }
-        if line.trim().is_empty() && !goes_on {
-            return None;
+        None
+    }
+
+    /// Takes up the lines that stand above `start` and are not there yet.
+    fn reach(&mut self, block: &[u8], start: usize) {
+        let known = self.lines.back().map_or(0, |(line, _)| line.end + 1);
+        let mut new = Vec::new();
+        let mut below = start;
+        while new.len() < TRACE_LINES_MAX && below > known {
+            let Some(line) = line_before(block, below) else { break };
+            below = line.start;
+            new.push(line);
+        }
+        if below > known {
+            self.lines.clear();
+        }
+        self.lines.extend(new.into_iter().rev().map(|line| (line, None)));
+        let beyond = self.lines.len().saturating_sub(TRACE_LINES_MAX);
+        self.lines.drain(..beyond);
+    }
+}
+
+impl Seen {
+    fn of(line: &[u8]) -> Seen {
+        let line = String::from_utf8_lossy(line);
+        Seen {
+            at: time::of_text(&line).or_else(|| time::rfc3339(&line).map(|(at, _)| at)),
+            blank: line.trim().is_empty(),
+            traceback: line.starts_with("Traceback (most recent call last)"),
         }
     }
-    None
 }
 
 #[cfg(test)]

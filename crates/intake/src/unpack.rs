@@ -17,6 +17,12 @@ const BUFFER: usize = 256 << 10;
 /// The largest window of an xz stream: what `xz -9` writes.
 const XZ_WINDOW_MAX: usize = 64 << 20;
 
+/// The largest window of a zstd stream: what `zstd --long` writes.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// The largest window within something that is packed itself: what `zstd -19` and `xz -6` write.
+const INNER_WINDOW_LOG: u32 = 23;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
     Gzip,
@@ -49,14 +55,22 @@ enum Unpacked<R: Read> {
 }
 
 impl<R: Read> Unpacked<R> {
-    fn new(packing: Packing, packed: R) -> io::Result<Self> {
+    /// `inner` where something packed is unpacked around it: several windows are held at once then.
+    fn new(packing: Packing, packed: R, inner: bool) -> io::Result<Self> {
         Ok(match packing {
             Packing::Gzip => {
                 let buffered = BufReader::with_capacity(BUFFER, packed);
                 Unpacked::Gzip(Box::new(MultiGzDecoder::new(buffered)))
             }
-            Packing::Zstd => Unpacked::Zstd(zstd::stream::read::Decoder::new(packed)?),
-            Packing::Xz => Unpacked::Xz(Box::new(Xz::new(packed))),
+            Packing::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(packed)?;
+                decoder.window_log_max(if inner { INNER_WINDOW_LOG } else { ZSTD_WINDOW_LOG })?;
+                Unpacked::Zstd(decoder)
+            }
+            Packing::Xz => {
+                let window = if inner { 1 << INNER_WINDOW_LOG } else { XZ_WINDOW_MAX };
+                Unpacked::Xz(Box::new(Xz::new(packed, window)))
+            }
             Packing::Bzip2 => Unpacked::Bzip2(MultiBzDecoder::new(packed)),
         })
     }
@@ -66,16 +80,32 @@ impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Unpacked::Gzip(inner) => inner.read(buf),
-            Unpacked::Zstd(inner) => inner.read(buf),
+            Unpacked::Zstd(inner) => inner.read(buf).map_err(of_window),
             Unpacked::Xz(inner) => inner.read(buf),
             Unpacked::Bzip2(inner) => inner.read(buf),
         }
     }
 }
 
+/// zstd's words for a window that is too large, with what to do.
+fn of_window(error: io::Error) -> io::Error {
+    if !error.to_string().contains("requires too much memory") {
+        return error;
+    }
+    let why = format!(
+        "zstd with a window of more than {} MiB, or of more than {} MiB within something packed: \
+         decompress it first (zstd -d --long=31)",
+        1 << (ZSTD_WINDOW_LOG - 20),
+        1 << (INNER_WINDOW_LOG - 20),
+    );
+    io::Error::new(io::ErrorKind::Unsupported, why)
+}
+
 /// xz streams one after another, with the zero bytes that may stand between them.
 struct Xz<R> {
     inner: R,
+    /// The largest that is taken.
+    window: usize,
     decoder: XzDecoder<'static>,
     raw: Vec<u8>,
     at: usize,
@@ -85,9 +115,9 @@ struct Xz<R> {
 }
 
 impl<R: Read> Xz<R> {
-    fn new(inner: R) -> Self {
-        let decoder = XzDecoder::with_alloc_dict_size(0, XZ_WINDOW_MAX);
-        Xz { inner, decoder, raw: vec![0; 64 << 10], at: 0, len: 0, between: false }
+    fn new(inner: R, window: usize) -> Self {
+        let decoder = XzDecoder::with_alloc_dict_size(0, window);
+        Xz { inner, window, decoder, raw: vec![0; 64 << 10], at: 0, len: 0, between: false }
     }
 }
 
@@ -116,7 +146,10 @@ impl<R: Read> Read for Xz<R> {
                     (used, made)
                 }
                 Err(xz4rust::XzError::DictionaryTooLarge(_)) => {
-                    let why = "xz with a window of more than 64 MiB: decompress it first (xz -d)";
+                    let mib = self.window >> 20;
+                    let why = format!(
+                        "xz with a window of more than {mib} MiB: decompress it first (xz -d)"
+                    );
                     return Err(io::Error::new(io::ErrorKind::Unsupported, why));
                 }
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
@@ -152,23 +185,35 @@ pub(crate) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, why));
     }
     let mut reader: Box<dyn Read + Send> = Box::new(file);
-    for _ in 0..LAYERS_MAX {
+    for layer in 0..LAYERS_MAX {
         let (head, whole) = peek(reader, MAGIC)?;
         reader = match packing(&head) {
-            Some(packing) => Box::new(Unpacked::new(packing, whole)?),
+            Some(packing) => Box::new(Unpacked::new(packing, whole, layer > 0)?),
             None => return Ok(Box::new(whole)),
         };
     }
     Ok(reader)
 }
 
-/// A stream without its compression, and whether it had any.
-pub(crate) fn unpacked<'r>(reader: Box<dyn Read + 'r>) -> io::Result<(Box<dyn Read + 'r>, bool)> {
+/// A stream without its compression, and whether it had any. It lies `depth` archives deep; what
+/// comes out of each layer is `bounded`.
+pub(crate) fn unpacked<'r, B: Read + 'r>(
+    reader: Box<dyn Read + 'r>,
+    depth: usize,
+    bounded: impl Fn(Box<dyn Read + 'r>) -> B,
+) -> io::Result<(Box<dyn Read + 'r>, bool)> {
     let mut reader = reader;
     for layer in 0..LAYERS_MAX {
         let (head, whole) = peek(reader, MAGIC)?;
         reader = match packing(&head) {
-            Some(packing) => Box::new(Unpacked::new(packing, whole)?),
+            Some(packing) => {
+                let unpacked = Unpacked::new(packing, whole, layer + depth > 0)?;
+                Box::new(bounded(Box::new(unpacked)))
+            }
+            // What came out of an archive counts as unpacked, too.
+            None if depth > 0 && layer == 0 => {
+                return Ok((Box::new(bounded(Box::new(whole))), false));
+            }
             None => return Ok((Box::new(whole), layer > 0)),
         };
     }

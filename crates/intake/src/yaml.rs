@@ -32,7 +32,7 @@ pub(crate) struct Piece {
 
 /// Reads every document.
 pub(crate) fn read(file: &mut File<'_>, text: &str, out: &mut Out) -> Held {
-    let stream = read_values(text, &Limits::default());
+    let stream = read_values(text, &file.limits.yaml());
     file.sound = stream.errors.is_empty();
     let mut held = Held::default();
     let before = out.items.len();
@@ -53,8 +53,11 @@ pub(crate) fn read(file: &mut File<'_>, text: &str, out: &mut Out) -> Held {
         return held;
     }
     // Another file's syntax (a chart's values, a pipeline) is not ours to judge.
-    if held.found || is_manifest(text) {
-        for error in &stream.errors {
+    let told = held.found || is_manifest(text);
+    for error in &stream.errors {
+        if error.too_many_nodes {
+            out.bad(error.line, file.limits.object_told());
+        } else if told {
             out.bad(error.line, format!("not valid YAML: {}", error.why));
         }
     }
@@ -215,7 +218,7 @@ pub(crate) fn piece(
     out: &mut Out,
 ) -> bool {
     let Some(raw) = text.get(piece.range.clone()) else { return false };
-    let stream = read_values(raw, &Limits::default());
+    let stream = read_values(raw, &file.limits.yaml());
     let ([document], []) = (stream.documents.as_slice(), stream.errors.as_slice()) else {
         return false;
     };

@@ -11,6 +11,8 @@ use std::io::{self, BufReader, Read};
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
+use crate::members::{Members, NAME_MAX, Unread};
+
 const LOCAL: u32 = 0x0403_4b50;
 const DESCRIPTOR: u32 = 0x0807_4b50;
 const EXTRA_DATA: u32 = 0x0806_4b50;
@@ -37,20 +39,6 @@ impl Header {
     fn is_streamed(&self) -> bool {
         self.flags & 8 != 0
     }
-}
-
-/// A member that is named and not read, and why.
-pub(crate) struct Unread {
-    pub(crate) name: String,
-    pub(crate) why: String,
-}
-
-/// What is done with the members.
-pub(crate) trait Members {
-    /// Reads one; what it leaves is passed over. `false` ends the archive.
-    fn member(&mut self, name: &str, bytes: &mut dyn Read) -> bool;
-    /// Is told of one that can't be read.
-    fn unread(&mut self, unread: Unread);
 }
 
 /// Goes through an archive.
@@ -82,13 +70,21 @@ fn one<R: Read>(
     header: Header,
     members: &mut impl Members,
 ) -> io::Result<bool> {
-    let unread = |why: &str| Unread { name: header.name.clone(), why: why.to_owned() };
+    let unread = |why: &str| Unread::new(&header.name, why);
     if header.name.ends_with('/') && header.packed == 0 && !header.is_streamed() {
         return Ok(true);
     }
     let known = !header.is_streamed() || header.packed > 0;
+    if header.name.len() > NAME_MAX && known {
+        let goes_on = members.unread(Unread::named_too_long(header.name.as_bytes()));
+        skip(reader, header.packed)?;
+        if header.is_streamed() {
+            descriptor(reader, header.zip64)?;
+        }
+        return Ok(goes_on);
+    }
     if header.is_encrypted() || !matches!(header.method, 0 | 8) || !known && header.method == 0 {
-        members.unread(unread(match header.method {
+        let goes_on = members.unread(unread(match header.method {
             _ if header.is_encrypted() => "encrypted: unpack it with its password first",
             0 => "stored without its length: unpack the archive first",
             _ => "packed by a method that is not read: unpack the archive first",
@@ -103,21 +99,27 @@ fn one<R: Read>(
         if header.is_streamed() {
             descriptor(reader, header.zip64)?;
         }
-        return Ok(true);
+        return Ok(goes_on);
     }
-    let (crc, packed, goes_on) = if header.method == 0 {
+    let (crc, packed) = if header.method == 0 {
         let mut bytes = Checked::new(reader.by_ref().take(header.packed));
         let goes_on = members.member(&header.name, &mut bytes);
+        if !goes_on {
+            return Ok(false);
+        }
         let crc = bytes.rest()?;
         if bytes.inner.limit() > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        (crc, header.packed, goes_on)
+        (crc, header.packed)
     } else {
         let mut bytes = Checked::new(DeflateDecoder::new(&mut *reader));
         let goes_on = members.member(&header.name, &mut bytes);
+        if !goes_on {
+            return Ok(false);
+        }
         let crc = bytes.rest()?;
-        (crc, bytes.inner.total_in(), goes_on)
+        (crc, bytes.inner.total_in())
     };
     let want = if header.is_streamed() { descriptor(reader, header.zip64)? } else { header.crc };
     // A member of a wrong length is caught by what should follow it.
@@ -125,9 +127,9 @@ fn one<R: Read>(
         skip(reader, header.packed - packed)?;
     }
     if crc != want {
-        members.unread(unread("its checksum differs: what could be unpacked was read"));
+        return Ok(members.unread(unread("its checksum differs: what could be unpacked was read")));
     }
-    Ok(goes_on)
+    Ok(true)
 }
 
 /// A member's bytes, their checksum taken as they go by.
@@ -292,8 +294,9 @@ pub(crate) mod tests {
             true
         }
 
-        fn unread(&mut self, unread: Unread) {
+        fn unread(&mut self, unread: Unread) -> bool {
             self.0.push(format!("{}: {}", unread.name, unread.why));
+            true
         }
     }
 

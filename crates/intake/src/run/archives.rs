@@ -4,15 +4,12 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::{Run, broken_stream};
+use crate::members::{Members, Unread};
 use crate::origin::Origin;
-use crate::walk;
-use crate::zip::{self, Members, Unread};
+use crate::{tar, walk, zip};
 
 /// Archives in archives are followed this far.
 const NESTED_MAX: usize = 4;
-
-/// Members of one archive.
-const MEMBERS_MAX: usize = 200_000;
 
 impl Run<'_> {
     /// Whether an archive lies too deep in others to be read, which is told.
@@ -25,40 +22,26 @@ impl Run<'_> {
     }
 
     pub(super) fn tar(&mut self, reader: Box<dyn Read + '_>, label: &Arc<str>, depth: usize) {
-        if self.is_too_deep(label, depth) {
-            return;
-        }
-        let mut archive = tar::Archive::new(reader);
-        let entries = match archive.entries() {
-            Ok(entries) => entries,
-            Err(error) => return self.unreadable(label, None, broken_stream(&error)),
-        };
-        for (index, entry) in entries.enumerate() {
-            let entry = match entry {
-                Ok(entry) if index < MEMBERS_MAX => entry,
-                Ok(_) => return self.too_many(label),
-                Err(error) => return self.unreadable(label, None, broken_stream(&error)),
-            };
-            if entry.header().entry_type().is_file() {
-                let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                self.member(Box::new(entry), &name, label, depth);
-            }
-        }
+        self.archive(label, depth, |members| tar::read(reader, members));
     }
 
     pub(super) fn zip(&mut self, reader: Box<dyn Read + '_>, label: &Arc<str>, depth: usize) {
+        self.archive(label, depth, |members| zip::read(reader, members));
+    }
+
+    fn archive(
+        &mut self,
+        label: &Arc<str>,
+        depth: usize,
+        read: impl FnOnce(&mut Archive<'_, '_>) -> std::io::Result<()>,
+    ) {
         if self.is_too_deep(label, depth) {
             return;
         }
-        let mut members = Zip { run: self, label, depth, count: 0 };
-        if let Err(error) = zip::read(reader, &mut members) {
+        let read = read(&mut Archive { run: self, label, depth });
+        if let Err(error) = read {
             self.unreadable(label, None, broken_stream(&error));
         }
-    }
-
-    fn too_many(&mut self, label: &Arc<str>) {
-        let why = format!("more than {MEMBERS_MAX} members: the rest is not read");
-        self.unreadable(label, None, why);
     }
 
     fn member(&mut self, bytes: Box<dyn Read + '_>, name: &str, label: &Arc<str>, depth: usize) {
@@ -77,27 +60,44 @@ impl Run<'_> {
     }
 }
 
-/// Reads the members of a zip archive as they come.
-struct Zip<'z, 'o> {
+/// Reads the members of an archive as they come.
+struct Archive<'z, 'o> {
     run: &'z mut Run<'o>,
     label: &'z Arc<str>,
     depth: usize,
-    count: usize,
 }
 
-impl Members for Zip<'_, '_> {
-    fn member(&mut self, name: &str, bytes: &mut dyn Read) -> bool {
-        self.count += 1;
-        if self.count > MEMBERS_MAX {
-            self.run.too_many(self.label);
+impl Archive<'_, '_> {
+    /// Counts a member; `false` where no more are read.
+    fn counts(&mut self) -> bool {
+        let (spent, limits) = (&self.run.spent, &self.run.options.limits);
+        if spent.is_over() {
             return false;
         }
-        self.run.member(Box::new(bytes), name, self.label, self.depth);
+        if !spent.member(limits) {
+            spent.end();
+            let max = limits.members;
+            let why = format!("more than {max} members: the rest is not read (--max-members)");
+            self.run.unreadable(self.label, None, why);
+            return false;
+        }
         true
     }
+}
 
-    fn unread(&mut self, unread: Unread) {
-        let label = format!("{}/{}", self.label, unread.name);
-        self.run.unreadable(&label.as_str().into(), None, unread.why);
+impl Members for Archive<'_, '_> {
+    fn member(&mut self, name: &str, bytes: &mut dyn Read) -> bool {
+        if self.counts() {
+            self.run.member(Box::new(bytes), name, self.label, self.depth);
+        }
+        !self.run.spent.is_over()
+    }
+
+    fn unread(&mut self, unread: Unread) -> bool {
+        if self.counts() {
+            let label = format!("{}/{}", self.label, unread.name);
+            self.run.unreadable(&label.as_str().into(), None, unread.why);
+        }
+        !self.run.spent.is_over()
     }
 }

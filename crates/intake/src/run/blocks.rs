@@ -9,17 +9,26 @@ use crate::export::records::{RecordChunk, Records};
 use crate::file::File;
 use crate::out::Out;
 
+/// Bytes of blocks that are in flight together: most are of one size, but an entry may be long.
+const AT_ONCE_BYTES: usize = 32 << 20;
+
 /// A buffer grown beyond this by a long entry is not kept for the next block.
 const BUFFER_MAX: usize = 2 << 20;
 
 /// Whole lines or entries that lie together in one buffer.
 pub(crate) trait Block: Send + Sync {
     fn broken(&self) -> &[Broken];
+    /// Bytes that it holds.
+    fn len(&self) -> usize;
 }
 
 impl Block for Chunk {
     fn broken(&self) -> &[Broken] {
         &self.broken
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
     }
 }
 
@@ -27,11 +36,19 @@ impl Block for ElementChunk {
     fn broken(&self) -> &[Broken] {
         &self.broken
     }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl Block for RecordChunk {
     fn broken(&self) -> &[Broken] {
         &self.broken
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
     }
 }
 
@@ -66,7 +83,12 @@ impl Run<'_> {
         let at_once = (self.threads * 2).clamp(2, 16);
         let mut next: Vec<B> = Vec::new();
         let fetch = |blocks: &mut dyn Iterator<Item = std::io::Result<B>>, into: &mut Vec<B>| {
-            into.extend(blocks.take(at_once).map_while(Result::ok));
+            let mut bytes = 0;
+            while into.len() < at_once && bytes < AT_ONCE_BYTES {
+                let Some(Ok(block)) = blocks.next() else { break };
+                bytes += block.len();
+                into.push(block);
+            }
         };
         fetch(&mut blocks, &mut next);
         let pool = self.pool.take();

@@ -13,8 +13,8 @@ use crate::out::Out;
 use crate::sniff::Format;
 use crate::{form, json, lists, yaml};
 
-/// Texts that are held in memory while they are read: longer ones are named instead.
-const HELD_MAX: u64 = 1 << 30;
+/// Items longer than this are parsed one after the other: what they come to in memory adds up.
+const LARGE: usize = 1 << 20;
 
 /// Items of a list that are parsed before the collector takes them.
 const PORTION: usize = 256;
@@ -30,9 +30,11 @@ impl Run<'_> {
     ) -> Outcome {
         let mut raw = Vec::new();
         // Errors have been noted on the way; what was read counts.
-        let _ = reader.by_ref().take(HELD_MAX + 1).read_to_end(&mut raw);
-        if raw.len() as u64 > HELD_MAX {
-            let why = format!("longer than {} MiB: hand it over in parts", HELD_MAX >> 20);
+        let max = self.options.limits.text;
+        let _ = reader.by_ref().take(max.saturating_add(1)).read_to_end(&mut raw);
+        if raw.len() as u64 > max {
+            let mib = max.div_ceil(1 << 20);
+            let why = format!("longer than {mib} MiB: hand it over in parts (--max-text)");
             self.unreadable(&file.label, None, why);
             return Outcome::Read;
         }
@@ -80,7 +82,8 @@ impl Run<'_> {
             };
             let of = lists::frame_type(&document.frame);
             for numbered in items.iter().enumerate().collect::<Vec<_>>().chunks(PORTION) {
-                let outs = self.parallel(numbered, |(item, (range, line)), out| {
+                let large = numbered.iter().any(|(_, (range, _))| range.len() > LARGE);
+                let outs = self.parallel(numbered, !large, |(item, (range, line)), out| {
                     let bytes = &raw[range.clone()];
                     json::item(file, bytes, of.as_ref(), (*line, index, Some(*item)), out);
                 });
@@ -104,7 +107,8 @@ impl Run<'_> {
             let shared = &*file;
             let numbered: Vec<_> = pieces.iter().enumerate().collect();
             let alone = std::sync::atomic::AtomicBool::new(true);
-            let outs = self.parallel(&numbered, |(index, piece), out| {
+            let large = pieces.iter().any(|piece| piece.range.len() > LARGE);
+            let outs = self.parallel(&numbered, !large, |(index, piece), out| {
                 if !yaml::piece(shared, whole, piece, *index, &of, out) {
                     alone.store(false, std::sync::atomic::Ordering::Relaxed);
                 }
@@ -142,7 +146,12 @@ impl Run<'_> {
     }
 
     /// Parses pieces side by side; what they give is in their order.
-    fn parallel<T: Sync>(&self, pieces: &[T], parse: impl Fn(&T, &mut Out) + Sync) -> Vec<Out> {
+    fn parallel<T: Sync>(
+        &self,
+        pieces: &[T],
+        beside: bool,
+        parse: impl Fn(&T, &mut Out) + Sync,
+    ) -> Vec<Out> {
         use rayon::prelude::*;
         let run = |part: &[T]| {
             let mut out = Out::default();
@@ -152,7 +161,7 @@ impl Run<'_> {
             out
         };
         match &self.pool {
-            Some(pool) if pieces.len() > 8 => {
+            Some(pool) if beside && pieces.len() > 8 => {
                 pool.install(|| pieces.par_chunks(16).map(run).collect())
             }
             _ => vec![run(pieces)],

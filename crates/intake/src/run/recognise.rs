@@ -50,6 +50,7 @@ impl Run<'_> {
         let scope = self.options.scope.clone();
         let filter = self.filter.clone();
         let mut file = File::new(origin, Arc::clone(label), whose, &scope, &filter);
+        file.limits = self.options.limits;
         match self.read_as(format, head, &mut file, reader, origin.explicit) {
             Outcome::Read => {}
             Outcome::Passed | Outcome::Unplaced(_) => self.passed_over(),

@@ -1,6 +1,7 @@
 //! Every format that people hand over, read from files as they are written.
 
 mod archives;
+mod bombs;
 mod broken;
 mod common;
 mod exports;

@@ -1,13 +1,13 @@
 //! What `sunup doctor` can be asked.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use sunup_api::report::{Finding, Severity, Verdict};
 use sunup_api::shell;
 use sunup_evidence::scope::Scope;
-use sunup_intake::Input;
+use sunup_intake::{Input, Limits};
 
 use crate::live::Where;
 use crate::when::When;
@@ -122,7 +122,33 @@ pub(crate) struct Args {
     pub(super) verbose: bool,
 
     #[command(flatten)]
+    limits: LimitArgs,
+
+    #[command(flatten)]
     pub(super) live: LiveArgs,
+}
+
+/// How much of an input is read.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Limits (what lies beyond one is named, and the rest is read)")]
+struct LimitArgs {
+    /// Members of an input's archives, those of archives within them counted too [default: 200000]
+    #[arg(long, value_name = "NUMBER")]
+    max_members: Option<NonZeroUsize>,
+
+    /// How many times its own size a packed input may come to, beyond 256 MiB [default: 1000]
+    #[arg(long, value_name = "TIMES")]
+    max_expansion: Option<NonZeroU64>,
+
+    /// A text that is held as a whole, such as a list of objects; logs are not, and have no limit
+    /// [default: 1024]
+    #[arg(long, value_name = "MIB")]
+    max_text: Option<NonZeroU64>,
+
+    /// One object, or one log entry in JSON; small values count for more than their text
+    /// [default: 32]
+    #[arg(long, value_name = "MIB")]
+    max_object: Option<NonZeroU64>,
 }
 
 /// What of a cluster.
@@ -219,6 +245,20 @@ impl Args {
             workload: self.workload.as_ref().map(|w| (w.kind.clone(), w.name.clone())),
             since: self.since.as_ref().map(|when| when.at),
             until: self.until.as_ref().map(|when| when.at),
+        }
+    }
+
+    /// How much of it.
+    pub(super) fn limits(&self) -> Limits {
+        let LimitArgs { max_members, max_expansion, max_text, max_object } = self.limits;
+        let default = Limits::default();
+        let bytes = |mib: NonZeroU64| mib.get().saturating_mul(1 << 20);
+        Limits {
+            members: max_members.map_or(default.members, NonZeroUsize::get),
+            expansion: max_expansion.map_or(default.expansion, NonZeroU64::get),
+            text: max_text.map_or(default.text, bytes),
+            object: max_object.map_or(default.object, bytes),
+            ..default
         }
     }
 

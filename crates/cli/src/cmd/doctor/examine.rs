@@ -62,7 +62,7 @@ pub(super) fn examine(args: &Args, live: Option<&Live>) -> anyhow::Result<Examin
     let mut collector = Collector::new(scope.clone());
     let bar = Bar::new();
     let progress = bar.map(|bar| bar as std::sync::Arc<dyn sunup_intake::Progress>);
-    let options = Options { scope, progress, ..Options::default() };
+    let options = Options { scope, progress, limits: args.limits(), ..Options::default() };
     let (summary, notes) = match live {
         Some(live) => live.read(args, &options, &mut collector)?,
         None => (sunup_intake::read(args.inputs(), &options, &mut collector), Vec::new()),

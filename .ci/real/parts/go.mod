@@ -1,0 +1,3 @@
+module sunup.dev/ci/parts
+
+go 1.24

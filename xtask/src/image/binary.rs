@@ -30,25 +30,36 @@ pub(super) fn build(root: &Path, triple: Option<&str>) -> anyhow::Result<PathBuf
     };
     command.args(["build", "--release", "--locked", "-p", "sunup-cli", "--bin", "sunup"]);
     command.args(["--target", &triple]);
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(root, &built)?.join("\u{1f}"));
+    let places = places(root, &built)?;
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(&places).join("\u{1f}"));
+    command.env("CFLAGS", c_flags(&places));
     anyhow::ensure!(command.status()?.success(), "the binary could not be built");
     let (made, kept) = (built.join(&triple).join("release/sunup"), root.join(KEPT));
     std::fs::copy(&made, &kept).with_context(|| format!("{} to {KEPT}", made.display()))?;
     Ok(kept)
 }
 
-/// What a path in a panic's message begins with is the same wherever it is built.
-fn flags(root: &Path, built: &Path) -> anyhow::Result<Vec<String>> {
-    let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+/// Where the build's files lie, and what they are called instead, so that a panic's message, and
+/// with it the binary, is the same wherever it is built. Of several that fit the last one counts.
+fn places(root: &Path, built: &Path) -> anyhow::Result<Vec<(PathBuf, &'static str)>> {
     let home = match std::env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
         None => std::env::home_dir().context("no home folder, and no CARGO_HOME")?.join(".cargo"),
     };
-    // Of several that fit the last one wins.
-    for (from, to) in [(home.as_path(), "/cargo"), (root, "/sunup"), (built, "/built")] {
-        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-    }
-    Ok(flags)
+    Ok(vec![(home, "/cargo"), (root.to_path_buf(), "/sunup"), (built.to_path_buf(), "/built")])
+}
+
+fn flags(places: &[(PathBuf, &str)]) -> Vec<String> {
+    let named =
+        places.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    FLAGS.iter().map(|flag| (*flag).to_owned()).chain(named).collect()
+}
+
+/// The same for C, whose errors have the names of files in them.
+fn c_flags(places: &[(PathBuf, &str)]) -> String {
+    let named =
+        places.iter().map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()));
+    named.collect::<Vec<_>>().join(" ")
 }
 
 /// This machine's kind of machine, as rustc calls it.

@@ -7,8 +7,9 @@ use sunup_api::{container, port};
 use sunup_evidence::line::Sign;
 use sunup_evidence::log::Sample;
 use sunup_evidence::object::{
-    IntOrString, Manifest, Map, PodTemplate, Service, ServicePort, Workload,
+    Gateway, IntOrString, Manifest, Map, Origin, PodTemplate, Service, ServicePort, Workload,
 };
+use sunup_evidence::shape::is_gateway;
 use sunup_evidence::snapshot::Snapshot;
 
 use crate::judging::fault::{Fault, item};
@@ -83,9 +84,7 @@ pub(crate) fn of(
             });
         }
     }
-    let asking = snapshot.gateways.iter().filter(|(g, _)| selects(&g.selector));
-    let asking = home::near(asking.map(|one| (one, &one.1)), manifest, &twins);
-    for (gateway, manifest) in asking {
+    for (gateway, manifest) in asking(snapshot, (workload, manifest)) {
         for number in gateway.ports.iter().filter(|p| **p < 1024) {
             if services.is_empty() {
                 unresolved.push(format!("port {number} of Gateway {}", gateway.metadata.name));
@@ -131,6 +130,25 @@ fn target_port(template: &PodTemplate, p: &ServicePort) -> Option<u32> {
             ports.into_iter().find(|c| c.name.as_deref() == Some(name)).map(|c| c.container_port)
         }),
     }
+}
+
+/// Gateways that ask a workload for ports. Where one's selector picks workloads of several folders,
+/// it asks the one of its own folder, and of the others nobody knows.
+pub(crate) fn asking<'a>(
+    snapshot: &'a Snapshot,
+    (workload, manifest): (&Workload, &Manifest),
+) -> Vec<&'a (Box<Gateway>, Manifest)> {
+    let picked =
+        |gateway: &Gateway, w: &Workload| selects(&gateway.selector, &w.template.metadata.labels);
+    let all = snapshot.gateways.iter().filter(|(gateway, _)| picked(gateway, workload));
+    let sure = all.filter(|(gateway, of)| {
+        let rivals = snapshot.workloads.iter().filter(|(w, m)| {
+            m.origin != Origin::Export && is_gateway(&w.template) && picked(gateway, w)
+        });
+        let rivals: Vec<&Manifest> = rivals.map(|(_, m)| m).collect();
+        !home::near(std::iter::once(((), of)), manifest, &rivals).is_empty()
+    });
+    sure.collect()
 }
 
 /// Whether a selector picks pods with these labels; an empty one picks none.

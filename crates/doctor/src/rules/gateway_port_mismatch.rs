@@ -19,7 +19,7 @@ use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, namespace_flag};
 use crate::judging::workload::Work;
-use crate::knowledge::low_ports::{leads_to, selects};
+use crate::knowledge::low_ports::{self, leads_to, selects};
 
 /// The rule.
 pub(crate) struct GatewayPortMismatch;
@@ -53,8 +53,7 @@ impl Rule for GatewayPortMismatch {
         }
         let labels = &template.metadata.labels;
         let twins = home::twins(work.snapshot, workload, manifest);
-        let asking = work.snapshot.gateways.iter().filter(|(g, _)| selects(&g.selector, labels));
-        let gateways = home::near(asking.map(|one| (one, &one.1)), manifest, &twins);
+        let gateways = low_ports::asking(work.snapshot, (workload, manifest));
         if gateways.iter().all(|(g, _)| g.ports.is_empty()) {
             return;
         }

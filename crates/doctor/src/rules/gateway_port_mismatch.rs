@@ -79,7 +79,8 @@ impl Rule for GatewayPortMismatch {
                 .ports
                 .iter()
                 .copied()
-                .filter(|port| !services.iter().any(|(s, _)| leads_to(s, *port, template)))
+                // Whichever Service leads there, in whichever folder, there is one.
+                .filter(|port| !candidates.iter().any(|((s, _), _)| leads_to(s, *port, template)))
                 .collect();
             if !lost.is_empty() {
                 out.faults.push(fault(work, gateway, manifest, &lost, &services));

@@ -211,6 +211,36 @@ lines ¤\"
 2020-03-31T10:41:16Z,¤,¤,started,¤,10.3.3.11,¤,
 ";
 
+/// What surrounds a pod: journals, runners of CI, settings, answers of log services.
+const AROUND: [(&str, &str); 8] = [
+    (
+        "loki.json",
+        r#"{"status":"success","data":{"resultType":"streams","result":[{"stream":{"pod":"¤","namespace":"¤","team":"¤"},"values":[["1585651275552128897","password=¤"],["1585651275552128898","¤"]]}]}}"#,
+    ),
+    (
+        "es.json",
+        r#"{"hits":{"hits":[{"_index":"¤","_id":"¤","_source":{"@timestamp":"2020-03-31T10:41:15Z","message":"x token=¤","host":{"name":"¤"},"agent":{"id":"¤"}}}]}}"#,
+    ),
+    (
+        "datadog.json",
+        r#"{"data":[{"id":"¤","attributes":{"message":"up","host":"¤","tags":["team:¤","env:¤"],"attributes":{"x":"¤"}}}]}"#,
+    ),
+    (
+        "journal.txt",
+        "Mar 31 10:41:15 ¤ kubelet[123]: E0331 10:41:15.000000 1 x.go:1] \"Failed\" pod=\"¤/web-0\"\n",
+    ),
+    (
+        "journal.json",
+        "{\"_HOSTNAME\":\"¤\",\"MESSAGE\":\"up\",\"_CMDLINE\":\"x --password ¤\",\"__REALTIME_TIMESTAMP\":\"1585651275552128\"}\n",
+    ),
+    (
+        "ci.log",
+        "2024-11-13T09:14:00.3900000Z ##[group]Run kubectl logs\n2024-11-13T09:14:00.3900000Z env:\n2024-11-13T09:14:00.3900000Z   DB_PASSWORD: ¤\n2024-11-13T09:14:00.3900000Z   PLAIN: ¤\n2024-11-13T09:14:00.3900000Z ##[endgroup]\n",
+    ),
+    ("settings.env", "A=¤\nB=\"¤\"\nexport C=¤\nEnvironment:\n  D: ¤\n"),
+    ("values.yaml", "password: ¤\nplain: ¤\nlist:\n- ¤\ntemplate: {{ .Values.x }}\n"),
+];
+
 fn utf16(text: &str) -> Vec<u8> {
     let units = std::iter::once(0xfeff).chain(text.encode_utf16());
     units.flat_map(u16::to_le_bytes).collect()
@@ -268,6 +298,9 @@ fn no_field_of_any_format_leaves_a_canary_behind() {
     );
     put(&mut nest, "manifests.yaml", MANIFESTS);
     put(&mut nest, "broken.yaml", &format!("{MANIFESTS}---\n{{ broken: [\n"));
+    for (name, text) in AROUND {
+        put(&mut nest, name, text);
+    }
     put(&mut nest, "broken.json", &POD[..POD.len() - 40]);
     put(&mut nest, "entries.jsonl", ENTRIES);
     put(&mut nest, "web-5d4f8c7b9-x7k2p.app.log", FORMS);

@@ -11,6 +11,7 @@ use crate::rules::rules;
 
 use super::class::Class;
 use super::forms::{FORMS, Unless, is_said};
+use super::kept::IMAGES;
 use super::known::{self, Known};
 
 /// A place, and what stands there.
@@ -81,6 +82,7 @@ fn forms(text: &str, found: &mut Vec<Span>) {
                 Unless::Said => is_said(hit.as_str()) || known::is_common(hit.as_str()),
                 Unless::Row => !is_row(hit.as_str()),
                 Unless::Number => is_number(hit.as_str()),
+                Unless::Image => IMAGES.is_match(hit.as_str()),
             };
             if !passed && is_meant(form.class, text, hit.range()) {
                 found.push(Span { range: hit.range(), class: form.class });

@@ -30,6 +30,8 @@ pub(super) enum Unless {
     Row,
     /// A number or a time in a query: `?timeout=10s`.
     Number,
+    /// An image that the mesh is made of.
+    Image,
 }
 
 /// All forms, and one automaton that says which of them a text may have.
@@ -172,6 +174,10 @@ fn hosts() -> Vec<Pattern> {
     let host = |text: String| (Class::Host, Unless::Never, text);
     let ip = |text: &str| (Class::Ip, Unless::Never, text.to_owned());
     vec![
+        // The machine that a system's journal is of, and whose pod a kubelet speaks of.
+        host(r"^[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}(?:\.[0-9]+)? ([\w.-]+) [\w./()-]+(?:\[[0-9]+\])?:".to_owned()),
+        (Class::Namespace, Unless::Never, r#"\bpod=["']([^"'/\s]+)/"#.to_owned()),
+        (Class::Value, Unless::Image, r#"(?i)\bimage\s+["']([^"'\s]+)"#.to_owned()),
         (Class::Email, Unless::Never, r"([\p{L}\p{N}._%+'-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*)".to_owned()),
         ip(r"(?:^|[^0-9.])((?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:/[0-9]{1,2})?)(?:$|[^0-9.]|\.(?:$|[^0-9]))"),
         ip(r"(?:^|[^0-9A-Za-z:.])([0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3})?)"),

@@ -41,6 +41,12 @@ static PAIR: LazyLock<Regex> = LazyLock::new(|| {
         .expect("tests run it")
 });
 
+/// `NAME=value`, and nothing else.
+static SET: LazyLock<Regex> = LazyLock::new(|| {
+    let text = r#"^(\s*(?:export )?[A-Za-z_]\w*=)("[^"]*"|'[^']*'|[^\s"'=]+)(\s*)$"#;
+    Regex::new(text).expect("tests run it")
+});
+
 /// `/path from volume (ro)`.
 static MOUNT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?s)^(\s+)(\S+) from (\S+) (\(.*)$").expect("tests run it"));
@@ -144,6 +150,9 @@ impl Lines {
         }
         if let Some((part, depth)) = self.part {
             let over = match part {
+                // A runner's log, each line with its time in front.
+                Part::Environment if line.contains("##[") => true,
+                Part::Environment if timed(line) => false,
                 Part::Data => line.starts_with("Events:") || line.starts_with("BinaryData"),
                 _ => indent <= depth && !line.trim().is_empty(),
             };
@@ -151,6 +160,10 @@ impl Lines {
                 true => self.part = None,
                 false => return Some(part_line(redactor, part, line, says)),
             }
+        }
+        if matches!(line.trim(), "Environment:" | "env:") || line.trim_end().ends_with("Z env:") {
+            self.part = Some((Part::Environment, indent));
+            return Some(line.to_owned());
         }
         if !self.description {
             return None;
@@ -272,6 +285,13 @@ fn part_line(redactor: &mut dyn Values, part: Part, line: &str, says: Says) -> S
     if bare.is_empty() {
         return line.to_owned();
     }
+    if part == Part::Environment
+        && let Some((time, rest)) = bare.split_once(' ').filter(|_| timed(line))
+    {
+        let own = part_line(redactor, part, rest.trim_start(), says);
+        let gap = &rest[..rest.len() - rest.trim_start().len()];
+        return format!("{time} {gap}{own}{}", end_of(line));
+    }
     let (lead, end) = (&line[..line.len() - line.trim_start().len()], end_of(line));
     let told = match part {
         Part::Data if bare.bytes().all(|b| b == b'-' || b == b'=') => bare.to_owned(),
@@ -318,6 +338,12 @@ fn part_line(redactor: &mut dyn Values, part: Part, line: &str, says: Says) -> S
     format!("{lead}{told}{end}")
 }
 
+/// Whether a line has a time in front, as the logs of runners have.
+fn timed(line: &str) -> bool {
+    let time = line.split(' ').next().unwrap_or_default();
+    time.len() > 19 && time.ends_with('Z') && time.as_bytes().get(10) == Some(&b'T')
+}
+
 /// A line of a log: an entry in JSON with whatever stands before it, or text.
 fn entry(redactor: &mut dyn Values, line: &str, says: Says) -> String {
     if let Some(at) = line.find('{')
@@ -325,6 +351,15 @@ fn entry(redactor: &mut dyn Values, line: &str, says: Says) -> String {
     {
         let whole = line[at..].trim_end().len();
         return format!("{}{told}{}", redactor.text(&line[..at]), &line[at + whole..]);
+    }
+    // A variable alone in its line: what `env` prints, a file of settings.
+    if let Some(set) = SET.captures(line) {
+        let quote = if set[2].starts_with('"') { "\"" } else { "" };
+        let own = set[2].trim_matches(['"', '\'']);
+        let name =
+            set[1].trim().rsplit(' ').next().unwrap_or_default().trim_end_matches('=').to_owned();
+        let at = At { path: &["env", "value"], name: Some(&name), says };
+        return format!("{}{quote}{}{quote}{}", &set[1], redactor.value(own, at), &set[3]);
     }
     // A key and its value in the form of a description, wherever it stands.
     if let Some(pair) = PAIR.captures(line)

@@ -195,6 +195,8 @@ fn what_is_secret_by_its_form_is_removed_whole() {
         "the token is: «hunter»",
         "pwd -> «hunter»",
         "mongo -u u -p «hunter»",
+        "Mar 31 10:41:15 «blade-seven» kubelet[123]: x pod=\"«treasury»/web-0\"",
+        "Failed to pull image \"«registry.corp.example/team/ledger:1»\": no",
         "x_10.30.«4.7»",
     ] {
         let text = line.replace(['«', '»'], "");

@@ -6,7 +6,7 @@
 //! linkerd/linkerd2 `charts/partials`, `pkg/k8s/labels.go`; hashicorp/consul-k8s `control-plane/connect-inject`
 //! (`consul-dataplane`, before 1.0 `envoy-sidecar`); kumahq/kuma `pkg/plugins/runtime/k8s/util`; NGINX Service
 //! Mesh `pkg/mesh` (`nginx-mesh-sidecar`); aws/aws-app-mesh-controller-for-k8s `pkg/inject` (`envoy` of the image
-//! `aws-appmesh-envoy`); openservicemesh/osm `pkg/constants` (`envoy`, with the init container `osm-init`);
+//! `aws-appmesh-envoy`); openservicemesh/osm `pkg/constants/constants.go` (`envoy`, with the init container `osm-init`);
 //! cilium/cilium `install/kubernetes` (a proxy of the node, no sidecar).
 
 use sunup_evidence::object::Pod;

@@ -97,6 +97,9 @@ fn keys() -> Vec<Pattern> {
         row(r"(?:^|[^A-Za-z0-9+_=])([A-Za-z0-9+_]{32,}={0,2})"),
         row(r"(?:^|[^A-Za-z0-9+/=_-])([A-Za-z0-9+/_-]{38,}={0,2})"),
         row(r"(?:^|[^0-9A-Fa-f-])([0-9a-f]{24,})(?:$|[^0-9A-Fa-f-])"),
+        // Numbers of cards, in groups, and of accounts (ISO 7812, ISO 13616).
+        token(r"\b([0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7})\b"),
+        token(r"\b([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)\b"),
         token(r"(?:^|[^0-9A-Fa-f:-])((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})(?:$|[^0-9A-Fa-f:-])"),
     ]
 }
@@ -148,7 +151,7 @@ fn said() -> Vec<Pattern> {
         quoted(format!(
             r#"(?:^|[^\w.-])(?:[\w.-]*[_.-])?{WHOLE}\\?["'`\]]?\s*(?:=>|->|:?=|[:：])\s*"#
         )),
-        quoted(r"\b(?:password|passwd|passphrase|passwort|kennwort)\s+".to_owned()),
+        quoted(r"\b(?:bindpw|password|passwd|passphrase|passwort|kennwort)\s+".to_owned()),
         quoted(r#"\b(?:user|user[_-]?name|login)["']?\s*[=:]\s*"#.to_owned()),
         token(r#"(?i)\buser\s+["']([^"']+)"#),
         token(r#"(?i)\b(?:username|response|nonce|cnonce|opaque)="([^"]+)"#),

@@ -16,10 +16,12 @@ found() {
 
 # named NAMESPACE NAME RULE: the doctor names exactly this rule, as soon as it can be seen.
 named() {
-  local rules='' _
-  for _ in $(seq 60); do
+  local rules='' try
+  for try in $(seq 60); do
     rules=$(found "$1" "$2" || true)
     [ "$rules" = "$3" ] && { echo "named: $1/$2 $3"; return; }
+    # Some are races, and a busy kubelet forgets a first run that failed: another start, then.
+    [ $((try % 15)) != 0 ] || k -n "$1" rollout restart "deploy/$2" >/dev/null
     sleep 2
   done
   doctor -n "$1" || true

@@ -9,7 +9,7 @@ use sunup_api::report::{Finding, Safety, Verdict};
 use sunup_api::show;
 use sunup_doctor::report::Seen;
 use sunup_doctor::{Diagnosis, FileEdit};
-use sunup_yaml::{DocEdit, Segment};
+use sunup_yaml::{DocEdit, Op, Segment};
 
 use crate::apply::{Outcome, edit_file};
 
@@ -79,7 +79,7 @@ pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>, named: &[PathBu
             let alike = known.entry((edit.document, edit.op.path())).or_default();
             if !alike.iter().any(|at| all[*at] == *edit) {
                 alike.push(all.len());
-                all.push(edit.clone());
+                all.push(given_way(edit, &all));
             }
         }
         let outcome =
@@ -90,6 +90,26 @@ pub(crate) fn apply(diagnosis: &Diagnosis, wanted: Option<&str>, named: &[PathBu
         }
     }
     fixed
+}
+
+/// The edit, as it is after those before it: what would go to a place that one of them fills just goes,
+/// as it would in a second run.
+fn given_way(edit: &DocEdit, before: &[DocEdit]) -> DocEdit {
+    let filled = |goal: &[Segment]| {
+        before.iter().any(|other| {
+            other.document == edit.document
+                && matches!(&other.op, Op::Set { path, .. } if path == goal)
+        })
+    };
+    let gone = match &edit.op {
+        Op::Move { to, .. } => filled(to),
+        Op::Rename { path, key } => path.split_last().is_some_and(|(_, parents)| {
+            filled(&[parents, &[Segment::from(key.as_str())]].concat())
+        }),
+        _ => false,
+    };
+    let op = if gone { Op::Prune { path: edit.op.path().to_vec() } } else { edit.op.clone() };
+    DocEdit { document: edit.document, op }
 }
 
 /// The id of the fix to apply.

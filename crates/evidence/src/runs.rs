@@ -71,8 +71,10 @@ impl EventRun {
         self.occurrences.extend(other);
         self.occurrences.sort();
         let beyond = self.occurrences.len().saturating_sub(OCCURRENCES_MAX);
-        let middle = OCCURRENCES_MAX / 2;
-        self.occurrences.drain(middle..middle + beyond);
+        if beyond > 0 {
+            let middle = OCCURRENCES_MAX / 2;
+            self.occurrences.drain(middle..middle + beyond);
+        }
     }
 
     pub(crate) fn settle(&mut self) {
@@ -152,4 +154,25 @@ fn hash(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(count: u32) -> Occurrence {
+        Occurrence { first: None, last: None, place: None, count }
+    }
+
+    #[test]
+    fn what_another_input_has_of_an_event_stands_beside_it_up_to_the_limit() {
+        for (own, others) in [(1, 1), (2, 40), (OCCURRENCES_MAX, OCCURRENCES_MAX)] {
+            let mut run = EventRun::new(Event::default());
+            run.occurrences = (1..).take(own).map(at).collect();
+            run.absorb((1_000..).take(others).map(at).collect());
+            assert_eq!(run.occurrences.len(), (own + others).min(OCCURRENCES_MAX));
+            assert_eq!(run.occurrences.first(), Some(&at(1)));
+            assert_eq!(run.occurrences.last().map(|o| o.count), Some(999 + others as u32));
+        }
+    }
 }

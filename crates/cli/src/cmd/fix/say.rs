@@ -78,7 +78,7 @@ impl Say<'_> {
             self.line("dry run: the template has the fix already; the pods would be restarted");
         } else {
             self.line("dry run: nothing was changed; the API server would make of it");
-            self.line(diff.trim_end());
+            diff.lines().for_each(|line| self.line(line));
         }
     }
 

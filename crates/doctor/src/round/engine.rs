@@ -12,7 +12,7 @@ use sunup_evidence::timeline;
 
 use crate::fix::{self, FileEdit, Texts};
 use crate::judging::fault::{Fault, Innocent, Judgements, Open};
-use crate::judging::home::Home;
+use crate::judging::home::{self, Home};
 use crate::judging::mesh::Mesh;
 use crate::judging::outcome::Outcome;
 use crate::judging::pod::Case;
@@ -143,7 +143,7 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
 }
 
 fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
-    let mut faults = consequences::fold(merge(judged.faults));
+    let mut faults = consequences::fold(merge(judged.faults, snapshot));
     faults.sort_by(|a, b| {
         (b.severity, b.verdict, a.rule, &a.subject)
             .cmp(&(a.severity, a.verdict, b.rule, &b.subject))
@@ -205,7 +205,7 @@ fn add_pods(subject: &mut Subject, more: Vec<String>) {
 }
 
 /// One finding for all pods of a workload: the clearest pod tells the story.
-fn merge(faults: Vec<Fault>) -> Vec<Fault> {
+fn merge(faults: Vec<Fault>, snapshot: &Snapshot) -> Vec<Fault> {
     let mut merged: BTreeMap<Whose, Fault> = BTreeMap::new();
     for fault in faults {
         let file = fault.home.file().cloned();
@@ -236,6 +236,16 @@ fn merge(faults: Vec<Fault>) -> Vec<Fault> {
         })
         .collect();
     repeated.iter().for_each(|key| drop(merged.remove(key)));
+    // What pods have shown needs not be told once more of the manifest that they come from.
+    let shown: Vec<Whose> = merged
+        .iter()
+        .filter(|((.., file), fault)| file.is_none() && fault.verdict > Verdict::Possible)
+        .filter_map(|((rule, cause, subject, _), fault)| {
+            let (_, own) = home::manifests(subject, snapshot, &fault.home).ok().flatten()?;
+            Some((*rule, *cause, subject.clone(), Some(Arc::clone(&own.place.file))))
+        })
+        .collect();
+    shown.iter().for_each(|key| drop(merged.remove(key)));
     merged.into_values().collect()
 }
 

@@ -4,7 +4,7 @@
 //!
 //! A report is redacted as data, before any format draws it: no format can leak. Evidence is read
 //! twice: values that are removed from fields the first time are removed wherever they stand the
-//! second. Pure; what is known of an input comes from its [`Snapshot`] and its fields, what is not is
+//! second. Pure; what is known of an input comes from its snapshot and its fields, what is not is
 //! recognised by its form.
 
 mod address;

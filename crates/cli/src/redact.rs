@@ -11,9 +11,10 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use sunup_api::show;
-use sunup_doctor::redact::{Addresses, Field, Kind, Redactor, Sheet};
+use sunup_doctor::redact::{Addresses, Redactor, Sheet};
 use sunup_evidence::collect::Collector;
-use sunup_intake::{Input, Options, Says, Shape, Source};
+use sunup_evidence::layout::Layout;
+use sunup_intake::{Input, Options, Shape, Source};
 
 use crate::folder;
 
@@ -38,14 +39,14 @@ pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<Copied> {
     let (files, mut left_out) = files(from)?;
     let mut redactor = redactor(from)?;
     // Once for what fields hold, and once to write.
-    for (file, shape) in &files {
-        rewrite(file, *shape, &mut redactor, &mut io::sink()).with_context(|| unread(file))?;
+    for (file, layout) in &files {
+        rewrite(file, *layout, &mut redactor, &mut io::sink()).with_context(|| unread(file))?;
         let _ = renamed(&file.name, &mut redactor);
     }
     redactor.learnt()?;
     folder::private(to).with_context(|| format!("{shown}: can't be made"))?;
     let mut names = BTreeSet::new();
-    for (file, shape) in &files {
+    for (file, layout) in &files {
         let mut name = renamed(&file.name, &mut redactor);
         // Two names may have become one.
         let mut number = 1;
@@ -55,7 +56,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<Copied> {
         }
         let target = folder::file(to, &name).with_context(|| shown.clone())?;
         let mut out = BufWriter::new(target);
-        rewrite(file, *shape, &mut redactor, &mut out)
+        rewrite(file, *layout, &mut redactor, &mut out)
             .and_then(|()| Ok(out.flush()?))
             .with_context(|| unread(file))?;
     }
@@ -75,7 +76,7 @@ fn redactor(from: &Path) -> anyhow::Result<Redactor> {
     Ok(Redactor::new(&collector.finish(), Addresses::Mapped)?)
 }
 
-type Files = (Vec<(Source, Shape)>, Vec<(String, String)>);
+type Files = (Vec<(Source, Layout)>, Vec<(String, String)>);
 
 /// The files that the doctor would read, with what they are; and what is left out.
 fn files(from: &Path) -> anyhow::Result<Files> {
@@ -93,7 +94,7 @@ fn files(from: &Path) -> anyhow::Result<Files> {
                 bail!("{}: unpack it first: what is packed can't be redacted", file.path.display())
             }
             Shape::Binary(what) => left_out.push((file.label, format!("{what}, no text"))),
-            shape => files.push((file, shape)),
+            Shape::Text(layout) => files.push((file, layout)),
         }
     }
     ensure!(!files.is_empty(), "{}: there is no file in it", from.display());
@@ -123,43 +124,27 @@ fn renamed(path: &Path, redactor: &mut Redactor) -> PathBuf {
     parts.collect()
 }
 
-/// What a log service's field says, in the redactor's words.
-fn field(name: &str) -> Option<Field> {
-    Some(match sunup_intake::says(name)? {
-        Says::Time => Field::Time,
-        Says::Text => Field::Text,
-        Says::Name => Field::Name,
-        Says::Path => Field::Path,
-        Says::Pairs => Field::Pairs,
-    })
-}
-
 /// Line by line, so that a log of any length costs no memory.
 fn rewrite(
     file: &Source,
-    shape: Shape,
+    layout: Layout,
     redactor: &mut Redactor,
     out: &mut dyn io::Write,
 ) -> anyhow::Result<()> {
     let mut lines = BufReader::new(text(&file.path)?);
-    let kind = match shape {
-        Shape::Json => Kind::Json,
-        Shape::Table { separator, backslash } => Kind::Table { separator, backslash },
-        Shape::Yaml => {
-            let mut bytes = Vec::new();
-            lines.take(YAML_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-            ensure!(
-                bytes.len() as u64 <= YAML_BYTES_MAX,
-                "more than {} MiB of YAML",
-                YAML_BYTES_MAX >> 20
-            );
-            let text = String::from_utf8_lossy(&bytes);
-            out.write_all(Sheet::yaml(redactor, &text, field).as_bytes())?;
-            return Ok(());
-        }
-        Shape::Text | Shape::Packed | Shape::Binary(_) => Kind::Text,
-    };
-    let mut sheet = Sheet::new(kind, field);
+    if layout == Layout::Yaml {
+        let mut bytes = Vec::new();
+        lines.take(YAML_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        ensure!(
+            bytes.len() as u64 <= YAML_BYTES_MAX,
+            "more than {} MiB of YAML",
+            YAML_BYTES_MAX >> 20
+        );
+        let text = String::from_utf8_lossy(&bytes);
+        out.write_all(Sheet::yaml(redactor, &text, sunup_intake::says).as_bytes())?;
+        return Ok(());
+    }
+    let mut sheet = Sheet::new(layout, sunup_intake::says);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
         let text = String::from_utf8_lossy(&line);

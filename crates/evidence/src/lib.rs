@@ -11,6 +11,7 @@ pub mod decode;
 pub mod gap;
 pub mod identity;
 mod json_path;
+pub mod layout;
 pub mod line;
 pub mod listed;
 pub mod log;

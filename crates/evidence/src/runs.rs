@@ -61,15 +61,18 @@ impl EventRun {
         };
         let i = self.occurrences.partition_point(|o| o <= &occurrence);
         self.occurrences.insert(i, occurrence);
-        if self.occurrences.len() > OCCURRENCES_MAX {
-            self.occurrences.remove(OCCURRENCES_MAX / 2);
-        }
+        self.leave_out_the_middle();
     }
 
     /// Puts what another input has of the same event beside it.
     pub(crate) fn absorb(&mut self, other: Vec<Occurrence>) {
         self.occurrences.extend(other);
         self.occurrences.sort();
+        self.leave_out_the_middle();
+    }
+
+    /// The first and the last records tell most.
+    fn leave_out_the_middle(&mut self) {
         let beyond = self.occurrences.len().saturating_sub(OCCURRENCES_MAX);
         if beyond > 0 {
             let middle = OCCURRENCES_MAX / 2;

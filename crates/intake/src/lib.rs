@@ -51,7 +51,7 @@ use sunup_evidence::collect::Collector;
 pub use form::{FORMS, Form};
 pub use input::{Input, Options, Progress, Summary};
 pub use limits::Limits;
-pub use shape::{Says, Shape, says, shape};
+pub use shape::{Shape, says, shape};
 pub use walk::{Source, Sources};
 
 /// Reads everything into `collector`. Never fails as a whole: what cannot be read is told to

@@ -1,45 +1,21 @@
 //! What a file is to whoever rewrites it: which shape its values stand in, and what a log service's
 //! fields say. Reads nothing.
 
+use sunup_evidence::layout::{Field, Layout};
+
 use crate::export::roles::{self, Role};
 use crate::export::table::Table;
 use crate::sniff::{self, Format};
 
-/// What shape a file's values stand in.
+/// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Compressed, or an archive.
     Packed,
     /// No text: what it is.
     Binary(&'static str),
-    /// Objects or entries in JSON.
-    Json,
-    /// YAML documents.
-    Yaml,
-    /// A log service's table.
-    Table {
-        /// What stands between two cells.
-        separator: char,
-        /// Whether a quote within quotes stands behind a backslash.
-        backslash: bool,
-    },
-    /// Any other text.
-    Text,
-}
-
-/// What a field of an export says, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Says {
-    /// When something was.
-    Time,
-    /// What was said.
-    Text,
-    /// A name, a kind, a reason.
-    Name,
-    /// A path or a stream, whose name may say whose it is.
-    Path,
-    /// More fields in one.
-    Pairs,
+    /// A text, and how its values stand in it.
+    Text(Layout),
 }
 
 /// The shape of a file by its first bytes; `whole` says that they are all of it.
@@ -70,27 +46,27 @@ pub fn shape(head: &[u8], whole: bool) -> Shape {
     match sniff::format(head, whole) {
         Format::Tar | Format::Zip => Shape::Packed,
         Format::Binary(what) => Shape::Binary(what),
-        _ if json => Shape::Json,
-        Format::Yaml => Shape::Yaml,
-        _ if flow => Shape::Yaml,
-        _ => match Table::of(head, whole) {
-            Some(table) => Shape::Table {
+        _ if json => Shape::Text(Layout::Json),
+        Format::Yaml => Shape::Text(Layout::Yaml),
+        _ if flow => Shape::Text(Layout::Yaml),
+        _ => Shape::Text(match Table::of(head, whole) {
+            Some(table) => Layout::Table {
                 separator: char::from(table.dialect.separator),
                 backslash: table.dialect.backslash,
             },
-            None => Shape::Text,
-        },
+            None => Layout::Text,
+        }),
     }
 }
 
 /// What a log service says in a field of this name; `None` where nobody reads it.
 #[must_use]
-pub fn says(name: &str) -> Option<Says> {
+pub fn says(name: &str) -> Option<Field> {
     Some(match roles::of(name)?.role {
-        Role::Time | Role::First | Role::Last | Role::Count => Says::Time,
-        Role::Line | Role::Message => Says::Text,
-        Role::Path => Says::Path,
-        Role::Labels | Role::Tags => Says::Pairs,
+        Role::Time | Role::First | Role::Last | Role::Count => Field::Time,
+        Role::Line | Role::Message => Field::Text,
+        Role::Path => Field::Path,
+        Role::Labels | Role::Tags => Field::Pairs,
         Role::Namespace
         | Role::Pod
         | Role::Container
@@ -102,6 +78,6 @@ pub fn says(name: &str) -> Option<Says> {
         | Role::Kind
         | Role::Name
         | Role::FieldPath
-        | Role::EventType => Says::Name,
+        | Role::EventType => Field::Name,
     })
 }

@@ -47,11 +47,6 @@ impl Home {
         Home { file: None, near }
     }
 
-    /// The file of the manifest that shows it, where it is one.
-    pub(crate) fn file(&self) -> Option<&Arc<str>> {
-        self.file.as_ref()
-    }
-
     /// Whether two faults may be of the same object.
     pub(crate) fn may_be(&self, other: &Home) -> bool {
         match (&self.file, &other.file) {

@@ -1,21 +1,8 @@
 //! Where a value stands, and what may be asked of whoever rewrites it. Knows no format.
 
-use super::class::Class;
+use sunup_evidence::layout::Field;
 
-/// What a field of a log service's export says; its names are known to who reads them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
-    /// When something was.
-    Time,
-    /// What was said.
-    Text,
-    /// A name of an object.
-    Name,
-    /// A path, or names joined by signs.
-    Path,
-    /// More fields in one.
-    Pairs,
-}
+use super::class::Class;
 
 /// What a log service means by the name of a field; `None` where nobody reads it.
 pub type Says = fn(&str) -> Option<Field>;

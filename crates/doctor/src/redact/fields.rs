@@ -4,8 +4,9 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+use sunup_evidence::layout::Field;
 
-use super::at::{At, Field, Says, Values};
+use super::at::{At, Says, Values};
 use super::class::Class;
 use super::forms::{is_said, is_secret_name};
 use super::kept::{ENVIRONMENT, FILES, IMAGES, LABELS, PLAIN, SENTENCES, WORDS, is_data, is_time};

@@ -231,7 +231,7 @@ impl Lines {
         let mut out = String::new();
         let cells: Vec<&str> =
             bare.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-        for (number, (from, name)) in self.columns.clone().into_iter().enumerate() {
+        for (number, &(from, ref name)) in self.columns.iter().enumerate() {
             let to = self.columns.get(number + 1).map_or(bare.len().max(from), |(to, _)| *to);
             // A cell that is wider than its column moves the others.
             let cell = match cells.len() == self.columns.len() {

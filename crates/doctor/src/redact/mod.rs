@@ -27,7 +27,7 @@ mod table;
 mod tests;
 mod yaml;
 
-pub use at::{Field, Says};
+pub use at::Says;
 pub use class::Addresses;
 pub use redactor::{RedactError, Redactor};
-pub use sheet::{Kind, Sheet};
+pub use sheet::Sheet;

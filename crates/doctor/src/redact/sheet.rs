@@ -1,5 +1,7 @@
 //! One file of evidence, line after line, rewritten as what it is.
 
+use sunup_evidence::layout::Layout;
+
 use super::at::Says;
 use super::json::Reading;
 use super::lines::Lines;
@@ -7,24 +9,6 @@ use super::redactor::Redactor;
 use super::settings::Settings;
 use super::table::Table;
 use super::yaml;
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Objects or entries in JSON.
-    Json,
-    /// Documents in YAML; they are rewritten whole.
-    Yaml,
-    /// A log service's table.
-    Table {
-        /// What stands between two cells.
-        separator: char,
-        /// Whether a quote within quotes stands behind a backslash.
-        backslash: bool,
-    },
-    /// Anything else.
-    Text,
-}
 
 /// One file, and how far it has been rewritten.
 #[derive(Debug)]
@@ -43,14 +27,16 @@ enum State {
 }
 
 impl Sheet {
-    /// A file of a kind; `says` says what a log service means by the name of a field.
+    /// A file of a layout; `says` says what a log service means by the name of a field.
     #[must_use]
-    pub fn new(kind: Kind, says: Says) -> Self {
-        let state = match kind {
-            Kind::Json => State::Json(Reading::default()),
-            Kind::Table { separator, backslash } => State::Table(Table::new(separator, backslash)),
-            Kind::Yaml => State::Settings(Settings::default()),
-            Kind::Text => State::Lines(Lines::default()),
+    pub fn new(layout: Layout, says: Says) -> Self {
+        let state = match layout {
+            Layout::Json => State::Json(Reading::default()),
+            Layout::Table { separator, backslash } => {
+                State::Table(Table::new(separator, backslash))
+            }
+            Layout::Yaml => State::Settings(Settings::default()),
+            Layout::Text => State::Lines(Lines::default()),
         };
         Sheet { state, says }
     }

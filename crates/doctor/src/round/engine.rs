@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown, Verdict};
+use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown};
 use sunup_api::shell;
 use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::Snapshot;
@@ -190,7 +190,7 @@ fn finding(fault: Fault, fixes: Vec<sunup_api::report::Fix>) -> Finding {
     }
 }
 
-/// Rule, cause, workload, and the file of the manifest that shows it.
+/// Rule, cause, workload, and the file of its manifest.
 type Whose = (&'static str, Option<&'static str>, Subject, Option<Arc<str>>);
 
 /// A subject without its pods: what pods are merged by.
@@ -204,18 +204,23 @@ fn add_pods(subject: &mut Subject, more: Vec<String>) {
     subject.pods.dedup();
 }
 
-/// One finding for all pods of a workload: the clearest pod tells the story.
+/// One finding for all pods of a workload and the manifest that they come from: the clearest pod tells
+/// the story.
 fn merge(faults: Vec<Fault>, snapshot: &Snapshot) -> Vec<Fault> {
+    // A pod that is still broken tells more than one that has got over it, and either more than what
+    // a manifest makes possible.
+    let clear = |fault: &Fault| (!fault.subject.pods.is_empty(), fault.severity, fault.verdict);
     let mut merged: BTreeMap<Whose, Fault> = BTreeMap::new();
     for fault in faults {
-        let file = fault.home.file().cloned();
+        // A pod's, and a cluster's copy of a manifest, belong to a file as well, if it can be told.
+        let own = home::manifests(&fault.subject, snapshot, &fault.home).ok().flatten();
+        let file = own.map(|(_, manifest)| Arc::clone(&manifest.place.file));
         let key = (fault.rule, fault.cause, workload(&fault.subject), file);
         match merged.get_mut(&key) {
             Some(known) => {
                 let pods = fault.subject.pods.clone();
                 let so_far = known.subject.pods.clone();
-                // A pod that is still broken tells more than one that has got over it.
-                if (fault.severity, fault.verdict) > (known.severity, known.verdict) {
+                if clear(&fault) > clear(known) {
                     *known = fault;
                 }
                 add_pods(&mut known.subject, so_far);
@@ -224,28 +229,6 @@ fn merge(faults: Vec<Fault>, snapshot: &Snapshot) -> Vec<Fault> {
             None => drop(merged.insert(key, fault)),
         }
     }
-    // What a cluster's copy of a manifest shows, the manifest itself shows as well.
-    let repeated: Vec<Whose> = merged
-        .iter()
-        .filter(|((.., file), fault)| file.is_none() && fault.verdict == Verdict::Possible)
-        .map(|(key, _)| key.clone())
-        .filter(|(rule, cause, subject, _)| {
-            let same =
-                |(r, c, s, file): &Whose| (r, c, s) == (rule, cause, subject) && file.is_some();
-            merged.keys().any(same)
-        })
-        .collect();
-    repeated.iter().for_each(|key| drop(merged.remove(key)));
-    // What pods have shown needs not be told once more of the manifest that they come from.
-    let shown: Vec<Whose> = merged
-        .iter()
-        .filter(|((.., file), fault)| file.is_none() && fault.verdict > Verdict::Possible)
-        .filter_map(|((rule, cause, subject, _), fault)| {
-            let (_, own) = home::manifests(subject, snapshot, &fault.home).ok().flatten()?;
-            Some((*rule, *cause, subject.clone(), Some(Arc::clone(&own.place.file))))
-        })
-        .collect();
-    shown.iter().for_each(|key| drop(merged.remove(key)));
     merged.into_values().collect()
 }
 

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::json;
-use sunup_doctor::redact::{Addresses, Field, Kind, Redactor, Sheet};
+use sunup_doctor::redact::{Addresses, Redactor, Sheet};
 use sunup_doctor::report::{Look, Seen};
 use sunup_doctor::{diagnose, pages, report, rules, stories};
 use sunup_evidence::collect::Collector;
+use sunup_evidence::layout::Layout;
 use sunup_evidence::scope::Scope;
 use sunup_evidence::snapshot::Snapshot;
-use sunup_intake::{Input, Options, Says, Shape};
+use sunup_intake::{Input, Options, Shape};
 
 /// A name that is in no sentence of ours.
 fn name() -> impl Strategy<Value = String> {
@@ -172,16 +173,6 @@ proptest! {
     }
 }
 
-fn field(name: &str) -> Option<Field> {
-    Some(match sunup_intake::says(name)? {
-        Says::Time => Field::Time,
-        Says::Text => Field::Text,
-        Says::Name => Field::Name,
-        Says::Path => Field::Path,
-        Says::Pairs => Field::Pairs,
-    })
-}
-
 fn read(folder: &Path) -> Snapshot {
     let mut collector = Collector::new(Scope::default());
     let options = Options { threads: 1, ..Options::default() };
@@ -194,16 +185,14 @@ fn pass(folder: &Path, redactor: &mut Redactor) -> Vec<(String, String)> {
     let files = sunup_intake::sources(folder).files;
     let told = files.into_iter().map(|file| {
         let text = std::fs::read_to_string(&file.path).expect("text");
-        let shape = sunup_intake::shape(text.as_bytes(), true);
-        let kind = match shape {
-            Shape::Json => Kind::Json,
-            Shape::Table { separator, backslash } => Kind::Table { separator, backslash },
-            _ => Kind::Text,
+        let layout = match sunup_intake::shape(text.as_bytes(), true) {
+            Shape::Text(layout) => layout,
+            _ => Layout::Text,
         };
-        let told = match shape {
-            Shape::Yaml => Sheet::yaml(redactor, &text, field),
+        let told = match layout {
+            Layout::Yaml => Sheet::yaml(redactor, &text, sunup_intake::says),
             _ => {
-                let mut sheet = Sheet::new(kind, field);
+                let mut sheet = Sheet::new(layout, sunup_intake::says);
                 text.split_inclusive('\n').map(|line| sheet.line(redactor, line)).collect()
             }
         };

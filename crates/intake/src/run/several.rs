@@ -1,6 +1,6 @@
 //! Reads a text that holds several things: each part by itself, as what it is recognised as.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
 use sunup_logs::scan::HEAD_BYTES;
 
@@ -59,12 +59,8 @@ impl Run<'_> {
     fn part(&mut self, file: &File<'_>, part: &Part<'_>, format: Format) -> Outcome {
         let (container, text) = defaulted(part.text);
         let head = &text.as_bytes()[..text.len().min(HEAD_BYTES)];
-        let reader = Box::new(Cursor::new(text.as_bytes().to_vec()));
-        let mut inner = self.inner(file, part);
-        if let Some(container) = container {
-            inner.whose.container.get_or_insert_with(|| container.to_owned());
-            inner.lines_before += 1;
-        }
+        let reader = Box::new(text.as_bytes());
+        let mut inner = self.inner(file, part, container);
         let lines = || text.lines().count() as u64;
         match self.of_part(&mut inner, part, format, head, reader) {
             // A part without any sign is a person's, or another program's.
@@ -105,22 +101,23 @@ impl Run<'_> {
         if skipped.is_err() {
             return Ok(Outcome::Read);
         }
-        let mut inner = self.inner(file, part);
-        if let Some(container) = container {
-            inner.whose.container.get_or_insert_with(|| container.to_owned());
-            inner.lines_before += 1;
-        }
+        let mut inner = self.inner(file, part, container);
         let format = sniff::part(text.as_bytes());
         Ok(self.of_part(&mut inner, part, format, text.as_bytes(), reader))
     }
 
-    fn inner<'r>(&self, file: &File<'r>, part: &Part<'_>) -> File<'r> {
+    /// The file that a part is; `container` is the one that a line before its text names.
+    fn inner<'r>(&self, file: &File<'r>, part: &Part<'_>, container: Option<&str>) -> File<'r> {
         let mut inner = file.of(part.whose(&file.whose, &self.names));
         // A part of a page is no file that could be edited.
         inner.path = None;
         inner.text = None;
         inner.lines_before = file.lines_before + part.lines_before;
         inner.command.clone_from(&part.command);
+        if let Some(container) = container {
+            inner.whose.container.get_or_insert_with(|| container.to_owned());
+            inner.lines_before += 1;
+        }
         inner
     }
 

@@ -126,11 +126,8 @@ pub(crate) fn misspelt(key: &str) -> Option<Meant> {
 
 /// The field of ProxyConfig that is spelt nearly like this one.
 pub(crate) fn config_field(name: &str) -> Option<&'static str> {
-    let wanted = plain(name);
-    let fields = sunup_inject::PROXY_CONFIG_FIELDS.iter();
-    let near = fields.map(|field| (distance(&wanted, &plain(field)), *field));
-    let (far, field) = near.min()?;
-    (wanted.len() >= TELLING && far < FAR).then_some(field)
+    let telling = plain(name).len() >= TELLING;
+    telling.then(|| nearest_of(name, sunup_inject::PROXY_CONFIG_FIELDS)).flatten()
 }
 
 /// The known name that is spelt nearly like this one; `None` where none is near enough.

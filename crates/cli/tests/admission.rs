@@ -15,5 +15,6 @@ mod admission {
     pub(crate) mod replicas;
     pub(crate) mod runs;
     pub(crate) mod server;
+    pub(crate) mod sidecars;
     pub(crate) mod standin;
 }

@@ -274,9 +274,13 @@ fn sorted(mut all: Vec<Value>) -> Vec<Value> {
 }
 
 /// Every option of `webhook manifests`, and the value that is the same setting.
-const SETTINGS: [(&[&str], &[&str]); 10] = [
+const SETTINGS: [(&[&str], &[&str]); 11] = [
     (&[], &[]),
     (&["--guard"], &["webhook.mode=guard"]),
+    (
+        &["--guard", "--classic-sidecars=native"],
+        &["webhook.mode=guard", "webhook.classicSidecars=native"],
+    ),
     (&["--name=zz-mine"], &["webhook.configuration=zz-mine"]),
     (&["--service=mine"], &["webhook.service=mine"]),
     (&["--revision=canary"], &["revision=canary"]),
@@ -341,6 +345,8 @@ fn helm_finds_nothing_wrong_and_refuses_what_the_server_would() {
         for (values, why) in [
             ("webhook.options={--revision=canary}", "/webhook/options/0"),
             ("webhook.mode=both", "/webhook/mode"),
+            // An injector of its own has a setting for that.
+            ("webhook.classicSidecars=hold", "/webhook/classicSidecars"),
             ("webhok.mode=guard", "webhok"),
             ("webhook.url=http://plain", "/webhook/url"),
         ] {

@@ -12,6 +12,7 @@ mod round;
 mod rules;
 
 pub use fix::FileEdit;
+pub use fix::remedies::{HOLD, NATIVE};
 pub use judging::meta::{Meta, Need, Stage, Status};
 pub use report::lanes::{End, Lane, Role, Span, State, Story, Tick, TickKind, stories};
 pub use round::engine::{Diagnosis, diagnose};

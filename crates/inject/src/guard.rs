@@ -12,26 +12,37 @@
 //!   init container that never ends;
 //! - a proxy that holds the others back goes first among the containers again;
 //! - Vault's address is left out of capture where Vault's agent runs before the proxy.
+//!
+//! A guard that is asked to ([`Classic`]) changes one thing more: it has a classic sidecar start
+//! before the application.
 
 use serde_json::Value;
 use sunup_api::{annotation as keys, container};
 
+use crate::classic::{self, Classic};
 use crate::decide::{DecidedBy, Decision};
 use crate::mutate::{order, vault};
 use crate::patch::diff;
 use crate::reason::{Level, Reason};
 use crate::request::{Answer, Asked, ReviewError, read};
+use crate::settings::Settings;
 use crate::value::{annotation, check_pod, containers, find, find_mut, list_at, name, text_at};
 
-/// Puts a pod right that was injected before; any other is left as it is.
+/// Puts a pod right that was injected before; any other is left as it is. `mesh` says what the
+/// control plane and the nodes allow.
 ///
 /// # Errors
 /// A pod that can't be read.
-pub fn review(asked: &Asked<'_>) -> Result<Answer, ReviewError> {
+pub fn review(
+    asked: &Asked<'_>,
+    sidecars: Classic,
+    mesh: &Settings,
+) -> Result<Answer, ReviewError> {
     let pod = read(asked)?;
     check_pod(&pod)?;
     let mut after = pod.clone();
     let mut reasons = Vec::new();
+    let mended = classic::mend(&mut after, sidecars, mesh);
     settle(&mut after, &mut reasons);
     let patch = diff(&pod, &after);
     let decision = Decision { inject: false, reason: DecidedBy::Selected };
@@ -44,11 +55,12 @@ pub fn review(asked: &Asked<'_>) -> Result<Answer, ReviewError> {
             .filter(|r| r.level == Level::Warning)
             .map(ToString::to_string)
             .collect(),
+        mended,
     })
 }
 
 /// The guard's work on a pod whose shape was checked. Doing it twice changes nothing more.
-pub(crate) fn settle(pod: &mut Value, reasons: &mut Vec<Reason>) {
+fn settle(pod: &mut Value, reasons: &mut Vec<Reason>) {
     let has_proxy = |list| find(containers(pod, list), container::PROXY).is_some();
     let native = has_proxy("initContainers");
     if annotation(pod, keys::STATUS).is_none() || !(native || has_proxy("containers")) {

@@ -40,6 +40,7 @@
 //! No IO, no clock, no Kubernetes client.
 
 mod build;
+mod classic;
 mod decide;
 mod error;
 mod fast;
@@ -66,6 +67,7 @@ mod value;
 mod workload;
 mod yaml;
 
+pub use classic::{Classic, Mended};
 pub use decide::{DecidedBy, Decision, IGNORED_NAMESPACES, Policy, Subject};
 pub use error::{InjectError, SettingsError};
 pub use injector::{Context, Injection, Injector};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::classic::Mended;
 use crate::decide::Decision;
 use crate::error::InjectError;
 use crate::value::{kind, map_mut, text_at};
@@ -30,6 +31,8 @@ pub struct Answer {
     pub patch: Option<Vec<u8>>,
     /// What the pod's author should know.
     pub warnings: Vec<String>,
+    /// What a guard did to a classic sidecar, of which its author should hear in the doctor's words.
+    pub mended: Option<Mended>,
 }
 
 /// Why a pod can't be judged or injected. Retrying doesn't help.

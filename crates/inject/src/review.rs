@@ -31,7 +31,7 @@ impl Injector {
     ) -> Result<Answer, ReviewError> {
         let decision = self.settings().policy.decide_selected(namespace, pod);
         if !decision.inject {
-            return Ok(Answer { decision, patch: None, warnings: Vec::new() });
+            return Ok(Answer { decision, patch: None, warnings: Vec::new(), mended: None });
         }
         let injection = self.inject(pod, context)?;
         let warnings = injection.reasons.iter().filter(|r| r.level == Level::Warning);
@@ -40,6 +40,6 @@ impl Injector {
             .then(|| serde_json::to_vec(&injection.patch))
             .transpose()
             .map_err(|e| ReviewError::Unreadable(e.to_string()))?;
-        Ok(Answer { decision, patch, warnings })
+        Ok(Answer { decision, patch, warnings, mended: None })
     }
 }

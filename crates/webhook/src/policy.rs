@@ -17,7 +17,7 @@ use sunup_evidence::collect::Collector;
 use sunup_evidence::object::{Manifest, Object, Origin};
 use sunup_evidence::record::Place;
 use sunup_evidence::scope::Scope;
-use sunup_inject::{Asked, Owner, guard};
+use sunup_inject::{Asked, Mended, Owner, guard};
 
 use crate::review::Response;
 
@@ -185,6 +185,18 @@ fn words(finding: &Finding) -> String {
         Some(fix) => format!("{}: {}; to do: {}", finding.rule, finding.summary, fix.title),
         None => format!("{}: {}", finding.rule, finding.summary),
     }
+}
+
+/// What the doctor would have said of a pod that was mended, and what was done to it.
+pub(crate) fn mended(done: Mended) -> String {
+    let id = FOUNDING[0];
+    let titles = sunup_doctor::rules().map(|meta| (meta.id, meta.title));
+    let title = titles.into_iter().find(|(rule, _)| *rule == id).map(|(_, title)| title);
+    let remedy = match done {
+        Mended::Held => sunup_doctor::HOLD,
+        Mended::Native => sunup_doctor::NATIVE,
+    };
+    format!("{id}: {}; done: {remedy}", title.unwrap_or_default())
 }
 
 /// A warning as an API server passes it on: short, one line, no control characters.

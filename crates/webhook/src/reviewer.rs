@@ -11,14 +11,14 @@ use std::time::{Instant, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
-use sunup_inject::{Asked, Injector, guard};
+use sunup_inject::{Asked, Classic, Injector, guard};
 use tokio::task::JoinHandle;
 
 use crate::body::{BODY_MAX, Bodies};
 use crate::certs::{self, CertError, Certificates};
 use crate::metrics::{Metrics, Outcome};
 use crate::path::Path;
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 use crate::review::{Request, Response, Review, uid_of, version_of};
 
 /// Annotations of one namespace.
@@ -34,6 +34,8 @@ pub struct Reviewer {
     pub metrics: Metrics,
     namespaces: RwLock<HashMap<String, Annotations>>,
     policy: Policy,
+    /// What the guard does with classic sidecars.
+    classic: Classic,
     stopping: AtomicBool,
     pub(crate) bodies: Bodies,
     /// How TLS is spoken, made when it is first asked for.
@@ -63,6 +65,12 @@ impl Reply {
 }
 
 impl Reviewer {
+    /// One whose guard does this with classic sidecars.
+    #[must_use]
+    pub fn guarding(classic: Classic) -> Self {
+        Reviewer { classic, ..Reviewer::default() }
+    }
+
     /// Takes settings into use; requests that are being answered finish with those before.
     pub fn use_settings(&self, injector: Injector) {
         let mut slot = self.injector.write().unwrap_or_else(|e| e.into_inner());
@@ -266,14 +274,17 @@ impl Reviewer {
         };
         let answer = match path {
             Path::Inject(_) => injector.review(&asked),
-            Path::Guard => guard::review(&asked),
+            Path::Guard => guard::review(&asked, self.classic, injector.settings()),
             Path::Validate { deny } => return self.policy.judge(&asked, *deny),
         };
         match answer {
             Ok(answer) => Response {
                 denied: None,
                 patch: answer.patch,
-                warnings: answer.warnings.iter().map(|w| crate::policy::shown(w)).collect(),
+                warnings: {
+                    let mended = answer.mended.map(policy::mended);
+                    answer.warnings.into_iter().chain(mended).map(|w| policy::shown(&w)).collect()
+                },
             },
             Err(error) => Response::denied(format!("sunup: {error}")),
         }

@@ -75,6 +75,20 @@ impl Cluster {
         Ok(serde_json::to_value(made).unwrap())
     }
 
+    /// What would become of a pod, and what the API server passes on of warnings.
+    pub(crate) async fn warned(&self, namespace: &str, pod: &Value) -> (Value, Vec<String>) {
+        let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
+        let request = http::Request::post(path)
+            .header("content-type", "application/json")
+            .body(kube::client::Body::from(pod.to_string().into_bytes()))
+            .unwrap();
+        let response = self.client.send(request).await.unwrap();
+        let warnings = response.headers().get_all("warning").iter();
+        let warnings = warnings.map(|w| w.to_str().unwrap().to_owned()).collect();
+        let body = response.into_body().collect_bytes().await.unwrap();
+        (serde_json::from_slice(&body).unwrap(), warnings)
+    }
+
     /// What would become of a pod, as soon as it is what is waited for: API servers take a moment
     /// to see a new configuration.
     pub(crate) async fn until(

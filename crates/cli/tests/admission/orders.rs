@@ -122,7 +122,12 @@ fn standins(injector: Option<Injector>) -> BTreeMap<&'static str, Change> {
     all
 }
 
-fn other<'a>(standin: &'a Standin, webhook: &str, name: String, label: String) -> Hook<'a> {
+pub(crate) fn other<'a>(
+    standin: &'a Standin,
+    webhook: &str,
+    name: String,
+    label: String,
+) -> Hook<'a> {
     Hook {
         kind: "MutatingWebhookConfiguration",
         name,
@@ -135,7 +140,13 @@ fn other<'a>(standin: &'a Standin, webhook: &str, name: String, label: String) -
 }
 
 /// The configuration of our own webhook: the server fills in what API servers trust.
-fn ours<'a>(port: u16, path: &str, name: String, label: String, ca: &'a str) -> Hook<'a> {
+pub(crate) fn ours<'a>(
+    port: u16,
+    path: &str,
+    name: String,
+    label: String,
+    ca: &'a str,
+) -> Hook<'a> {
     Hook {
         kind: "MutatingWebhookConfiguration",
         name,
@@ -148,7 +159,7 @@ fn ours<'a>(port: u16, path: &str, name: String, label: String, ca: &'a str) -> 
 }
 
 /// The authority that a server has put into a cluster.
-async fn authority(cluster: &Cluster, namespace: &str) -> String {
+pub(crate) async fn authority(cluster: &Cluster, namespace: &str) -> String {
     use k8s_openapi::api::core::v1::Secret;
     let api: kube::Api<Secret> = kube::Api::namespaced(cluster.client.clone(), namespace);
     let secret = api.get("sunup-webhook-ca").await.unwrap();

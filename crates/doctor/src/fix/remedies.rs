@@ -19,6 +19,11 @@ use crate::knowledge::{injection, scripts};
 /// The release that knows the annotation that holds the application (RULES.md 1.4).
 const HOLD_SINCE: Version = Version(1, 8);
 
+/// What is done by holding the application.
+pub const HOLD: &str = "hold the application until istio-proxy is ready";
+/// What is done by a native sidecar.
+pub const NATIVE: &str = "run istio-proxy as a native sidecar, which starts first";
+
 /// The address of a destination that start-up needs, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Needed {
@@ -38,7 +43,7 @@ pub(crate) fn native(versions: Versions, template: Option<&PodTemplate>) -> Opti
     }
     let remedy = Remedy::new(
         "native-sidecar",
-        "run istio-proxy as a native sidecar, which starts first",
+        NATIVE,
         vec![annotate(annotation::NATIVE_SIDECAR, AnnotationValue::Text("true".to_owned()))],
     );
     match versions.carries_native_sidecars() {
@@ -56,7 +61,7 @@ fn hold(template: Option<&PodTemplate>) -> Option<Remedy> {
     }
     Some(Remedy::new(
         "hold-application",
-        "hold the application until istio-proxy is ready",
+        HOLD,
         vec![annotate(
             annotation::PROXY_CONFIG,
             AnnotationValue::Field(annotation::HOLD, json!(true)),

@@ -201,7 +201,12 @@ impl Outcome {
             }
             out
         });
-        Answer { decision: self.decision.clone(), patch, warnings: self.warnings.clone() }
+        Answer {
+            decision: self.decision.clone(),
+            patch,
+            warnings: self.warnings.clone(),
+            mended: None,
+        }
     }
 
     fn size(&self) -> usize {

@@ -30,7 +30,7 @@ pub struct Settings {
 }
 
 /// The first Kubernetes whose kubelets run native sidecars unasked (beta, on by default).
-const NATIVE_SINCE: (u32, u32) = (1, 29);
+pub(crate) const NATIVE_SINCE: (u32, u32) = (1, 29);
 /// The first Kubernetes on which Istio's `auto` uses them (stable).
 const NATIVE_SINCE_ISTIO: (u32, u32) = (1, 33);
 

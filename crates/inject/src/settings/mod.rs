@@ -9,6 +9,7 @@ mod options;
 pub(crate) mod proxy_config;
 mod sources;
 
+pub(crate) use effective::NATIVE_SINCE;
 pub use effective::Settings;
 pub use options::{NativeSidecars, Options, ProxyKind, kubernetes_version};
 pub use sources::Sources;

@@ -5,6 +5,7 @@
 mod decisions;
 mod facts;
 mod golden;
+mod guard;
 mod hostile;
 mod manifests;
 mod properties;

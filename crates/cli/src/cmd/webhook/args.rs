@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sunup_inject::Classic;
+
 use crate::injector::Settings;
 use crate::live::Where;
 
@@ -30,12 +32,38 @@ pub(super) struct Server {
     /// On SIGTERM: how long it goes on taking reviews, not ready, until everybody has noticed
     #[arg(long, value_name = "SECONDS", default_value_t = 5, help_heading = "Server")]
     pub(super) drain_seconds: u64,
+    /// What /guard does with classic sidecars of Istio's, behind which the application starts
+    /// too early
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = "Guard")]
+    pub(super) classic_sidecars: ClassicSidecars,
     #[command(flatten)]
     pub(super) settings: Settings,
     #[command(flatten)]
     pub(super) certificate: Certificate,
     #[command(flatten)]
     pub(super) cluster: Cluster,
+}
+
+/// What becomes of a classic sidecar of Istio's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ClassicSidecars {
+    /// It stays as Istio made it
+    #[default]
+    Leave,
+    /// It holds the application back until it is ready
+    Hold,
+    /// It becomes a native one where every kubelet and the mesh's Istio run those; else it holds
+    Native,
+}
+
+impl From<ClassicSidecars> for Classic {
+    fn from(asked: ClassicSidecars) -> Self {
+        match asked {
+            ClassicSidecars::Leave => Classic::Leave,
+            ClassicSidecars::Hold => Classic::Hold,
+            ClassicSidecars::Native => Classic::Native,
+        }
+    }
 }
 
 /// Where the serving certificate comes from.

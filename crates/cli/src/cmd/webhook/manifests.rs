@@ -5,10 +5,10 @@
 //! of them can be asked for, the other has too. Knows no cluster.
 
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::{Parser as _, ValueEnum as _};
 use serde_json::{Value, json};
 
-use super::args::{ISTIO, NAMESPACE, Server};
+use super::args::{ClassicSidecars, ISTIO, NAMESPACE, Server};
 
 /// The chart's templates that make objects, in the order in which they are to be applied. Each is
 /// read behind those of names.
@@ -32,6 +32,10 @@ pub(super) struct Args {
     /// Guard pods that Istio's injector injects, instead of injecting
     #[arg(long)]
     guard: bool,
+    /// With --guard: what becomes of classic sidecars, behind which the application starts too
+    /// early
+    #[arg(long, value_name = "WHAT", value_enum, requires = "guard")]
+    classic_sidecars: Option<ClassicSidecars>,
     /// Name of the configurations; API servers call webhooks in the order of these names.
     /// Where not given: zz-sunup-webhook, with -guard or the revision behind it
     #[arg(long, value_name = "NAME")]
@@ -130,6 +134,9 @@ fn values(args: &Args) -> anyhow::Result<Value> {
     let webhook = &mut values["webhook"];
     if args.guard {
         webhook["mode"] = "guard".into();
+    }
+    if let Some(name) = args.classic_sidecars.and_then(|asked| asked.to_possible_value()) {
+        webhook["classicSidecars"] = name.get_name().into();
     }
     let given = [
         ("configuration", &args.name),

@@ -47,7 +47,7 @@ async fn served(server: Server, global: Global) -> anyhow::Result<()> {
     let at = |listener: &TcpListener| listener.local_addr().map(|a| a.to_string());
     let (of_reviews, of_health) = (at(&reviews)?, at(&health)?);
     out::note(&global, &format!("reviews on https://{of_reviews}, health on http://{of_health}"));
-    let reviewer = Arc::new(Reviewer::default());
+    let reviewer = Arc::new(Reviewer::guarding(server.classic_sidecars.into()));
     if let Some(file) = server.certificate.client_ca.clone() {
         let callers = Callers::demand(file, &reviewer)?;
         let follow = callers.follow(Arc::clone(&reviewer), global);

@@ -317,6 +317,58 @@ fn pods_that_do_not_come_are_waited_for_only_so_long() {
     });
 }
 
+/// A rollout of a broken template is stuck beside a pod of the one before; the fix makes that one
+/// again, so that no new pod comes.
+#[test]
+fn pods_that_were_kept_of_the_mended_template_are_the_proof() {
+    let test = "pods_that_were_kept_of_the_mended_template_are_the_proof";
+    let Some(cluster) = Cluster::new(test) else { return };
+    let mut set = deployment(json!({}));
+    set["kind"] = json!("StatefulSet");
+    set["spec"]["serviceName"] = json!("orders");
+    let made_set = cluster.create("statefulsets", &set);
+    for name in ["orders-0", "orders-1"] {
+        let made = template(json!({}));
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": made["metadata"],
+            "spec": made["spec"]});
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1",
+            "kind": "StatefulSet", "controller": true, "name": "orders",
+            "uid": made_set["metadata"]["uid"]}]);
+        let pods = format!("/api/v1/namespaces/{}/pods", cluster.namespace);
+        cluster.send("POST", &pods, &pod);
+    }
+    let path = format!("/apis/apps/v1/namespaces/{}/statefulsets/orders", cluster.namespace);
+    let over = AtomicBool::new(false);
+    let run = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut told = HashSet::new();
+            let fate = |pod: &Value, _| match pod["metadata"]["name"].as_str() {
+                Some("orders-0") => Fate::Well,
+                _ => Fate::Stuck,
+            };
+            while !over.load(Ordering::Relaxed) {
+                kubelet(&cluster, &mut told, &fate);
+                let now = cluster.send("GET", &path, &Value::Null);
+                if held(&now["spec"]["template"]) {
+                    let seen = &now["metadata"]["generation"];
+                    let status = json!({"observedGeneration": seen, "replicas": 1,
+                        "updatedReplicas": 1});
+                    cluster.send("PATCH", &format!("{path}/status"), &json!({"status": status}));
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        std::thread::sleep(Duration::from_millis(500));
+        let run = cluster.run(&["fix", "--live", "-w", "statefulset/orders", "--wait", "60"]);
+        over.store(true, Ordering::Relaxed);
+        run
+    });
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert!(run.out.contains("has kept pods of it"), "{}", run.out);
+    assert!(run.out.contains("fixed: 1 of 1 pods ready"), "{}", run.out);
+}
+
 #[test]
 fn a_pod_of_its_own_is_made_anew_with_consent_only() {
     let Some(cluster) = Cluster::new("a_pod_of_its_own_is_made_anew_with_consent_only") else {

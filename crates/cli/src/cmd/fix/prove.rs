@@ -50,7 +50,7 @@ impl Work<'_> {
         let mut looked = Looked::default();
         loop {
             let seen =
-                self.runtime.block_on(self.next(selector, before, wanted, until, &mut looked));
+                self.runtime.block_on(self.next(selector, before, object, until, &mut looked));
             let (pods, up) = match seen {
                 Some(Seen::Up(pods)) => (pods, true),
                 Some(Seen::Trouble(pods)) => (pods, false),
@@ -120,14 +120,15 @@ impl Work<'_> {
         &self,
         selector: &Selector,
         before: &Pods,
-        wanted: usize,
+        object: &Value,
         until: Instant,
         looked: &mut Looked,
     ) -> Option<Seen> {
-        let decide = async |pods: &Pods| {
+        let wanted = wanted(object);
+        let decide = async |all: &Pods| {
             let new = |pod: &&PodState| !before.contains_key(&pod.uid) && !pod.leaving;
             let pods: Pods =
-                pods.values().filter(new).map(|pod| (pod.uid.clone(), pod.clone())).collect();
+                all.values().filter(new).map(|pod| (pod.uid.clone(), pod.clone())).collect();
             let up = pods.values().filter(|pod| pod.ready || pod.phase == "Succeeded").count();
             looked.new.clone_from(&pods);
             if up >= wanted {
@@ -136,10 +137,41 @@ impl Work<'_> {
             if looked.is_worth_it(&pods) {
                 return ControlFlow::Break(Seen::Trouble(pods));
             }
+            if pods.is_empty()
+                && let Some(kept) = self.kept(object, selector, all).await
+            {
+                self.say.line("the workload had this template before, and has kept pods of it");
+                return ControlFlow::Break(Seen::Up(kept));
+            }
             ControlFlow::Continue(())
         };
         watch(self.cluster, &self.namespace, selector, until, decide).await
     }
+
+    /// The pods that are there, where they are ready and their controller says that all of them are
+    /// of the mended template: one that was in force before, as where a rollout of a broken template
+    /// is stuck. No others come then.
+    async fn kept(&self, object: &Value, selector: &Selector, pods: &Pods) -> Option<Pods> {
+        let rolls = ["Deployment", "StatefulSet", "DaemonSet"];
+        let rolls = rolls.iter().any(|kind| object["kind"] == *kind);
+        if !rolls || ready(pods, wanted(object)).is_none() {
+            return None;
+        }
+        let now = self.target().ok()?.read().await.ok()??;
+        let count = |field: &str| now["status"][field].as_u64();
+        let seen = count("observedGeneration")? >= object["metadata"]["generation"].as_u64()?;
+        let updated = count("updatedReplicas").or_else(|| count("updatedNumberScheduled"))?;
+        // What it counts may not have been heard of yet: asked once more, after it, it is there.
+        let there = ready(&self.pods(selector).await.ok()?, wanted(object))?;
+        let all_known = there.keys().all(|uid| pods.contains_key(uid));
+        (seen && all_known && usize::try_from(updated).ok()? == there.len()).then_some(there)
+    }
+}
+
+/// The pods that stay, where they are enough and all of them are ready.
+fn ready(pods: &Pods, wanted: usize) -> Option<Pods> {
+    let there: Pods = pods.clone().into_iter().filter(|(_, pod)| !pod.leaving).collect();
+    (there.len() >= wanted && there.values().all(|pod| pod.ready)).then_some(there)
 }
 
 /// What has been looked into already.

@@ -98,6 +98,8 @@ async fn get(cluster: &Cluster, path: &str) -> Result<Option<Value>, Trouble> {
 pub struct Shared {
     /// Its data.
     pub data: BTreeMap<String, String>,
+    /// Labels and annotations: whose it is.
+    marks: Value,
     /// The API server's word for this state of it.
     version: Option<String>,
 }
@@ -120,15 +122,17 @@ pub async fn shared(
             (key.clone(), String::from_utf8_lossy(&bytes).into_owned())
         });
         let version = meta(&secret, "resourceVersion");
+        let own = &secret["metadata"];
         Shared {
             data: data.collect(),
+            marks: json!({"labels": own["labels"], "annotations": own["annotations"]}),
             version: Some(version.to_owned()).filter(|version| !version.is_empty()),
         }
     }))
 }
 
-/// Writes a Secret: over `before`, or as a new one. `false` where somebody else was faster, whose
-/// word then counts: read again.
+/// Writes a Secret: over `before`, or as a new one, with the marks of the one that was `lost`.
+/// Where somebody else was faster, that one's word counts and nothing is written: read it in any case.
 ///
 /// # Errors
 /// The API server's.
@@ -138,7 +142,8 @@ pub async fn share(
     name: &str,
     data: BTreeMap<String, String>,
     before: Option<&Shared>,
-) -> Result<bool, KeepError> {
+    lost: Option<&Shared>,
+) -> Result<(), KeepError> {
     let what = format!("secrets/{name} in {namespace}");
     let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": data,
         "metadata": {"name": name, "namespace": namespace}});
@@ -150,11 +155,15 @@ pub async fn share(
             secret["metadata"]["resourceVersion"] = json!(before.version);
             (Method::PATCH, "application/merge-patch+json")
         }
-        None => (Method::POST, "application/json"),
+        None => {
+            for mark in ["labels", "annotations"] {
+                secret["metadata"][mark] = lost.map_or(Value::Null, |l| l.marks[mark].clone());
+            }
+            (Method::POST, "application/json")
+        }
     };
     match tell(cluster, method, path, kind, &secret).await {
-        Ok(()) => Ok(true),
-        Err(trouble) if trouble.code() == Some(409) => Ok(false),
-        Err(trouble) => Err(failed(&what)(trouble)),
+        Err(trouble) if trouble.code() == Some(409) => Ok(()),
+        told => told.map_err(failed(&what)),
     }
 }

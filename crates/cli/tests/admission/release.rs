@@ -9,7 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role};
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, PATIENCE, with_cluster};
@@ -107,6 +107,17 @@ fn a_release_keeps_what_the_server_wrote_and_takes_it_along_when_it_goes() {
             assert!(tokio::time::Instant::now() < end, "{trusted:?}");
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         };
+        // Somebody deletes it: the same authority comes back, as the release's, and nobody is trusted
+        // who wasn't before.
+        let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &home);
+        let secret = format!("{name}-ca");
+        secrets.delete(&secret, &DeleteParams::default()).await.unwrap();
+        while secrets.get_opt(&secret).await.unwrap().is_none() {
+            assert!(tokio::time::Instant::now() < end, "it doesn't come back");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let (back, trusted) = trust(&cluster, &home, &revision).await;
+        assert!(back == authority && trusted.iter().all(|t| *t == authority));
         // Nobody puts it right any more: what stays is what Helm left.
         drop(server);
         for (round, program) in helms.iter().enumerate() {

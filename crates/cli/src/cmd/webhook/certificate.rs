@@ -54,7 +54,8 @@ pub(super) async fn keep(
             }
         }
         (_, _, Some(cluster)) => {
-            let mut own = Own { options, cluster, leaf: None, trusted: Trusted::default() };
+            let mut own =
+                Own { options, cluster, leaf: None, trusted: Trusted::default(), known: None };
             let mut dates = Dates::default();
             loop {
                 let outcome = timeout(CHECK_WITHIN, own.check(&reviewer, &global)).await;
@@ -150,6 +151,8 @@ struct Own {
     cluster: Cluster,
     leaf: Option<Leaf>,
     trusted: Trusted,
+    /// The Secret as it was last seen with an authority in it.
+    known: Option<Shared>,
 }
 
 impl Own {
@@ -191,25 +194,27 @@ impl Own {
 
     /// The authority that all replicas share: read, made where there is none, renewed where it is
     /// old. Whoever writes first has made it; the others read.
-    async fn authority(&self, now: SystemTime) -> anyhow::Result<Authority> {
+    ///
+    /// Where the Secret was deleted or emptied, the authority that was in it comes back: API servers
+    /// trust it, and replicas' certificates are signed by it.
+    async fn authority(&mut self, now: SystemTime) -> anyhow::Result<Authority> {
         let (namespace, secret) = (&self.options.namespace, format!("{}-ca", self.options.service));
-        // Twice is enough: who loses a race finds what the winner wrote.
+        // Twice is enough: what was written is read, be it ours or that of who won a race.
         for _ in 0..3 {
             let found = webhook_config::shared(&self.cluster, namespace, &secret).await?;
             // One without content is there only so that it goes with what it was installed with.
-            let current = found.as_ref().filter(|found| !found.data.is_empty());
-            let current = current.map(read).transpose();
+            let kept = found.as_ref().filter(|found| !found.data.is_empty());
+            self.known = kept.cloned().or(self.known.take());
+            let current = self.known.as_ref().map(read).transpose();
             let next = match current.with_context(|| format!("Secret {namespace}/{secret}"))? {
-                Some(current) if !current.is_old(now) => return Ok(current),
-                Some(old) => old.renew(now)?,
+                Some(old) if old.is_old(now) => old.renew(now)?,
+                Some(current) if kept.is_some() => return Ok(current),
+                Some(lost) => lost,
                 None => Authority::make(now)?,
             };
             let data = write(next.keep());
-            if webhook_config::share(&self.cluster, namespace, &secret, data, found.as_ref())
-                .await?
-            {
-                return Ok(next);
-            }
+            let (found, lost) = (found.as_ref(), self.known.as_ref());
+            webhook_config::share(&self.cluster, namespace, &secret, data, found, lost).await?;
         }
         anyhow::bail!("Secret {namespace}/{secret} is changed by somebody all the time")
     }

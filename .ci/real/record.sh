@@ -1,10 +1,17 @@
-# What a person would hand over of a namespace, and beside it what only the rig sees. Read by
-# .ci/cluster.
+# What a person would hand over of a namespace, beside it what only the rig sees, and what is true of
+# it, as the faults were made. Read by .ci/cluster.
 
+# record NAMESPACE [NAME:RULE…]: its folder below the one that was named, and whether the doctor judges
+# that folder alone as it really is.
 record() {
   [ -n "$record" ] || return 0
   local into=$record/$1 pod container list
-  mkdir -p "$into/in/logs" "$into/extra/cri"
+  rm -rf "$into"
+  mkdir -p "$into/in/logs" "$into/in/manifests" "$into/extra/cri"
+  list=$(k get namespace "$1" -o json | jq -r '.metadata.labels | to_entries[] |
+    select(.key | startswith("istio")) | "\(.key): \(.value)"')
+  faults "$1" "$list" >"$into/in/manifests/faults.yaml"
+  truth "$@"
   k -n "$1" get pods,events -o json >"$into/in/pods-events.json"
   k -n "$1" get deployments,replicasets,services -o json >"$into/in/workloads.json"
   k get namespace "$1" -o json >"$into/in/namespace.json"
@@ -20,9 +27,37 @@ record() {
   done
   k -n "$1" get pods -o wide >"$into/extra/get-pods.txt"
   k -n "$1" describe pods >"$into/extra/describe.txt"
-  [ -n "${rig:-}" ] || return 0
-  cp -r "$rig/log/pods/$1"_* "$into/extra/cri/" 2>/dev/null || true
-  timeline "$1" >"$into/extra/timeline.txt"
+  if [ -n "${rig:-}" ]; then
+    cp -r "$rig/log/pods/$1"_* "$into/extra/cri/" 2>/dev/null || true
+    timeline "$1" >"$into/extra/timeline.txt"
+  fi
+  judged "$into"
+}
+
+# What is true, in the words of the recordings that tests read: nothing but the faults that were made.
+truth() {
+  local namespace=$1 made
+  shift
+  made=$(printf '%s\n' "$@" | jq -R --arg namespace "$namespace" 'select(. != "") | split(":") |
+    {rule: .[1], kind: "Deployment", namespace: $namespace, name: .[0],
+     severity: ["error", "warning"]}' | jq -s .)
+  jq -n --argjson made "$made" '{findings: $made}' >"$record/$namespace/expected.json"
+  {
+    printf '# Namespace %s\n\n' "$namespace"
+    printf 'Made by `.ci/real/faults.yaml`: %s.\n' "${*:-nothing is wrong}"
+    printf 'Kubernetes %s, Istio %s.\n' "$(k version -o json | jq -r .serverVersion.gitVersion)" \
+      "${istio:-of that cluster}"
+  } >"$record/$namespace/what-really-happened.md"
+}
+
+# The doctor says of a folder what is true, and of errors nothing more.
+judged() {
+  local said wanted
+  said=$(sunup doctor --format json "$1/in" | jq -c '[.findings[] | select(.severity != "info") |
+    "\(.subject.name) \(.rule)"] | sort') || true
+  wanted=$(jq -c '[.findings[] | "\(.name) \(.rule)"] | sort' "$1/expected.json")
+  [ "$said" = "$wanted" ] || fail "$1: the doctor says $said of the recording instead of $wanted"
+  echo "recorded, and judged as it really was: $1"
 }
 
 # Milliseconds since the first of them, of what containerd did for the pods of a namespace.

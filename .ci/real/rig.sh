@@ -1,7 +1,8 @@
 # The cluster of the walk: what it is built of, and its start and end. Read by .ci/cluster.
 
 istio=v0.0.0-20260827124520-eed52ebb66ad
-istio_tag=ci
+# The release that the module becomes; what depends on it is asked of the images' tag.
+istio_tag=1.31-ci
 
 # Programs that `go install` makes, once: programs FOLDER PACKAGE@VERSION…
 programs() {
@@ -83,11 +84,18 @@ parts_image() {
     '["/parts"]'
 }
 
-# The program of the image, run here too, and the image's archive.
+# The image, built and loaded as the page says, or the archive that was named; and its program.
 sunup_image() {
-  image=${SUNUP_IMAGE:-$scratch/sunup.tar}
-  [ -n "${SUNUP_IMAGE:-}" ] || cargo xtask image --out "$image"
   local name
+  image=sunup.tar
+  if [ -n "${SUNUP_IMAGE:-}" ]; then
+    image=$SUNUP_IMAGE
+    [ -z "$realk8s" ] || ctr --namespace k8s.io images import "$image" >/dev/null
+  elif [ -n "$realk8s" ]; then
+    page image
+  else
+    cargo xtask image --out sunup.tar
+  fi
   name=$(tar -xOf "$image" manifest.json | jq -r '.[0].RepoTags[0]')
   [ "$name" = "ghcr.io/sunup-dev/sunup:$(sed -n 's/^appVersion: //p' charts/sunup/Chart.yaml)" ] ||
     fail "the chart's image is not $name"
@@ -103,12 +111,10 @@ helms() {
 }
 
 own_cluster() {
-  images=$cache/images-$istio
+  images=$cache/images-$istio-$istio_tag
   realk8s=${SUNUP_REALK8S:-../shared/realk8s}
   [ -x "$realk8s/up.sh" ] || need "no Kubernetes at $realk8s: name it with SUNUP_REALK8S"
   [ "$(id -u)" = 0 ] || need "a Kubernetes of its own takes root"
-  step "image"
-  sunup_image
   step "Helm, Istio"
   helms
   programs "istio-$istio" "istio.io/istio/pilot/cmd/pilot-discovery@$istio" \
@@ -118,38 +124,70 @@ own_cluster() {
   step "Kubernetes"
   rig=$cache/rig
   mkdir -p "$rig/images"
+  # One that was left up is not empty.
+  "$realk8s/down.sh" "$rig"
+  rm -f "$rig"/images/*.tar
   cp "$images"/*.tar "$rig/images/"
-  cp "$image" "$rig/images/sunup.tar"
-  export KUBECONFIG
-  KUBECONFIG=$("$realk8s/up.sh" "$rig")
-  context=realk8s
+  on "$("$realk8s/up.sh" "$rig")"
   kubectl=$rig/bin/kubectl
+  step "image"
+  export CONTAINERD_ADDRESS=$rig/run/containerd.sock
+  sunup_image
   step "Istio"
   sed "s/TAG/$istio_tag/" .ci/real/istio.yaml >"$scratch/istio.yaml"
   "$cache/istio-$istio/istioctl" manifest generate -f "$scratch/istio.yaml" >"$scratch/mesh.yaml"
-  $kubectl create namespace istio-system >/dev/null
+  k create namespace istio-system >/dev/null
   # The custom resources' definitions first; what relies on them fails until they are known.
-  $kubectl apply --server-side -f "$scratch/mesh.yaml" >/dev/null 2>&1 || true
-  $kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
-  $kubectl apply --server-side --force-conflicts -f "$scratch/mesh.yaml" >/dev/null
-  $kubectl -n istio-system rollout status deploy/istiod --timeout=180s
+  k apply --server-side -f "$scratch/mesh.yaml" >/dev/null 2>&1 || true
+  k wait --for=condition=Established crd --all --timeout=120s >/dev/null
+  k apply --server-side --force-conflicts -f "$scratch/mesh.yaml" >/dev/null
+  k -n istio-system rollout status deploy/istiod --timeout=300s
 }
 
+# on KUBECONFIG: a copy of it, to which contexts are added.
+on() {
+  export KUBECONFIG=$scratch/kubeconfig
+  cp "$1" "$KUBECONFIG"
+  admin=$(sed -n 's/.*current-context"*: *"*\([^",]*\).*/\1/p' "$KUBECONFIG")
+  context=$admin
+}
+
+# What the walk makes, on whichever cluster.
+namespaces=(platform vault ops mesh guarded ours sunup-system)
+
 borrowed_cluster() {
-  export KUBECONFIG=$SUNUP_TEST_CLUSTER
+  local taken
   kubectl=kubectl
-  context=$($kubectl config current-context)
   realk8s=
+  on "$SUNUP_TEST_CLUSTER"
+  cat <<TEXT
+On the cluster of context $admin, $(k config view --minify -o jsonpath='{.clusters[0].cluster.server}'):
+  create, and at the end delete, the namespaces ${namespaces[*]},
+  the webhook configurations vault-agent-injector-cfg and zz-sunup-webhook-*, and the roles sunup-doctor
+  and sunup-fix, also in istio-system. The guard and the injector are called for new pods of other
+  namespaces only where Istio's injector is (guard, which lets them through while it is away) or where
+  their label says istio.io/rev=sunup.
+  Its Istio has to be one of .ci/real/istio.yaml, its nodes need the images
+  ghcr.io/sunup-dev/sunup (this commit's) and docker.io/rig/parts:1 (.ci/real/parts).
+It begins in ${SUNUP_TEST_WAIT:-10} seconds.
+TEXT
+  taken=$(k get namespaces "${namespaces[@]}" --ignore-not-found -o name)
+  [ -z "$taken" ] || fail "not touched, since it is there already: $taken"
+  sleep "${SUNUP_TEST_WAIT:-10}"
+  returned=1
   sunup_image
   helms
-  cat <<TEXT
-On the cluster of context $context, $($kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}'):
-  create and delete the namespaces platform, vault, mesh, ours and sunup-system,
-  and the webhook configurations vault-agent-injector-cfg and zz-sunup-webhook-*;
-  its nodes need the images ghcr.io/sunup-dev/sunup (this commit's) and docker.io/rig/parts:1
-  (.ci/real/parts). It begins in 10 seconds.
-TEXT
-  sleep 10
+}
+
+# What the walk has made on a cluster that isn't its own.
+given_back() {
+  k delete mutatingwebhookconfigurations,validatingwebhookconfigurations \
+    -l app.kubernetes.io/name=sunup >/dev/null
+  k delete mutatingwebhookconfiguration vault-agent-injector-cfg --ignore-not-found >/dev/null
+  k delete clusterrole,clusterrolebinding,role,rolebinding -A -l app.kubernetes.io/name=sunup >/dev/null
+  k delete clusterrole,clusterrolebinding sunup-doctor sunup-fix --ignore-not-found >/dev/null
+  k -n istio-system delete role,rolebinding sunup-doctor sunup-fix --ignore-not-found >/dev/null
+  k delete namespaces "${namespaces[@]}" --ignore-not-found >/dev/null
 }
 
 # A reboot of the node.
@@ -160,5 +198,6 @@ reboot() {
 
 finish() {
   [ -n "${load:-}" ] && kill "$load" 2>/dev/null || true
+  [ -z "${returned:-}" ] || given_back
   [ -n "${rig:-}" ] && [ -z "${KEEP_RIG:-}" ] && "$realk8s/down.sh" "$rig" || true
 }

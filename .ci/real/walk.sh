@@ -1,9 +1,7 @@
-# The walk itself. Read by .ci/cluster; wants kubectl, context, sunup, SUNUP_HELM.
+# The walk itself. Read by .ci/cluster; wants kubectl, context, sunup, SUNUP_HELM, and page.sh.
 
-# With the Helm of SUNUP_HELM that is in turn.
-helm() { "$helm" --kube-context "$context" -n sunup-system "$@"; }
-k() { "$kubectl" "$@"; }
-doctor() { "$sunup" doctor --live --context "$context" "$@"; }
+k() { kubectl "$@"; }
+doctor() { sunup doctor --live --context "$context" "$@"; }
 
 # faults NAMESPACE LABEL: the manifests of the founding faults.
 faults() { sed "s|NAMESPACE|$1|; s|NAMESPACE|$1|g; s|LABEL|$2|" .ci/real/faults.yaml; }
@@ -28,17 +26,10 @@ named() {
   fail "$1/$2: the doctor says '$rules' instead of $3"
 }
 
-# healed NAMESPACE NAME: `fix --live` says fixed, and nothing is found any more.
-healed() {
-  "$sunup" fix --live --context "$context" -n "$1" -w "deploy/$2" --wait 180 ||
-    fail "$1/$2 was not fixed"
-  k -n "$1" rollout status "deploy/$2" --timeout=120s
-}
-
 # clean NAMESPACE: the doctor finds nothing, once the pods that were replaced have gone.
 clean() {
   local _
-  for _ in $(seq 30); do
+  for _ in $(seq 60); do
     doctor -n "$1" >"$scratch/said" 2>&1 && { tail -3 "$scratch/said"; return; }
     sleep 2
   done
@@ -53,7 +44,29 @@ unwell() {
            ([.status.conditions[] | select(.type == "Ready") | .status] != ["True"])) | .metadata.name'
 }
 
-ready() { k -n "$1" rollout status "deploy/$2" --timeout=180s; }
+ready() { k -n "$1" rollout status "deploy/$2" --timeout=240s; }
+# well NAMESPACE: its applications came up at their first start.
+well() {
+  local deploy
+  for deploy in orders billing edge; do ready "$1" $deploy; done
+  [ -z "$(unwell "$1")" ] || fail "restarted or not ready: $(unwell "$1")"
+}
+
+# Where the proxy of a workload's newest pod is: first, last or init.
+place() {
+  k -n "$1" get pods -l "app=$2" --sort-by=.metadata.creationTimestamp -o json |
+    jq -r '[.items[] | select(.metadata.deletionTimestamp == null)] | last | .spec |
+      if any(.initContainers[]?; .name == "istio-proxy" and .restartPolicy == "Always") then "init"
+      elif .containers[0].name == "istio-proxy" then "first" else "last" end'
+}
+
+# a_pod NAME: a small one, asked for on standard input.
+a_pod() {
+  cat <<POD
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "$1"},
+ "spec": {"containers": [{"name": "app", "image": "docker.io/rig/parts:1"}]}}
+POD
+}
 
 # Creates pods without end, and writes down each that was refused or not as it should be:
 # creating NAMESPACE injected|any
@@ -63,11 +76,8 @@ creating() {
   : >"$scratch/load.count"
   while :; do
     number=$((number + 1))
-    made=$(k -n "$1" create --dry-run=server -o json -f - 2>&1 <<POD
-{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load-$number"},
- "spec": {"containers": [{"name": "app", "image": "docker.io/rig/parts:1"}]}}
-POD
-    ) || echo "$number refused: $made" >>"$scratch/load.bad"
+    made=$(a_pod "load-$number" | k -n "$1" create --dry-run=server -o json -f - 2>&1) ||
+      echo "$number refused: $made" >>"$scratch/load.bad"
     if [ "$2" = injected ] && ! grep -q istio-proxy <<<"$made"; then
       echo "$number not injected: $made" >>"$scratch/load.bad"
     fi
@@ -85,12 +95,17 @@ unload() {
   [ ! -s "$scratch/load.bad" ] || { head -5 "$scratch/load.bad"; fail "pods were lost: $1"; }
 }
 
-# A release that injects Sunup's proxy, beside Istio's injector.
-inject_release() {
-  helm=${SUNUP_HELM%%:*}
-  helm install sunup charts/sunup --create-namespace --set revision=sunup \
-    --set 'webhook.options={--proxy=sunup}' --wait --timeout 3m >/dev/null
-  k label namespace sunup-system pod-security.kubernetes.io/enforce=restricted >/dev/null
+# Nothing of Sunup's is left, but what Helm keeps of its releases.
+nothing_left() {
+  local left _ kinds=mutatingwebhookconfigurations,validatingwebhookconfigurations
+  kinds+=,clusterroles,clusterrolebindings,roles,rolebindings,secrets,leases,services,deployments
+  for _ in $(seq 30); do
+    left=$(k get "$kinds" -A -l app.kubernetes.io/name=sunup -o name)
+    left+=$(k get secrets,leases -n sunup-system -o name 2>/dev/null | grep -v 'helm\.' || true)
+    [ -n "$left" ] || return 0
+    sleep 1
+  done
+  fail "left behind: $left"
 }
 
 world() {
@@ -106,83 +121,144 @@ world() {
   ready platform config
 }
 
-walk() {
-  step "what the applications ask"
-  world
-
+# Find and mend, with no more rights than the page gives.
+found_and_mended() {
   step "the founding faults, under Istio's injector"
   faults mesh 'istio-injection: enabled' | k apply -f - >/dev/null
+  page rights
+  account ops sunup doctor
+  context=doctor
   named mesh orders app-before-proxy
   named mesh billing init-before-proxy
   named mesh edge gateway-privileged-port
-  record mesh
+  page find >"$scratch/said" && fail "three faults, and the doctor is content"
+  grep -E '^ *[a-z-]+: |found' "$scratch/said" | head -20 || true
+  record mesh orders:app-before-proxy billing:init-before-proxy edge:gateway-privileged-port
+
+  step "each of the doctor's rights is needed"
+  needed clusterrole/sunup-doctor '' doctor_says
+  needed role/sunup-doctor istio-system doctor_says
 
   step "healed by fix --live"
-  for deploy in orders billing edge; do healed mesh $deploy; done
+  page rights-to-mend
+  for deploy in orders billing edge; do page mend NAMESPACE=mesh NAME=$deploy; done
   clean mesh
+  page mend-back NAMESPACE=mesh NAME=edge
+  named mesh edge gateway-privileged-port
+  page mend NAMESPACE=mesh NAME=edge
+  k delete namespace mesh --wait=false >/dev/null
+}
 
-  step "helm install, mode inject"
-  inject_release
-  faults ours 'istio.io/rev: sunup' | k apply -f - >/dev/null
-  for deploy in orders billing edge; do ready ours $deploy; done
-  [ -z "$(unwell ours)" ] || fail "restarted or not ready: $(unwell ours)"
-  clean ours
-  record ours
-
-  step "a second release of the same revision is refused by name, the guard is not"
-  if helm install other charts/sunup --set revision=sunup >"$scratch/other" 2>&1; then
-    fail "two releases of one revision"
-  fi
-  grep -q 'sunup-webhook-sunup' "$scratch/other" || fail "refused, but how: $(cat "$scratch/other")"
-  helm uninstall other >/dev/null 2>&1 || true
-  helm install guard charts/sunup --set webhook.mode=guard --wait --timeout 3m >/dev/null
-  # Vault's agent is behind Istio's capture no longer, without anybody's fix.
+guarded() {
+  step "the guard, beside Istio's injector"
+  page guard
   k create namespace guarded >/dev/null
   k label namespace guarded istio-injection=enabled >/dev/null
-  faults guarded 'istio-injection: enabled' | sed -n '/name: billing, namespace/,/^---/p' |
-    sed '1i apiVersion: apps/v1\nkind: Deployment' | sed '/^---/d' | k apply -f - >/dev/null
+  # Vault's agent is behind Istio's capture no longer, without anybody's fix.
+  faults guarded - | k apply -l 'app in (orders, billing)' -f - >/dev/null
   ready guarded billing
+  [ "$(place guarded orders)" = last ] || fail "the guard has moved a proxy unasked"
+  page guard-sidecars
+  k -n guarded rollout restart deploy >/dev/null
+  for deploy in orders billing; do ready guarded $deploy; done
+  clean guarded
+  [ -z "$(unwell guarded)" ] || fail "restarted or not ready: $(unwell guarded)"
+  [ "$(place guarded orders)" = init ] || fail "orders is no native sidecar's"
+  # It says that it wants a classic one.
+  [ "$(place guarded billing)" = first ] || fail "billing isn't held"
+  a_pod told | k -n guarded create --dry-run=server -f - 2>"$scratch/told" >/dev/null
+  grep 'Warning: sunup: app-before-proxy: .*done: run istio-proxy as a native' "$scratch/told"
+  page guard-revision REVISION=default
+  k delete namespace guarded --wait=false >/dev/null
+}
 
+# Upgrade and rollback lose no review, with both versions of Helm and from one to the other.
+changed_under_load() {
+  local round chart='charts/sunup -n sunup-system --reuse-values --wait --timeout 3m'
   step "upgrade and rollback while pods are created"
-  under_load ours injected
-  helm upgrade sunup charts/sunup --reuse-values --set webhook.podAnnotations.round=two --wait \
-    --timeout 3m >/dev/null
-  helm rollback sunup 1 --wait --timeout 3m >/dev/null
-  unload "upgrade and rollback"
-  under_load ours injected
-  helm=${SUNUP_HELM##*:}
-  helm upgrade sunup charts/sunup --reuse-values --set webhook.podAnnotations.round=three --wait \
-    --timeout 3m >/dev/null
-  helm rollback sunup 1 --wait --timeout 3m >/dev/null
-  unload "upgrade and rollback with the other Helm of what the first began"
+  for round in two three; do
+    under_load ours injected
+    helm upgrade sunup-canary $chart --set "webhook.podAnnotations.round=$round" >/dev/null
+    helm rollback sunup-canary 1 -n sunup-system --wait --timeout 3m >/dev/null
+    unload "upgrade and rollback by $helm"
+    # What the first has begun, the other goes on with.
+    helm=${SUNUP_HELM##*:}
+  done
+}
 
-  step "replicas are killed while a Deployment rolls"
+killed_and_rebooted() {
   local pod name=sunup-webhook-sunup
+  step "replicas are killed while a Deployment rolls"
   k -n ours rollout restart deploy/orders >/dev/null
   for _ in 1 2 3; do
     pod=$(k -n sunup-system get pods -l app=$name -o 'jsonpath={.items[0].metadata.name}')
     k -n sunup-system delete pod "$pod" --force --grace-period=0 2>/dev/null
-    k -n sunup-system rollout status deploy/$name --timeout=120s >/dev/null
+    ready sunup-system $name >/dev/null
   done
   ready ours orders
   [ -z "$(unwell ours)" ] || fail "restarted or not ready: $(unwell ours)"
+  [ -n "$realk8s" ] || return 0
+  step "the node reboots"
+  reboot
+  for deploy in orders billing edge; do ready ours $deploy; done
+  ready sunup-system $name
+}
 
-  if [ -n "$realk8s" ]; then
-    step "the node reboots"
-    reboot
-    for deploy in orders billing edge; do ready ours $deploy; done
-    ready sunup-system $name
+injected() {
+  step "helm install, mode inject: a namespace moves from Istio's injector to Sunup's"
+  faults ours 'istio-injection: enabled' | k apply -f - >/dev/null
+  page canary NAMESPACE=ours
+  well ours
+  clean ours
+  record ours
+  if helm install other charts/sunup -n sunup-system --set revision=sunup >"$scratch/other" 2>&1; then
+    fail "two releases of one revision"
   fi
-
+  grep -q 'sunup-webhook-sunup' "$scratch/other" || fail "refused, but how: $(cat "$scratch/other")"
+  helm uninstall other -n sunup-system >/dev/null 2>&1 || true
+  changed_under_load
+  killed_and_rebooted
+  step "each of the server's rights is needed"
+  account sunup-system sunup-webhook-sunup server
+  needed clusterrole/sunup-webhook-sunup '' server_says
+  needed role/sunup-webhook-sunup istio-system server_says
+  needed role/sunup-webhook-sunup sunup-system server_says
   step "uninstall while pods are created"
-  k label namespace ours istio.io/rev- >/dev/null
   under_load ours any
-  helm uninstall guard --wait >/dev/null
-  helm uninstall sunup --wait >/dev/null
+  page guard-back
+  page canary-back NAMESPACE=ours
   unload "uninstall"
-  local left kinds=mutatingwebhookconfigurations,validatingwebhookconfigurations
-  kinds+=,clusterroles,clusterrolebindings,roles,rolebindings,secrets,leases,services,deployments
-  left=$(k get "$kinds" -A -l app.kubernetes.io/name=sunup -o name)
-  left+=$(k get secrets,leases -n sunup-system -o name | grep -v 'helm\.' || true)
-  [ -z "$left" ] || fail "left behind: $left"
+  nothing_left
+}
+
+# Where nobody else injects, Sunup is the default revision.
+alone() {
+  step "a cluster without Istio's injector"
+  k delete mutatingwebhookconfiguration istio-sidecar-injector >/dev/null
+  page injector NAMESPACE=ours
+  well ours
+  page upgrade
+  page stop
+  a_pod free | k -n ours create --dry-run=server -o name -f -
+  page back NAMESPACE=ours
+  nothing_left
+  k delete namespace sunup-system >/dev/null
+  page manifests
+  page manifests-back
+  nothing_left
+  page rights-back
+}
+
+walk() {
+  : >"$scratch/pages"
+  echo image >>"$scratch/pages"
+  helm=${SUNUP_HELM%%:*}
+  step "what the applications ask"
+  world
+  found_and_mended
+  guarded
+  injected
+  [ -n "$realk8s" ] || return 0
+  alone
+  whole_page
 }

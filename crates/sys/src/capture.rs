@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
-use sunup_capture::ruleset::{Family, Routing};
+use sunup_capture::ruleset::{Family, Routing, TABLE};
 use sunup_capture::{Plan, Ruleset};
 
 use crate::netlink::{NetlinkError, Socket};
@@ -57,7 +57,7 @@ pub struct Unusable {
     advice: &'static str,
 }
 
-fn open() -> Result<Socket, CaptureError> {
+pub(crate) fn open() -> Result<Socket, CaptureError> {
     let mut socket =
         Socket::open(Some(NETFILTER)).map_err(|e| unusable(&e, "the netlink socket"))?;
     nft::generation(&mut socket)
@@ -87,17 +87,23 @@ fn unusable(error: &NetlinkError, probed: &str) -> CaptureError {
 /// # Errors
 /// See [`CaptureError`]; the namespace is then as it was.
 pub fn apply(ruleset: &Ruleset) -> Result<Applied, CaptureError> {
+    apply_as(TABLE, ruleset)
+}
+
+/// [`apply`], to tables of a name.
+pub(crate) fn apply_as(table: &str, ruleset: &Ruleset) -> Result<Applied, CaptureError> {
     let mut socket = open()?;
     for _ in 0..ATTEMPTS {
         let generation = nft::generation(&mut socket).map_err(CaptureError::Unreadable)?;
-        let old = nft::existing(&mut socket).map_err(CaptureError::Unreadable)?;
-        let whole = in_force(&mut socket, ruleset, &old).map_err(CaptureError::Unreadable)?;
+        let old = nft::existing(&mut socket, table).map_err(CaptureError::Unreadable)?;
+        let whole =
+            in_force(&mut socket, table, ruleset, &old).map_err(CaptureError::Unreadable)?;
         let added = Added::make(ruleset.routing).map_err(CaptureError::Refused)?;
         if whole {
             return Ok(if old.is_empty() { Applied::Nothing } else { Applied::Unchanged });
         }
-        let families: Vec<Family> = old.iter().map(|table| table.family).collect();
-        match nft::replace(&mut socket, generation, &families, Some(ruleset)) {
+        let families: Vec<Family> = old.iter().map(|old| old.family).collect();
+        match nft::replace(&mut socket, generation, table, &families, Some(ruleset)) {
             Ok(()) => {
                 drop_stale(&old, ruleset.routing);
                 return Ok(match (ruleset.tables.is_empty(), old.is_empty()) {
@@ -129,6 +135,7 @@ fn refused(error: NetlinkError) -> CaptureError {
 
 fn in_force(
     socket: &mut Socket,
+    table: &str,
     ruleset: &Ruleset,
     old: &[Existing],
 ) -> Result<bool, NetlinkError> {
@@ -137,7 +144,7 @@ fn in_force(
     if !same {
         return Ok(false);
     }
-    let states = nft::compare(socket, ruleset)?;
+    let states = nft::compare(socket, table, ruleset)?;
     Ok(states.iter().all(|(_, state)| *state == TableState::Whole))
 }
 
@@ -214,15 +221,20 @@ fn remove_routing(routing: Routing) -> Result<(), NetlinkError> {
 /// # Errors
 /// See [`CaptureError`].
 pub fn clean() -> Result<bool, CaptureError> {
+    clean_as(TABLE)
+}
+
+/// [`clean`], of tables of a name.
+pub(crate) fn clean_as(table: &str) -> Result<bool, CaptureError> {
     let mut socket = open()?;
     for _ in 0..ATTEMPTS {
         let generation = nft::generation(&mut socket).map_err(CaptureError::Unreadable)?;
-        let old = nft::existing(&mut socket).map_err(CaptureError::Unreadable)?;
+        let old = nft::existing(&mut socket, table).map_err(CaptureError::Unreadable)?;
         if old.is_empty() {
             return Ok(false);
         }
-        let families: Vec<Family> = old.iter().map(|table| table.family).collect();
-        match nft::replace(&mut socket, generation, &families, None) {
+        let families: Vec<Family> = old.iter().map(|old| old.family).collect();
+        match nft::replace(&mut socket, generation, table, &families, None) {
             Ok(()) => {
                 for routing in old.iter().filter_map(|t| Some(t.note.as_ref()?.routing)) {
                     remove_routing(routing).map_err(CaptureError::Unreadable)?;
@@ -289,16 +301,18 @@ impl Report {
 /// See [`CaptureError`]: reading needs `NET_ADMIN` too.
 pub fn check(ruleset: Option<&Ruleset>) -> Result<Report, CaptureError> {
     let mut socket = open()?;
-    let found = nft::existing(&mut socket).map_err(CaptureError::Unreadable)?;
+    let found = nft::existing(&mut socket, TABLE).map_err(CaptureError::Unreadable)?;
     let states = match ruleset {
-        Some(ruleset) => nft::compare(&mut socket, ruleset).map_err(CaptureError::Unreadable)?,
+        Some(ruleset) => {
+            nft::compare(&mut socket, TABLE, ruleset).map_err(CaptureError::Unreadable)?
+        }
         None if found.is_empty() => vec![(Family::Ip, TableState::Missing)],
         None => found.iter().map(|table| (table.family, TableState::Whole)).collect(),
     };
     let mut gate = Vec::new();
     for table in &found {
         let ports = table.note.as_ref().map_or(Vec::new(), |note| note.gate_ports.clone());
-        let state = nft::gate_state(&mut socket, table.family, &ports);
+        let state = nft::gate_state(&mut socket, TABLE, table.family, &ports);
         gate.extend(state.map_err(CaptureError::Unreadable)?);
     }
     let noted = found.iter().find_map(|table| Some(table.note.as_ref()?.routing));

@@ -14,6 +14,12 @@ pub fn facts() -> Host {
     }
 }
 
+/// The kernel's release, as `uname -r` says it.
+#[must_use]
+pub fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
 /// Whether a user id exists in this process' user namespace: in one with a single id, owner rules
 /// for any other never match (nftables) or are refused (iptables).
 #[must_use]

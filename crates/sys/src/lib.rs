@@ -6,8 +6,10 @@
 
 pub mod capture;
 pub mod container;
+pub mod gate;
 pub mod host;
 mod iptables;
+pub mod listeners;
 mod netlink;
 pub mod nft;
 pub mod ns;
@@ -16,5 +18,6 @@ pub mod route;
 pub mod services;
 pub mod signal;
 pub mod socket;
+pub mod standin;
 
 pub use netlink::NetlinkError;

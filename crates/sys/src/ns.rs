@@ -43,6 +43,22 @@ impl Namespace {
         Ok(Self { file: File::open(path)? })
     }
 
+    /// The namespace that an open file stands for; entering it tells whether it is one.
+    #[must_use]
+    pub fn of(file: File) -> Self {
+        Self { file }
+    }
+
+    /// Device and number, by which the same namespace is known again.
+    ///
+    /// # Errors
+    /// The file can't be looked at.
+    pub fn identity(&self) -> std::io::Result<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = self.file.metadata()?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
     /// Runs a function on a new thread inside the namespace and waits for it.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use crate::settings::PortRange;
 
 /// Name of the table, in each family; nothing outside it is ever touched.
 pub const TABLE: &str = "sunup_capture";
+/// Name of the table of a gate alone, which a node agent sets: another's than the pod's own.
+pub const NODE_TABLE: &str = "sunup_node";
 
 /// Where an ICMP error quotes the protocol and the destination port of the refused packet, in
 /// bytes from its own start: header of 8, then the quoted IP header (20, or 40 for IPv6).

@@ -12,7 +12,8 @@
 use std::time::Duration;
 
 use super::data::{
-    Base, Chain, DynamicKey, Expr, Hook, Ports, Proto, Rule, Set, SetContent, Table,
+    Base, Chain, DynamicKey, Expr, Family, Hook, Ports, Proto, Routing, Rule, Ruleset, Set,
+    SetContent, Table,
 };
 use crate::fixed::DNS_PORT;
 use crate::plan::Plan;
@@ -35,15 +36,34 @@ const FILTER: Base = Base { kind: "filter", hook: Hook::Output, priority: 0, cla
 const SPORT: DynamicKey = DynamicKey::TcpSport;
 const OIF: DynamicKey = DynamicKey::OifName;
 
+impl Ruleset {
+    /// The gate alone, for both families, for a pod whose capture somebody else sets. Goes into
+    /// [`NODE_TABLE`](super::NODE_TABLE). A deadline of zero means never.
+    #[must_use]
+    pub fn gate_alone(ports: &[u16], dns: bool, deadline: Duration) -> Self {
+        let table = |family| {
+            let (counters, sets, chains) = Default::default();
+            let mut table = Table { family, counters, sets, chains };
+            fill(&mut table, ports, dns, deadline);
+            table
+        };
+        let tables = [Family::Ip, Family::Ip6].map(table).to_vec();
+        Ruleset { tables, routing: Routing::default() }
+    }
+}
+
 /// Adds the gate to a table, where the plan asks for one.
 pub(super) fn add(table: &mut Table, plan: &Plan) {
     let s = plan.settings();
-    let ports = ports(plan);
     let dns = s.start_gate.outbound && plan.dns().is_on();
+    fill(table, &ports(plan), dns, s.start_gate.deadline);
+}
+
+fn fill(table: &mut Table, ports: &[u16], dns: bool, deadline: Duration) {
     if ports.is_empty() {
         return;
     }
-    let deadline = (!s.start_gate.deadline.is_zero()).then_some(s.start_gate.deadline);
+    let deadline = (!deadline.is_zero()).then_some(deadline);
     table.counters.extend([COUNT_HELD, COUNT_EXPIRED]);
     let mut sets = vec![(HOLD, SPORT, deadline.is_some()), (SEEN, SPORT, false)];
     if dns {

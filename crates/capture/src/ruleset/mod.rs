@@ -11,7 +11,7 @@ pub mod iptables;
 mod nft;
 
 pub use data::{
-    Base, Chain, DynamicKey, Expr, Family, Hook, Ports, Proto, QUOTED_V4, QUOTED_V6, Routing, Rule,
-    Ruleset, RulesetError, Set, SetContent, TABLE, Table,
+    Base, Chain, DynamicKey, Expr, Family, Hook, NODE_TABLE, Ports, Proto, QUOTED_V4, QUOTED_V6,
+    Routing, Rule, Ruleset, RulesetError, Set, SetContent, TABLE, Table,
 };
 pub use intervals::{Span, address_spans, port_spans};

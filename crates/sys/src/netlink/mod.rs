@@ -5,5 +5,7 @@ mod message;
 mod socket;
 
 pub use error::NetlinkError;
-pub(crate) use message::{Attrs, Message, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
+pub(crate) use message::{
+    Attrs, Message, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, answers,
+};
 pub(crate) use socket::Socket;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use sunup_capture::Ruleset;
-use sunup_capture::ruleset::{Family, SetContent, TABLE, gate};
+use sunup_capture::ruleset::{Family, SetContent, gate};
 
 use super::message::{header, kind, number};
 use super::transaction::{Note, elements};
@@ -18,8 +18,8 @@ pub(crate) struct Existing {
     pub(crate) note: Option<Note>,
 }
 
-/// Our tables, IPv4 first.
-pub(crate) fn existing(socket: &mut Socket) -> Result<Vec<Existing>, NetlinkError> {
+/// Our tables of a name, IPv4 first.
+pub(crate) fn existing(socket: &mut Socket, table: &str) -> Result<Vec<Existing>, NetlinkError> {
     let ask = Message::new(kind::GET_TABLE, NLM_F_DUMP, &header(0, 0), "listing tables");
     let mut out = Vec::new();
     socket.dump(&ask, |answer| {
@@ -29,7 +29,7 @@ pub(crate) fn existing(socket: &mut Socket) -> Result<Vec<Existing>, NetlinkErro
             Some(10) => Family::Ip6,
             _ => return,
         };
-        if attrs.text(1) == Some(TABLE) {
+        if attrs.text(1) == Some(table) {
             let note = attrs.get(6).and_then(read_comment).and_then(|text| Note::parse(&text));
             out.push(Existing { family, note });
         }
@@ -45,15 +45,19 @@ fn read_comment(data: &[u8]) -> Option<String> {
 }
 
 /// Rules of a table in order: chain and comment.
-fn rules_of(socket: &mut Socket, family: Family) -> Result<Vec<(String, String)>, NetlinkError> {
+fn rules_of(
+    socket: &mut Socket,
+    table: &str,
+    family: Family,
+) -> Result<Vec<(String, String)>, NetlinkError> {
     let fixed = header(number(family), 0);
     let mut ask = Message::new(kind::GET_RULE, NLM_F_DUMP, &fixed, "listing rules");
-    ask.put_str(1, TABLE);
+    ask.put_str(1, table);
     let mut out = Vec::new();
     socket.dump(&ask, |answer| {
         let attrs = Attrs(answer.payload.get(4..).unwrap_or_default());
         // Old kernels don't filter by table.
-        if attrs.text(1) == Some(TABLE) {
+        if attrs.text(1) == Some(table) {
             let comment = attrs.get(7).and_then(read_comment).unwrap_or_default();
             out.push((attrs.text(2).unwrap_or_default().to_owned(), comment));
         }
@@ -70,12 +74,13 @@ struct Element {
 
 fn elements_of(
     socket: &mut Socket,
+    table: &str,
     family: Family,
     set: &str,
 ) -> Result<Vec<Element>, NetlinkError> {
     let what = format!("listing set {set}");
     let mut ask = Message::new(kind::GET_ELEMENTS, NLM_F_DUMP, &header(number(family), 0), what);
-    ask.put_str(1, TABLE).put_str(2, set);
+    ask.put_str(1, table).put_str(2, set);
     let mut out = Vec::new();
     socket.dump(&ask, |answer| {
         let attrs = Attrs(answer.payload.get(4..).unwrap_or_default());
@@ -105,9 +110,10 @@ pub enum TableState {
 /// Compares the tables in force with a ruleset: rules by chain and id, static sets by element.
 pub(crate) fn compare(
     socket: &mut Socket,
+    table: &str,
     ruleset: &Ruleset,
 ) -> Result<Vec<(Family, TableState)>, NetlinkError> {
-    let tables = existing(socket)?;
+    let tables = existing(socket, table)?;
     let mut out = Vec::new();
     for family in [Family::Ip, Family::Ip6] {
         let wanted = ruleset.tables.iter().find(|table| table.family == family);
@@ -121,7 +127,7 @@ pub(crate) fn compare(
             {
                 TableState::Differs("it was made for other settings".into())
             }
-            (Some(wanted), Some(_)) => compare_table(socket, wanted)?,
+            (Some(wanted), Some(_)) => compare_table(socket, table, wanted)?,
         };
         out.push((family, state));
     }
@@ -130,9 +136,10 @@ pub(crate) fn compare(
 
 fn compare_table(
     socket: &mut Socket,
+    table: &str,
     wanted: &sunup_capture::ruleset::Table,
 ) -> Result<TableState, NetlinkError> {
-    let mut found = rules_of(socket, wanted.family)?;
+    let mut found = rules_of(socket, table, wanted.family)?;
     let mut expected: Vec<(String, String)> = Vec::new();
     for chain in &wanted.chains {
         expected.extend(chain.rules.iter().map(|r| (chain.name.to_owned(), r.id.to_owned())));
@@ -149,7 +156,7 @@ fn compare_table(
         if matches!(set.content, SetContent::Dynamic { .. }) {
             continue;
         }
-        let mut keys: Vec<(Vec<u8>, bool)> = elements_of(socket, wanted.family, set.name)?
+        let mut keys: Vec<(Vec<u8>, bool)> = elements_of(socket, table, wanted.family, set.name)?
             .into_iter()
             .map(|element| (element.key, element.end))
             .collect();
@@ -192,11 +199,14 @@ pub struct GateState {
 /// Reads the gate's sets and counters; `None` where the table has no gate.
 pub(crate) fn gate_state(
     socket: &mut Socket,
+    table: &str,
     family: Family,
     ports: &[u16],
 ) -> Result<Option<GateState>, NetlinkError> {
-    let Some(hold) = maybe(elements_of(socket, family, gate::HOLD))? else { return Ok(None) };
-    let seen = elements_of(socket, family, gate::SEEN)?;
+    let Some(hold) = maybe(elements_of(socket, table, family, gate::HOLD))? else {
+        return Ok(None);
+    };
+    let seen = elements_of(socket, table, family, gate::SEEN)?;
     let state = |key: &[u8], hold: &[Element], seen: &[Element]| {
         if let Some(element) = hold.iter().find(|element| element.key == key) {
             PortState::Holding(element.expires)
@@ -206,16 +216,16 @@ pub(crate) fn gate_state(
             PortState::Armed
         }
     };
-    let dns = match maybe(elements_of(socket, family, gate::HOLD_DNS))? {
+    let dns = match maybe(elements_of(socket, table, family, gate::HOLD_DNS))? {
         None => None,
         Some(hold) => {
-            let seen = elements_of(socket, family, gate::SEEN_DNS)?;
+            let seen = elements_of(socket, table, family, gate::SEEN_DNS)?;
             let mut lo = [0; 16];
             lo[..2].copy_from_slice(b"lo");
             Some(state(&lo, &hold, &seen))
         }
     };
-    let counters = counters(socket, family)?;
+    let counters = counters(socket, table, family)?;
     let count = |name| counters.iter().find(|(n, _)| n == name).map_or(0, |(_, packets)| *packets);
     let ports = ports.iter().map(|port| (*port, state(&port.to_be_bytes(), &hold, &seen)));
     Ok(Some(GateState {
@@ -235,14 +245,18 @@ fn maybe<T>(result: Result<T, NetlinkError>) -> Result<Option<T>, NetlinkError> 
     }
 }
 
-fn counters(socket: &mut Socket, family: Family) -> Result<Vec<(String, u64)>, NetlinkError> {
+fn counters(
+    socket: &mut Socket,
+    table: &str,
+    family: Family,
+) -> Result<Vec<(String, u64)>, NetlinkError> {
     let fixed = header(number(family), 0);
     let mut ask = Message::new(kind::GET_OBJECT, NLM_F_DUMP, &fixed, "listing counters");
-    ask.put_str(1, TABLE).put_be32(3, 1);
+    ask.put_str(1, table).put_be32(3, 1);
     let mut out = Vec::new();
     socket.dump(&ask, |answer| {
         let attrs = Attrs(answer.payload.get(4..).unwrap_or_default());
-        if attrs.text(1) == Some(TABLE) {
+        if attrs.text(1) == Some(table) {
             let name = attrs.text(2).unwrap_or_default().to_owned();
             out.push((name, attrs.nested(4).be64(2).unwrap_or(0)));
         }

@@ -1,7 +1,7 @@
 //! One transaction: old tables out, new tables in, or nothing at all.
 
 use sunup_capture::ruleset::{
-    Chain, DynamicKey, Family, Hook, Routing, Rule, Ruleset, Set, SetContent, Span, TABLE, Table,
+    Chain, DynamicKey, Family, Hook, Routing, Rule, Ruleset, Set, SetContent, Span, Table,
     address_spans, port_spans,
 };
 
@@ -46,29 +46,30 @@ pub(crate) fn generation(socket: &mut Socket) -> Result<u32, NetlinkError> {
 pub(crate) fn replace(
     socket: &mut Socket,
     generation: u32,
+    name: &str,
     old: &[Family],
     new: Option<&Ruleset>,
 ) -> Result<(), NetlinkError> {
-    socket.send(&batch(generation, old, new))
+    socket.send(&batch(generation, name, old, new))
 }
 
-fn batch(generation: u32, old: &[Family], new: Option<&Ruleset>) -> Vec<Message> {
+fn batch(generation: u32, name: &str, old: &[Family], new: Option<&Ruleset>) -> Vec<Message> {
     const NFTABLES: u16 = 10;
     let mut begin =
         Message::new(kind::BATCH_BEGIN, 0, &header(0, NFTABLES), "beginning the transaction");
     begin.put_be32(1, generation);
     let mut out = vec![begin];
     for family in old {
-        let what = format!("removing table {} {TABLE}", family.word());
+        let what = format!("removing table {} {name}", family.word());
         let mut message = Message::new(kind::DEL_TABLE, 0, &header(number(*family), 0), what);
-        message.put_str(1, TABLE);
+        message.put_str(1, name);
         out.push(message);
     }
     if let Some(ruleset) = new {
         let note = note(ruleset);
         for table in &ruleset.tables {
             let exists = old.contains(&table.family);
-            Writer { family: table.family, out: &mut out }.table(table, &note, exists);
+            Writer { family: table.family, name, out: &mut out }.table(table, &note, exists);
         }
     }
     // Acknowledging the end of a batch is new in Linux 6.10; the last request in it will do.
@@ -147,13 +148,15 @@ pub(super) fn elements(family: Family, content: &SetContent) -> Vec<(Vec<u8>, bo
 
 struct Writer<'o> {
     family: Family,
+    /// The table's.
+    name: &'o str,
     out: &'o mut Vec<Message>,
 }
 
 impl Writer<'_> {
     fn message(&self, kind: u16, flags: u16, what: String) -> Message {
         let mut message = Message::new(kind, flags, &header(number(self.family), 0), what);
-        message.put_str(1, TABLE);
+        message.put_str(1, self.name);
         message
     }
 
@@ -162,7 +165,7 @@ impl Writer<'_> {
         // Without the flag a table made meanwhile by somebody else would be added to.
         let flags = NLM_F_CREATE | if replaced { 0 } else { NLM_F_EXCL };
         let mut message =
-            self.message(kind::NEW_TABLE, flags, format!("adding table {word} {TABLE}"));
+            self.message(kind::NEW_TABLE, flags, format!("adding table {word} {}", self.name));
         message.put(6, &comment(note));
         self.out.push(message);
         for name in &table.counters {
@@ -262,6 +265,7 @@ impl Writer<'_> {
 #[cfg(test)]
 mod tests {
     use rustix::net::netlink::NETFILTER;
+    use sunup_capture::ruleset::TABLE;
     use sunup_capture::{Host, Plan, Settings};
 
     use super::*;
@@ -308,28 +312,33 @@ mod tests {
         space
             .run(|| {
                 let mut socket = Socket::open(Some(NETFILTER)).unwrap();
-                let count = batch(0, &[], Some(&first)).len();
+                let count = batch(0, TABLE, &[], Some(&first)).len();
                 for n in 1..count - 1 {
                     let generation = generation(&mut socket).unwrap();
-                    let mut messages = batch(generation, &[], Some(&first));
+                    let mut messages = batch(generation, TABLE, &[], Some(&first));
                     messages[n].spoil();
                     assert!(socket.send(&messages).is_err(), "message {n} of {count}");
-                    assert_eq!(existing(&mut socket).unwrap(), [], "message {n} of {count}");
+                    assert_eq!(existing(&mut socket, TABLE).unwrap(), [], "message {n} of {count}");
                 }
                 let now = generation(&mut socket).unwrap();
-                replace(&mut socket, now, &[], Some(&first)).unwrap();
-                let before = existing(&mut socket).unwrap();
-                let count = batch(0, &[Family::Ip], Some(&second)).len();
+                replace(&mut socket, now, TABLE, &[], Some(&first)).unwrap();
+                let before = existing(&mut socket, TABLE).unwrap();
+                let count = batch(0, TABLE, &[Family::Ip], Some(&second)).len();
                 for n in 1..count - 1 {
                     let generation = generation(&mut socket).unwrap();
-                    let mut messages = batch(generation, &[Family::Ip], Some(&second));
+                    let mut messages = batch(generation, TABLE, &[Family::Ip], Some(&second));
                     messages[n].spoil();
                     assert!(socket.send(&messages).is_err(), "message {n} of {count}");
-                    assert_eq!(existing(&mut socket).unwrap(), before, "message {n} of {count}");
+                    assert_eq!(
+                        existing(&mut socket, TABLE).unwrap(),
+                        before,
+                        "message {n} of {count}"
+                    );
                 }
-                let stale = replace(&mut socket, now, &[Family::Ip], Some(&second)).unwrap_err();
+                let stale =
+                    replace(&mut socket, now, TABLE, &[Family::Ip], Some(&second)).unwrap_err();
                 assert_eq!(stale.errno(), Some(rustix::io::Errno::RESTART), "{stale}");
-                assert_eq!(existing(&mut socket).unwrap(), before);
+                assert_eq!(existing(&mut socket, TABLE).unwrap(), before);
             })
             .unwrap();
     }

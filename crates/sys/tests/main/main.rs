@@ -7,4 +7,5 @@
 mod differential;
 mod gate;
 mod lifecycle;
+mod standin;
 mod world;

@@ -289,7 +289,7 @@ fn serve(
 }
 
 /// Who we are, where the caller wanted to go, and from where it seems to come.
-fn answer(name: &str, port: u16, stream: Socket) {
+pub(crate) fn answer(name: &str, port: u16, stream: Socket) {
     let _ = stream.set_nonblocking(false);
     let local = stream.local_addr().ok().and_then(|a| a.as_socket());
     let mapped = local.is_some_and(|a| a.ip().to_canonical().is_ipv4());
@@ -397,7 +397,7 @@ fn datagram_outcome(socket: &UdpSocket, word: &str) -> std::io::Result<String> {
 /// Runs with the file-system uid and gid of another user, on this thread alone: what the kernel
 /// takes for the owner of a socket made meanwhile.
 #[expect(unsafe_code, reason = "setfsuid and setfsgid have no safe form in our dependencies")]
-fn as_owner<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> T {
+pub(crate) fn as_owner<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> T {
     // SAFETY: both calls take and return plain numbers and change only this thread's identity
     // for file access; they are reversed below.
     let before = unsafe { (libc::setfsgid(gid), libc::setfsuid(uid)) };

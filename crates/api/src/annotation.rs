@@ -50,3 +50,6 @@ pub const PROXY_MEMORY_LIMIT: &str = "sidecar.istio.io/proxyMemoryLimit";
 pub const PROXY_IMAGE: &str = "sidecar.istio.io/proxyImage";
 /// Whether HTTP probes are led through the agent.
 pub const REWRITE_PROBES: &str = "sidecar.istio.io/rewriteAppHTTPProbers";
+/// What a node agent may do about a pod's start: `stand-in` vouches for its proxy, `gate` asks for
+/// the gate alone, `off` for nothing.
+pub const NODE_GATE: &str = "sunup.dev/node-gate";

@@ -11,7 +11,7 @@ pub const OUTBOUND: u16 = 15001;
 pub const INBOUND: u16 = 15006;
 /// HBONE tunnel.
 pub const TUNNEL: u16 = 15008;
-/// The admission webhook's probes and metrics.
+/// Probes and metrics of the admission webhook, and of the node agent.
 pub const WEBHOOK_HEALTH: u16 = 15014;
 /// The admission webhook.
 pub const WEBHOOK: u16 = 15017;

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     ("capture", &["api"]),
     ("sys", &["capture"]),
+    ("node", &["api"]),
     ("inject", &["api", "capture", "yaml"]),
     ("evidence", &["api", "capture"]),
     ("intake", &["api", "evidence", "logs", "yaml"]),
@@ -24,19 +25,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("proxy", &["api", "limits", "startup", "sys"]),
     ("webhook", &["api", "doctor", "evidence", "inject", "limits"]),
     ("kube", &["api", "evidence"]),
+    ("agent", &["node", "sys"]),
     ("lab", &["api", "capture", "doctor", "evidence", "sys"]),
     (
         "cli",
         &[
-            "api", "capture", "doctor", "evidence", "inject", "intake", "kube", "lab", "logs",
-            "proxy", "startup", "sys", "webhook", "yaml",
+            "agent", "api", "capture", "doctor", "evidence", "inject", "intake", "kube", "lab",
+            "logs", "node", "proxy", "startup", "sys", "webhook", "yaml",
         ],
     ),
     ("xtask", &[]),
 ];
 
 /// Crates that compute and do nothing else.
-const PURE: &[&str] = &["api", "yaml", "startup", "capture", "inject", "evidence", "doctor"];
+const PURE: &[&str] =
+    &["api", "yaml", "startup", "capture", "node", "inject", "evidence", "doctor"];
 
 /// What would bring IO, threads, a terminal or a cluster into a pure crate, at any distance.
 const IMPURE: [&str; 12] = [

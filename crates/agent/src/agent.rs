@@ -1,0 +1,409 @@
+//! The thread that owns every stand-in: takes messages, hears of listeners' ends, looks where it is
+//! time. One thread is enough: nothing it does waits.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use sunup_node::version::Known;
+use sunup_node::wire::{PodName, Reply, Status};
+use sunup_node::{Decision, Host, Pod, decide};
+use sunup_sys::ns::Namespace;
+
+use crate::find;
+use crate::keep::{Keep, Said, With};
+use crate::metrics::Counters;
+use crate::store::Pods;
+
+/// How long an ADD waits for the API server to tell of the pod: the plugin waits for 200 ms.
+const TOLD_WITHIN: Duration = Duration::from_millis(120);
+/// How long somebody who asks waits for the agent's thread.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// How often processes are searched for pods that no plugin told of.
+const SEARCH: Duration = Duration::from_secs(1);
+
+/// What an agent is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the host's `/proc` is.
+    pub proc: PathBuf,
+    /// From the first connection that waits to the end of waiting; zero means never.
+    pub deadline: Duration,
+    /// What decides beside the pod.
+    pub host: Host,
+}
+
+enum Message {
+    Add {
+        sandbox: String,
+        pod: PodName,
+        found: Option<Box<Pod>>,
+        addresses: Vec<String>,
+        namespace: Namespace,
+        reply: SyncSender<Reply>,
+    },
+    Del(String),
+    Gc(Vec<String>),
+    Changed(Box<Pod>),
+    Gone(String),
+    Learn(Known),
+    Known(SyncSender<Vec<PodName>>),
+    Status(SyncSender<Status>),
+    Count(SyncSender<Counters>),
+    End,
+}
+
+/// A running agent; dropping it closes every stand-in.
+#[derive(Debug)]
+pub struct Agent {
+    sender: Mutex<Sender<Message>>,
+    wake: OwnedFd,
+    pods: Pods,
+    host: Mutex<Option<(u64, u64)>>,
+    proc: PathBuf,
+    searched: Mutex<Option<Instant>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What hears of what happens.
+pub type Hear = Box<dyn Fn(&Said) + Send>;
+
+impl Agent {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// No descriptor or thread can be had.
+    pub fn start(settings: Settings, hear: Hear) -> io::Result<Arc<Self>> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let wake = eventfd(0, flags)?;
+        let (sender, inbox) = channel();
+        let proc = settings.proc.clone();
+        let host = Namespace::at(&proc.join("1/ns/net")).and_then(|ns| ns.identity()).ok();
+        let keeper = Keeper {
+            settings,
+            begun: Instant::now(),
+            inbox,
+            wake: wake.try_clone()?,
+            keeps: BTreeMap::new(),
+            next: 0,
+            counters: Counters::default(),
+            hear,
+        };
+        let build = std::thread::Builder::new().name("keeper".to_owned()).stack_size(256 * 1024);
+        let thread = build.spawn(move || keeper.run())?;
+        Ok(Arc::new(Self {
+            sender: Mutex::new(sender),
+            wake,
+            pods: Pods::default(),
+            host: Mutex::new(host),
+            proc,
+            searched: Mutex::new(None),
+            thread: Some(thread),
+        }))
+    }
+
+    fn send(&self, message: Message) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if sender.send(message).is_ok() {
+            // A full counter wakes as well.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    fn ask<T>(&self, message: impl FnOnce(SyncSender<T>) -> Message) -> Option<T> {
+        let (reply, answer) = sync_channel(1);
+        self.send(message(reply));
+        answer.recv_timeout(ANSWERED_WITHIN).ok()
+    }
+
+    /// A pod's network is there, and its containers are not. Comes back once it is armed.
+    ///
+    /// # Errors
+    /// The namespace is none of a pod's own.
+    pub fn add(
+        &self,
+        sandbox: &str,
+        pod: PodName,
+        addresses: Vec<String>,
+        namespace: File,
+    ) -> io::Result<Reply> {
+        let namespace = Namespace::of(namespace);
+        let host = *self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        if host.is_some() && namespace.identity().ok() == host {
+            return Err(io::Error::other("this is the node's own network"));
+        }
+        let found = self.pods.find(&pod, TOLD_WITHIN).map(Box::new);
+        let sandbox = sandbox.to_owned();
+        let armed =
+            self.ask(|reply| Message::Add { sandbox, pod, found, addresses, namespace, reply });
+        armed.ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+
+    /// A sandbox goes.
+    pub fn del(&self, sandbox: &str) {
+        self.send(Message::Del(sandbox.to_owned()));
+    }
+
+    /// These sandboxes are all that there are.
+    pub fn gc(&self, valid: Vec<String>) {
+        self.send(Message::Gc(valid));
+    }
+
+    /// The API server tells of a pod of this node.
+    pub fn pod(&self, pod: Pod) {
+        self.pods.put(pod.clone());
+        self.send(Message::Changed(Box::new(pod)));
+    }
+
+    /// The API server tells that a pod has gone.
+    pub fn pod_gone(&self, uid: &str) {
+        self.pods.remove(uid);
+        self.send(Message::Gone(uid.to_owned()));
+    }
+
+    /// More is known of proxies' versions: what was decided is decided again.
+    pub fn learn(&self, known: Known) {
+        self.send(Message::Learn(known));
+        for pod in self.pods.all() {
+            self.send(Message::Changed(Box::new(pod)));
+        }
+    }
+
+    /// Arms pods that run and of which no plugin has told: those that ran before the agent did.
+    pub fn adopt(&self) {
+        let searched = &mut *self.searched.lock().unwrap_or_else(PoisonError::into_inner);
+        if searched.is_some_and(|at| at.elapsed() < SEARCH) {
+            return;
+        }
+        *searched = Some(Instant::now());
+        let known = self.ask(Message::Known).unwrap_or_default();
+        let unknown = |pod: &Pod| {
+            let running = pod.status.phase == "Running" && !pod.spec.host_network;
+            running && !known.iter().any(|name| name.uid == pod.metadata.uid)
+        };
+        let pods: Vec<Pod> = self.pods.all().into_iter().filter(unknown).collect();
+        if pods.is_empty() {
+            return;
+        }
+        let namespaces = find::namespaces(&self.proc);
+        for pod in pods {
+            let meta = &pod.metadata;
+            let mirror = pod.annotation("kubernetes.io/config.mirror");
+            let path = namespaces.get(&meta.uid).or_else(|| namespaces.get(mirror?));
+            let Some(file) = path.and_then(|path| File::open(path).ok()) else { continue };
+            let name = PodName {
+                namespace: meta.namespace.clone(),
+                name: meta.name.clone(),
+                uid: meta.uid.clone(),
+            };
+            let addresses = pod.status.pod_ips.iter().map(|address| address.ip.clone()).collect();
+            // One that ended meanwhile, or shares the node's network, is none of ours.
+            let _ = self.add("", name, addresses, file);
+        }
+    }
+
+    /// What it does about each pod.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        self.ask(Message::Status)
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn counters(&self) -> Option<Counters> {
+        self.ask(Message::Count)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.send(Message::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Keeper {
+    settings: Settings,
+    begun: Instant,
+    inbox: Receiver<Message>,
+    wake: OwnedFd,
+    keeps: BTreeMap<u64, Keep>,
+    next: u64,
+    counters: Counters,
+    hear: Hear,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        loop {
+            let heard = self.wait();
+            while let Ok(message) = self.inbox.try_recv() {
+                if matches!(message, Message::End) {
+                    return self.end();
+                }
+                self.take(message);
+            }
+            let (settings, now) = (self.settings.clone(), self.begun.elapsed());
+            let with = with(&settings.proc, settings.deadline, now);
+            for (id, keep) in &mut self.keeps {
+                if heard.contains(id) {
+                    keep.hear(&with);
+                }
+                keep.look(&with);
+            }
+            self.tell();
+        }
+    }
+
+    /// Waits for a message, an end, or the time of a look; whose ends there are.
+    fn wait(&self) -> Vec<u64> {
+        let next = self.keeps.values().filter_map(Keep::look_at).min();
+        let left = next.map(|at| at.saturating_sub(self.begun.elapsed()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let watched: Vec<(u64, _)> =
+            self.keeps.iter().filter_map(|(id, keep)| Some((*id, keep.ends()?))).collect();
+        let fds = watched.iter().map(|(_, ends)| ends.as_fd()).chain([self.wake.as_fd()]);
+        let mut fds: Vec<PollFd<'_>> =
+            fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        if poll(&mut fds, left.as_ref()).is_err() {
+            return Vec::new();
+        }
+        let woken = fds.last().is_some_and(|fd| !fd.revents().is_empty());
+        let heard = fds.iter().zip(&watched).filter(|(fd, _)| !fd.revents().is_empty());
+        let heard = heard.map(|(_, (id, _))| *id).collect();
+        if woken {
+            let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        }
+        heard
+    }
+
+    fn take(&mut self, message: Message) {
+        let (settings, now) = (self.settings.clone(), self.begun.elapsed());
+        let with = with(&settings.proc, settings.deadline, now);
+        match message {
+            Message::Add { sandbox, pod, found, addresses, namespace, reply } => {
+                let begun = Instant::now();
+                *self.counters.calls.entry("add").or_default() += 1;
+                let of_pod = |keep: &Keep| !pod.uid.is_empty() && keep.pod.uid == pod.uid;
+                self.drop_keeps(now, |keep| of_pod(keep) || keep.sandbox == sandbox);
+                let decision = match &found {
+                    Some(found) => decide(found, &settings.host),
+                    None => Decision::unknown_pod(),
+                };
+                let answer = Reply {
+                    mode: decision.mode.word().to_owned(),
+                    why: decision.reason.to_string(),
+                };
+                // No plugin has told of it: it ran before.
+                let running = sandbox.is_empty();
+                let keep = Keep::new(pod, sandbox, namespace, addresses, decision, running, &with);
+                self.keeps.insert(self.next, keep);
+                self.next += 1;
+                self.counters.adds.add(begun.elapsed());
+                // Who asked may be gone.
+                let _ = reply.try_send(answer);
+            }
+            Message::Del(sandbox) => {
+                *self.counters.calls.entry("del").or_default() += 1;
+                self.drop_keeps(now, |keep| keep.sandbox == sandbox && !sandbox.is_empty());
+            }
+            Message::Gc(valid) => {
+                *self.counters.calls.entry("gc").or_default() += 1;
+                let of_cni = |keep: &Keep| !keep.sandbox.is_empty();
+                self.drop_keeps(now, |keep| of_cni(keep) && !valid.contains(&keep.sandbox));
+            }
+            Message::Changed(pod) => {
+                for keep in self.keeps.values_mut().filter(|keep| is_of(keep, &pod)) {
+                    keep.decide_again(decide(&pod, &settings.host), &with);
+                    keep.told(&pod, &with);
+                }
+            }
+            Message::Learn(known) => self.settings.host.known = known,
+            Message::Gone(uid) => self.drop_keeps(now, |keep| keep.pod.uid == uid),
+            Message::Known(reply) => {
+                let _ = reply.try_send(self.keeps.values().map(|keep| keep.pod.clone()).collect());
+            }
+            Message::Status(reply) => {
+                let _ = reply.try_send(self.status());
+            }
+            Message::Count(reply) => {
+                let _ = reply.try_send(self.count());
+            }
+            Message::End => {}
+        }
+    }
+
+    fn drop_keeps(&mut self, now: Duration, which: impl Fn(&Keep) -> bool) {
+        let gone: Vec<u64> =
+            self.keeps.iter().filter(|(_, keep)| which(keep)).map(|(id, _)| *id).collect();
+        for id in gone {
+            if let Some(mut keep) = self.keeps.remove(&id) {
+                keep.let_go(now);
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        for keep in self.keeps.values_mut() {
+            for said in keep.said() {
+                match &said {
+                    Said::HandedOver { queued, waited, .. } => {
+                        self.counters.handed_over += u64::from(*queued);
+                        if let Some(waited) = waited {
+                            self.counters.waits.add(*waited);
+                        }
+                    }
+                    Said::Expired { queued, .. } => self.counters.expired += u64::from(*queued),
+                    Said::Trouble { .. } => self.counters.troubles += 1,
+                    Said::Armed { .. } => {}
+                }
+                (self.hear)(&said);
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let mut pods: Vec<_> = self.keeps.values().map(Keep::status).collect();
+        pods.sort();
+        Status {
+            schema: "sunup.node/v1".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: self.settings.host.kernel.clone(),
+            pods,
+        }
+    }
+
+    fn count(&self) -> Counters {
+        let mut counters = self.counters.clone();
+        for keep in self.keeps.values() {
+            let key = (keep.decision.mode.word(), keep.decision.reason.word());
+            *counters.pods.entry(key).or_default() += 1;
+            counters.held += keep.held();
+        }
+        counters
+    }
+
+    fn end(mut self) {
+        let now = self.begun.elapsed();
+        self.drop_keeps(now, |_| true);
+    }
+}
+
+fn is_of(keep: &Keep, pod: &Pod) -> bool {
+    let meta = &pod.metadata;
+    let same = keep.pod.namespace == meta.namespace && keep.pod.name == meta.name;
+    same && (keep.pod.uid.is_empty() || keep.pod.uid == meta.uid)
+}
+
+fn with(proc: &Path, deadline: Duration, now: Duration) -> With<'_> {
+    With { proc, deadline, now }
+}

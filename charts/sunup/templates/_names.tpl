@@ -20,3 +20,6 @@ Only what `sunup webhook manifests` can do as well: it renders these files too.
 {{- define "sunup.labels" -}}
 app.kubernetes.io/name: sunup, app.kubernetes.io/instance: {{ .Release.Name }}, app.kubernetes.io/component: webhook, app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}, app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
+{{- define "sunup.node.labels" -}}
+app.kubernetes.io/name: sunup, app.kubernetes.io/instance: {{ .Release.Name }}, app.kubernetes.io/component: node, app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}, app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}

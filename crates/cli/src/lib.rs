@@ -5,6 +5,7 @@
 
 mod apply;
 mod attributes;
+mod chart;
 mod cmd;
 mod fixes;
 mod folder;
@@ -28,7 +29,9 @@ use global::{Global, TROUBLE};
 /// Runs the command that the process was called with; what it is to end with.
 pub fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    if let Some((global, outcome)) = cmd::capture::shortcut().or_else(cmd::lab::shortcut) {
+    let short = cmd::node::shortcut().or_else(cmd::capture::shortcut).or_else(cmd::lab::shortcut);
+    #[cfg(target_os = "linux")]
+    if let Some((global, outcome)) = short {
         return finish(outcome, &global);
     }
     let cli = cmd::Cli::from_arg_matches(&called().get_matches());

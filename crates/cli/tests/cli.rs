@@ -17,6 +17,7 @@ mod cli {
     pub(crate) mod kit;
     pub(crate) mod live;
     pub(crate) mod mending;
+    pub(crate) mod node;
     pub(crate) mod output;
     pub(crate) mod redact;
     pub(crate) mod renderings;

@@ -40,14 +40,22 @@ pub async fn pods(
     cluster: &Cluster,
     namespace: Option<&str>,
     scheduler: &str,
-    mut each: impl AsyncFnMut(Change),
+    each: impl AsyncFnMut(Change),
 ) {
     let path = match namespace {
         Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
         None => "/api/v1/pods".to_owned(),
     };
-    let selector = format!("spec.schedulerName={scheduler}");
-    let mut changes = Follow::new(cluster, &path, Some(("fieldSelector", &selector)));
+    changes(cluster, &path, &format!("spec.schedulerName={scheduler}"), each).await;
+}
+
+/// The same of every pod of a node.
+pub async fn pods_of_node(cluster: &Cluster, node: &str, each: impl AsyncFnMut(Change)) {
+    changes(cluster, "/api/v1/pods", &format!("spec.nodeName={node}"), each).await;
+}
+
+async fn changes(cluster: &Cluster, path: &str, selector: &str, mut each: impl AsyncFnMut(Change)) {
+    let mut changes = Follow::new(cluster, path, Some(("fieldSelector", selector)));
     let (mut known, mut fresh) = (BTreeSet::new(), BTreeSet::new());
     while let Some(event) = changes.next().await {
         match event {
@@ -73,6 +81,42 @@ pub async fn pods(
             // It goes on by itself, later and later.
             Event::Trouble(_) => {}
         }
+    }
+}
+
+/// Each istiod of a namespace: its revision, and its containers' images.
+///
+/// # Errors
+/// What kept the API server from answering.
+pub async fn istiods(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<Vec<(String, Vec<String>)>, Trouble> {
+    let path =
+        format!("/apis/apps/v1/namespaces/{namespace}/deployments?labelSelector=app%3Distiod");
+    let bytes = ask(cluster, &Ask::get(path), Bounds::object()).await?;
+    let list: Value =
+        serde_json::from_slice(&bytes).map_err(|why| Trouble::Garbled(why.to_string().into()))?;
+    let deployments = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let one = |deployment: &Value| {
+        let revision = deployment["metadata"]["labels"]["istio.io/rev"].as_str();
+        let containers = deployment["spec"]["template"]["spec"]["containers"].as_array();
+        let images = containers.into_iter().flatten().filter_map(|c| c["image"].as_str());
+        (revision.unwrap_or("default").to_owned(), images.map(str::to_owned).collect())
+    };
+    Ok(deployments.iter().map(one).collect())
+}
+
+/// Whether an object is there and stays; `None` where nobody can be asked. Who may no longer ask,
+/// asks for what went with its rights.
+pub async fn stays(cluster: &Cluster, path: &str) -> Option<bool> {
+    match ask(cluster, &Ask::get(path.to_owned()), Bounds::object()).await {
+        Ok(bytes) => {
+            let object: Value = serde_json::from_slice(&bytes).ok()?;
+            Some(object["metadata"]["deletionTimestamp"].is_null())
+        }
+        Err(Trouble::Refused(refusal)) if matches!(refusal.code, 401 | 403 | 404) => Some(false),
+        Err(_) => None,
     }
 }
 

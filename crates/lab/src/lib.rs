@@ -58,7 +58,7 @@ pub use kubelet::{
     BackOffTimes, Condition, ContainerStatus, Phase, PodHandle, PodIp, PodStatus, Run, State,
     Steps, Terminated, Time, Waiting,
 };
-pub use node::{NODE_NAME, Options, Random};
+pub use node::{NODE_NAME, Options, Plugin, Random};
 pub use process::{Exit, Stream};
 pub use record::{Event, Line, PodRecord, Record, Recorder};
 

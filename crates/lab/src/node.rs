@@ -48,6 +48,16 @@ pub struct Options {
     pub back_off: BackOffTimes,
     /// For names and other random choices.
     pub seed: u64,
+    /// Who is told of pods' networks, last of all plugins.
+    pub plugin: Option<Arc<dyn Plugin>>,
+}
+
+/// A network plugin of the node's: a chained one, which can't fail a pod.
+pub trait Plugin: std::fmt::Debug + Send + Sync {
+    /// A pod's network is there, and none of its containers has started.
+    fn added(&self, pod: &Value, address: Ipv4Addr, network: std::fs::File);
+    /// A pod of this uid has gone.
+    fn gone(&self, uid: &str);
 }
 
 /// Numbers that look random and are the same for the same seed.

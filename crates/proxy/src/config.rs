@@ -96,6 +96,9 @@ pub struct Config {
     pub dns_capture: bool,
     /// `SUNUP_PROXY_MARK`: the socket mark by which capture knows the proxy, instead of its uid.
     pub mark: Option<u32>,
+    /// `SUNUP_SHARE_PORTS`: captured connections are accepted with `SO_REUSEPORT`, as Envoy does, so
+    /// that a node agent may stand in. Nobody needs it before a proxy that binds first.
+    pub share_ports: bool,
     /// `ISTIO_PROMETHEUS_ANNOTATIONS`: where the application's own metrics are.
     pub scrape: Option<Scrape>,
     /// What this proxy speaks to its peers: none, until it has an identity.
@@ -250,6 +253,7 @@ impl Sources {
                 })?),
                 None => None,
             },
+            share_ports: reader.flag("SUNUP_SHARE_PORTS")?,
             scrape: reader.scrape()?,
             mtls: "none",
             notes: Vec::new(),

@@ -15,7 +15,7 @@ use sunup_startup::{Event, Gate};
 use crate::config::{Config, Mode, Ports};
 use crate::metrics::Direction;
 use crate::probe::Probers;
-use crate::sockets::{self, BindError, Bound, Purpose};
+use crate::sockets::{self, BindError, Bound, How, Purpose};
 use crate::state::Shared;
 use crate::workers::Workers;
 use crate::{agent, dns, http};
@@ -29,9 +29,19 @@ pub(crate) struct Role {
     pub(crate) capture: bool,
     /// By TPROXY: such a socket needs an option before it is bound.
     pub(crate) tproxy: bool,
+    /// With others of the same user.
+    pub(crate) shares: bool,
 }
 
 impl Role {
+    /// How the sockets of a purpose are made.
+    fn how(self, purpose: Purpose) -> How {
+        How {
+            transparent: self.tproxy && purpose == Purpose::Inbound,
+            shared: self.shares && matches!(purpose, Purpose::Inbound | Purpose::Outbound),
+        }
+    }
+
     /// Every port that has to be served. `dns`: so is the DNS port.
     fn wanted(self, ports: &Ports, agents: &[u16], dns: bool) -> BTreeSet<Key> {
         let mut wanted = BTreeSet::from([
@@ -61,7 +71,7 @@ pub(crate) struct First {
 pub(crate) fn first(role: Role, ports: &Ports, agents: &[u16], dns: bool) -> First {
     let (mut bound, mut errors) = (Vec::new(), BTreeMap::new());
     for (purpose, port) in role.wanted(ports, agents, dns) {
-        match sockets::bind(purpose, port, role.tproxy) {
+        match sockets::bind(purpose, port, role.how(purpose)) {
             Ok(one) => bound.push(one),
             Err(error) => drop(errors.insert((purpose, port), error)),
         }
@@ -174,7 +184,7 @@ impl Listening {
             if self.held.iter().any(|bound| (bound.purpose, bound.port) == *key) {
                 continue;
             }
-            match sockets::bind(key.0, key.1, self.role.tproxy) {
+            match sockets::bind(key.0, key.1, self.role.how(key.0)) {
                 Ok(bound) => {
                     self.held.push(bound);
                     if self.errors.remove(key).is_some() {

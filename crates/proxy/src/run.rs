@@ -112,7 +112,8 @@ pub fn run(mut options: Options) -> std::io::Result<u8> {
             (ports, vec![ports.agent], mode == Some("TPROXY"), true)
         }
     };
-    let role = listen::Role { capture: options.role == Role::Sidecar, tproxy };
+    let shares = resolved.as_ref().is_ok_and(|config| config.share_ports);
+    let role = listen::Role { capture: options.role == Role::Sidecar, tproxy, shares };
     let first = listen::first(role, &ports, &agents, dns);
     let listening = options.started.elapsed();
     state::raise_open_files();

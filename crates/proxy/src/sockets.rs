@@ -69,20 +69,26 @@ pub(crate) struct Bound {
     pub(crate) udp: Vec<UdpSocket>,
 }
 
-/// Binds a port for a purpose; `tproxy` says how inbound packets reach us.
+/// How sockets are made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct How {
+    /// Packets are handed to them with their addresses untouched.
+    pub(crate) transparent: bool,
+    /// Others of the same user may bind the port too.
+    pub(crate) shared: bool,
+}
+
+/// Binds a port for a purpose.
 ///
 /// # Errors
 /// The kernel's reason.
-pub(crate) fn bind(purpose: Purpose, port: u16, tproxy: bool) -> Result<Bound, BindError> {
+pub(crate) fn bind(purpose: Purpose, port: u16, how: How) -> Result<Bound, BindError> {
     let sockets = match purpose {
         // Capture sends DNS to the loopback address; nobody else has business with this port.
         Purpose::Dns => {
-            listen(&LOOPBACK, port, false).and_then(|tcp| udp(port).map(|udp| (tcp, udp)))
+            listen(&LOOPBACK, port, How::default()).and_then(|tcp| udp(port).map(|udp| (tcp, udp)))
         }
-        _ => {
-            let transparent = tproxy && purpose == Purpose::Inbound;
-            tcp(port, transparent).map(|tcp| (tcp, Vec::new()))
-        }
+        _ => tcp(port, how).map(|tcp| (tcp, Vec::new())),
     };
     match sockets {
         Ok((tcp, udp)) => Ok(Bound { purpose, port, tcp, udp }),
@@ -98,14 +104,14 @@ const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6A
 ///
 /// # Errors
 /// IPv4 can't be bound, or IPv6 for another reason than its absence.
-pub(crate) fn tcp(port: u16, transparent: bool) -> io::Result<Vec<TcpListener>> {
-    listen(&ANY, port, transparent)
+pub(crate) fn tcp(port: u16, how: How) -> io::Result<Vec<TcpListener>> {
+    listen(&ANY, port, how)
 }
 
-fn listen(at: &[IpAddr; 2], port: u16, transparent: bool) -> io::Result<Vec<TcpListener>> {
+fn listen(at: &[IpAddr; 2], port: u16, how: How) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(2);
     for ip in *at {
-        match one(SocketAddr::new(ip, port), transparent) {
+        match one(SocketAddr::new(ip, port), how) {
             Ok(socket) => {
                 // Accepted connections inherit it: no call for each of them.
                 crate::destination::tune(&socket);
@@ -132,14 +138,17 @@ fn udp(port: u16) -> io::Result<Vec<UdpSocket>> {
     Ok(sockets)
 }
 
-fn one(address: SocketAddr, transparent: bool) -> io::Result<Socket> {
+fn one(address: SocketAddr, how: How) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    if how.shared {
+        rustix::net::sockopt::set_socket_reuseport(&socket, true)?;
+    }
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    if transparent {
+    if how.transparent {
         if address.is_ipv4() {
             socket.set_ip_transparent_v4(true)?;
         } else {

@@ -6,6 +6,8 @@ mod kubelet;
 mod times;
 mod up;
 
+pub(crate) use duration::duration;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;

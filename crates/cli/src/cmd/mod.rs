@@ -16,6 +16,8 @@ pub(crate) mod lab;
 mod logs;
 mod man;
 #[cfg(target_os = "linux")]
+pub(crate) mod node;
+#[cfg(target_os = "linux")]
 mod proxy;
 mod rbac;
 mod redact;
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Logs(logs::Args),
     Man(man::Args),
     #[cfg(target_os = "linux")]
+    Node(node::Args),
+    #[cfg(target_os = "linux")]
     Proxy(proxy::Args),
     Rbac(rbac::Args),
     Redact(redact::Args),
@@ -90,6 +94,8 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Lab(args) => lab::run(args, global),
         Command::Logs(args) => logs::run(args, global),
         Command::Man(args) => man::run(args, Cli::command(), global),
+        #[cfg(target_os = "linux")]
+        Command::Node(args) => node::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Proxy(args) => proxy::run(args, global),
         Command::Rbac(args) => rbac::run(args, global),

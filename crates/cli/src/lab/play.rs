@@ -15,6 +15,7 @@ use sunup_lab::{
     BackOffTimes, Lab, Options, Phase, PodHandle, PodStatus, Random, Record, Steps, webhook,
 };
 
+use super::agent::NodeAgent;
 use super::machine;
 
 /// How long pods that should come up may take to do so.
@@ -53,18 +54,25 @@ pub(crate) enum Way {
     IstioNative,
     /// Istio's proxy as the scenario has it, behind Sunup's capture with the start gate
     IstioGate,
+    /// Istio's way as the scenario has it, unfixed, on a node with Sunup's agent
+    NodeAgent,
 }
 
 impl Way {
     /// The proxy's image is Istio's.
     pub(crate) fn is_istio(self) -> bool {
-        matches!(self, Way::Scenario | Way::IstioHold | Way::IstioNative | Way::IstioGate)
+        matches!(
+            self,
+            Way::Scenario | Way::IstioHold | Way::IstioNative | Way::IstioGate | Way::NodeAgent
+        )
     }
 }
 
 /// Pods of a scenario that run.
 pub(crate) struct Play {
     pub(crate) lab: Lab,
+    /// The node's agent, where there is one.
+    pub(crate) agent: Option<Arc<NodeAgent>>,
     pub(crate) record: Arc<Record>,
     subjects: Vec<PodHandle>,
     others: Vec<PodHandle>,
@@ -94,6 +102,10 @@ impl Play {
     ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
         let state = unused(&setup.state)?;
+        let agent = match way {
+            Way::NodeAgent => Some(NodeAgent::start()?),
+            _ => None,
+        };
         let lab = Lab::start(Options {
             helper: vec![program.clone().into(), machine::INSIDE.into()],
             program,
@@ -101,6 +113,7 @@ impl Play {
             images: scenario.images(setup.envoy.as_deref()),
             back_off: setup.back_off,
             seed: setup.seed,
+            plugin: agent.clone().map(|agent| agent as _),
         })?;
         let missing = machine::lacks(scenario, lab.any_user());
         if !missing.is_empty() {
@@ -111,7 +124,7 @@ impl Play {
         }
         let injected = inject(scenario, manifests, way)?;
         let record = Record::new();
-        Ok(Self { lab, record, subjects: Vec::new(), others: Vec::new(), injected })
+        Ok(Self { lab, agent, record, subjects: Vec::new(), others: Vec::new(), injected })
     }
 
     /// Runs what there is; `all`, or all but the workload that it is about.

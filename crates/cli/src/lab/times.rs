@@ -38,6 +38,7 @@ const MODES: &[(&str, Way)] = &[
     ("Istio, application held", Way::IstioHold),
     ("Istio, native sidecar", Way::IstioNative),
     ("Istio's proxy behind Sunup's start gate", Way::IstioGate),
+    ("Istio's proxy on a node with Sunup's agent", Way::NodeAgent),
     ("Sunup", Way::Sunup),
     ("Sunup, start gate alone", Way::SunupGate),
 ];

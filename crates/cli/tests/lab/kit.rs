@@ -56,6 +56,7 @@ impl World {
                 forget: Duration::from_secs(18),
             },
             seed: 7,
+            plugin: None,
         };
         let lab = Lab::start(options).unwrap();
         Self { lab, record: Record::new(), _state: state }

@@ -205,8 +205,8 @@ fn a_cloud_logging_export_tells_the_same() {
 }
 
 #[test]
-fn no_order_fails_under_the_gate_and_many_do_without_it() {
-    let test = "scenarios::no_order_fails_under_the_gate_and_many_do_without_it";
+fn no_order_fails_under_the_gate_or_an_agent_and_many_do_without() {
+    let test = "scenarios::no_order_fails_under_the_gate_or_an_agent_and_many_do_without";
     if !possible(test) {
         return;
     }
@@ -217,6 +217,13 @@ fn no_order_fails_under_the_gate_and_many_do_without_it() {
     let gated = explore("sunup-gate", &["--none-may-fail"]);
     let said = String::from_utf8_lossy(&gated.stdout);
     assert!(gated.status.success() && said.contains("answered          24"), "{said}");
+    // The same pods as the control's, on a node with the agent.
+    let agent = explore("node-agent", &["--none-may-fail"]);
+    let said = String::from_utf8_lossy(&agent.stdout);
+    assert!(agent.status.success() && said.contains("answered          24"), "{said}");
+    let handed = said.lines().find_map(|line| line.trim().strip_prefix("the node agent handed "));
+    let handed = handed.and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
+    assert!(handed.is_some_and(|handed| handed > 0), "{said}");
     let control = explore("scenario", &["--none-may-fail"]);
     let said = String::from_utf8_lossy(&control.stdout);
     assert!(control.status.code() == Some(1) && said.contains("refused"), "{said}");

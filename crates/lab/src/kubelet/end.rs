@@ -63,6 +63,9 @@ impl Worker {
         self.stop_in_order(grace, |_| true);
         self.until_ended(|_| true);
         self.node.forget(&self.name);
+        if let Some(plugin) = &self.node.options.plugin {
+            plugin.gone(&self.name.uid);
+        }
         let _ = std::fs::remove_dir_all(&self.directory);
         self.sandbox = None;
         self.recorder.gone(&self.name);

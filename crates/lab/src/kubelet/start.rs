@@ -47,6 +47,7 @@ impl Worker {
         self.node.endpoint(&self.name, &self.pod, sandbox.ip, false);
         self.sandbox = Some(sandbox);
         self.capture_like_cni().map_err(failed)?;
+        self.tell_plugin().map_err(failed)?;
         let Some(context) = self.context() else { return Ok(()) };
         prepare::fill(&context).map_err(|error| ("FailedMount", error))
     }
@@ -75,6 +76,15 @@ impl Worker {
             command.envs(image.env.iter().map(|(k, v)| (k, v)));
         }
         run_in(&sandbox.network, command)?;
+        Ok(())
+    }
+
+    fn tell_plugin(&self) -> anyhow::Result<()> {
+        let (Some(plugin), Some(sandbox)) = (&self.node.options.plugin, &self.sandbox) else {
+            return Ok(());
+        };
+        let network = sandbox.network.fd().try_clone_to_owned()?;
+        plugin.added(&self.pod.raw, sandbox.ip, network.into());
         Ok(())
     }
 

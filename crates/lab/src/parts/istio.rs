@@ -217,8 +217,9 @@ fn rejected(port: u16, why: &str) -> anyhow::Result<i32> {
 
 fn data_plane(role: &str) -> anyhow::Result<Child> {
     let Some(envoy) = std::env::var_os("SUNUP_LAB_ENVOY") else {
-        // It serves the agent's port itself.
+        // It serves the agent's port itself, and shares capture's as Envoy does.
         let mut command = Command::new("sunup");
+        command.env("SUNUP_SHARE_PORTS", "true");
         command.args(["proxy", role, "--log_output_level=default:warn"]);
         return command.spawn().context("starting Sunup's proxy");
     };

@@ -25,7 +25,7 @@ use sunup_startup::{Event, Gate};
 use tokio::task::AbortHandle;
 
 use crate::accept;
-use crate::sockets::{self, BindError};
+use crate::sockets::{self, BindError, How};
 use crate::state::Shared;
 use certificates::{Certificates, News};
 use file::File;
@@ -218,7 +218,7 @@ impl Gateway {
             return Ok(());
         }
         let first = known.is_none();
-        match sockets::tcp(port, false) {
+        match sockets::tcp(port, How::default()) {
             Ok(listeners) => {
                 let accepting = self.accept(port, listeners, workers);
                 self.served.entry(port).or_default().itself = Some(accepting);
@@ -248,7 +248,7 @@ impl Gateway {
         }
         let served = self.served.get(&port).is_some_and(|s| s.stand_in.is_some());
         if !served {
-            match sockets::tcp(other, false) {
+            match sockets::tcp(other, How::default()) {
                 Ok(listeners) => {
                     let accepting = self.accept(port, listeners, workers);
                     self.served.entry(port).or_default().stand_in = Some(accepting);

@@ -134,6 +134,10 @@ pub(crate) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
         let median = times[times.len() / 2];
         writeln!(text, "  pod start to first answer: {least} to {most} ms, median {median} ms")?;
     }
+    if let Some(agent) = &play.agent {
+        let handed = agent.handed_over();
+        writeln!(text, "  the node agent handed {handed} connection(s) over to a proxy")?;
+    }
     for order in counts.failed.iter().take(5) {
         writeln!(text, "  such as {order}")?;
     }

@@ -4,14 +4,13 @@
 //! The text is that of the Helm chart's templates, rendered here with the chart's values: what one
 //! of them can be asked for, the other has too. Knows no cluster.
 
-use anyhow::Context as _;
 use clap::{Parser as _, ValueEnum as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::{ClassicSidecars, ISTIO, NAMESPACE, Server};
+use crate::chart;
 
-/// The chart's templates that make objects, in the order in which they are to be applied. Each is
-/// read behind those of names.
+/// The chart's templates that make objects, in the order in which they are to be applied.
 const TEMPLATES: [(&str, &str); 3] = [
     ("rights", include_str!("../../../../../charts/sunup/templates/webhook-rights.yaml")),
     ("server", include_str!("../../../../../charts/sunup/templates/webhook-server.yaml")),
@@ -20,8 +19,6 @@ const TEMPLATES: [(&str, &str); 3] = [
         include_str!("../../../../../charts/sunup/templates/webhook-configurations.yaml"),
     ),
 ];
-const NAMES: &str = include_str!("../../../../../charts/sunup/templates/_names.tpl");
-const VALUES: &str = include_str!("../../../../../charts/sunup/values.yaml");
 
 /// Prints what to install
 ///
@@ -81,27 +78,15 @@ Examples:
 /// # Errors
 /// The server wouldn't start with these options.
 pub(super) fn text(args: &Args) -> anyhow::Result<String> {
-    let data = json!({
-        "Values": values(args)?,
-        "Release": {"Name": "sunup", "Namespace": args.namespace, "Service": "kubectl"},
-        "Chart": {"AppVersion": env!("CARGO_PKG_VERSION")},
-    });
     let mut out = String::new();
     if args.url.is_none() {
         out.push_str(&namespace(&args.namespace));
     }
-    for (name, template) in TEMPLATES {
-        let text = sunup_inject::rendered(name, &format!("{NAMES}{template}"), &data)?;
-        let text = text.trim();
-        if text.is_empty() {
-            continue;
-        }
+    for (name, text) in chart::rendered(&TEMPLATES, &args.namespace, &values(args)?)? {
         if name == "server" {
-            startable(text)?;
+            startable(&text)?;
         }
-        out.push_str("---\n");
-        out.push_str(text);
-        out.push('\n');
+        out.push_str(&format!("---\n{text}\n"));
     }
     Ok(out)
 }
@@ -116,20 +101,12 @@ fn namespace(name: &str) -> String {
 
 /// The chart's values, as the options say.
 fn values(args: &Args) -> anyhow::Result<Value> {
-    let stream = sunup_yaml::read_values(VALUES, &sunup_yaml::Limits::default());
-    let first = stream.documents.into_iter().next();
-    let mut values = first.context("the chart's values are a document")?.value;
+    let mut values = chart::values()?;
     let (revision, options) = revision(args)?;
     values["revision"] = revision.into();
     values["istioNamespace"] = args.istio_namespace.as_str().into();
     if let Some(image) = &args.image {
-        let (rest, digest) = image.split_once('@').unwrap_or((image, ""));
-        // A colon before a slash is a port's.
-        let tagged = rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
-        let (repository, tag) = tagged.unwrap_or((rest, "latest"));
-        for (key, value) in [("repository", repository), ("tag", tag), ("digest", digest)] {
-            values["image"][key] = value.into();
-        }
+        chart::set_image(&mut values, image);
     }
     let webhook = &mut values["webhook"];
     if args.guard {

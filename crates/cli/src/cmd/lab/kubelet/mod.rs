@@ -79,6 +79,7 @@ pub(super) fn run(args: &Args, global: &Global, state: &Path) -> anyhow::Result<
         images: scenario.images(envoy.as_deref()),
         back_off: BackOffTimes::default(),
         seed: args.seed,
+        plugin: None,
     })?;
     let missing = machine::lacks(&scenario, lab.any_user());
     if !missing.is_empty() {

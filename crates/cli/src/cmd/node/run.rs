@@ -1,0 +1,229 @@
+//! `sunup node run`: the agent's life, with a cluster's pods told to it and its events told back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use sunup_agent::place::{Place, PlaceError};
+use sunup_agent::{Agent, Said, Settings, scrape, serve};
+use sunup_kube::kubelet::{self, Change};
+use sunup_kube::{Cluster, connect};
+use sunup_node::chain::ChainError;
+use sunup_node::version::{Known, Version};
+use sunup_node::wire::PodName;
+use sunup_node::{Host, Pod, cni};
+use tokio::sync::mpsc;
+
+use super::place::{OnNode, READ_AGAIN};
+use crate::cmd::lab::duration;
+use crate::global::Global;
+use crate::live::Where;
+use crate::out;
+
+/// How often the plugin's entry is looked at, and pods are looked for that no plugin told of.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often istiods are asked for their versions.
+const VERSIONS: Duration = Duration::from_secs(300);
+/// How long the API server may take to say whether this agent is to go for good.
+const GOES_WITHIN: Duration = Duration::from_secs(5);
+/// Events that wait to be told; more are dropped.
+const EVENTS: usize = 64;
+
+/// Options of `sunup node run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    cluster: Where,
+    /// The node's name, whose pods are heard of
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    node: String,
+    /// Where the agent listens, for root alone
+    #[arg(long, value_name = "PATH", default_value = cni::SOCKET)]
+    socket: PathBuf,
+    /// Where the host's /proc is
+    #[arg(long, value_name = "DIR", default_value = "/proc")]
+    proc: PathBuf,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:15014")]
+    health: SocketAddr,
+    /// How long connections wait, from the first; 0 is for ever
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    deadline: Duration,
+    /// Inbound connections too. Without it callers are refused at once, and may try another pod
+    #[arg(long)]
+    inbound: bool,
+    /// Vouch for proxies whose image begins with this: they bind with SO_REUSEPORT; repeat it
+    #[arg(long = "assert-reuseport", value_name = "IMAGE")]
+    assert: Vec<String>,
+    /// Where istiods are, whose versions tell of proxies' with private image names
+    #[arg(long, value_name = "NAMESPACE", default_value = "istio-system")]
+    istio_namespace: String,
+    /// The DaemonSet that this agent is of, as NAMESPACE/NAME: where it is gone when the agent is
+    /// asked to end, the network plugin is taken off the node
+    #[arg(long, value_name = "NAME")]
+    daemonset: Option<String>,
+    #[command(flatten)]
+    place: OnNode,
+}
+
+pub(super) fn run(args: &Args, global: Global) -> anyhow::Result<ExitCode> {
+    let listener = serve::bind(&args.socket)
+        .with_context(|| format!("can't listen at {}", args.socket.display()))?;
+    let health = std::net::TcpListener::bind(args.health)
+        .with_context(|| format!("can't listen on {}", args.health))?;
+    let known = Known { asserted: args.assert.clone(), ..Known::default() };
+    let host = Host { kernel: sunup_sys::host::kernel(), known, inbound: args.inbound };
+    let settings = Settings { proc: args.proc.clone(), deadline: args.deadline, host };
+    let (events, expired) = mpsc::channel(EVENTS);
+    let agent = Agent::start(settings, Box::new(move |said| hear(said, &events, &global)))?;
+    let (serving, scraped) = (Arc::clone(&agent), Arc::clone(&agent));
+    std::thread::spawn(move || serve::run(&listener, &serving));
+    std::thread::spawn(move || scrape::run(&health, &scraped));
+    out::note(&global, &format!("listening at {}", args.socket.display()));
+    // One thread is enough for a watch, and takes less memory than several.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(live(args, &agent, expired, global))?;
+    runtime.shutdown_background();
+    let _ = std::fs::remove_file(&args.socket);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line for what somebody may want to know; an event where a deadline passed.
+fn hear(said: &Said, events: &mpsc::Sender<(PodName, String)>, global: &Global) {
+    let of = |pod: &PodName| format!("{}/{}", pod.namespace, pod.name);
+    let line = match said {
+        Said::Armed { pod, mode, why } => format!("pod {}: {}: {why}", of(pod), mode.word()),
+        // Every pod has one; the metric counts them.
+        Said::HandedOver { .. } => return,
+        Said::Expired { pod, port, queued } => {
+            let text = format!(
+                "No proxy listened on port {port} in time: {queued} connection(s) that waited for \
+                 it were reset"
+            );
+            // Where too many wait, their pods' logs have the same.
+            let _ = events.try_send((pod.clone(), text.clone()));
+            format!("pod {}: {text}", of(pod))
+        }
+        Said::Trouble { pod, what } => format!("pod {}: {what}", of(pod)),
+    };
+    out::note(global, &line);
+}
+
+async fn live(
+    args: &Args,
+    agent: &Arc<Agent>,
+    mut expired: mpsc::Receiver<(PodName, String)>,
+    global: Global,
+) -> anyhow::Result<()> {
+    let place = args.place.place();
+    if let Some(place) = &place {
+        place.tidy();
+        place.put_program(&std::env::current_exe()?)?;
+    }
+    let kept = async {
+        let mut said = None;
+        loop {
+            if let Some(place) = &place {
+                keep_entry(place, &mut said, &global);
+            }
+            agent.adopt();
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let cluster = connect(&args.cluster.wanted()).await?;
+    let watched = kubelet::pods_of_node(&cluster, &args.node, async |change| match change {
+        Change::Gone(uid) => agent.pod_gone(&uid),
+        Change::Is(object) => match Pod::read(&object) {
+            Ok(pod) => agent.pod(pod),
+            Err(error) => out::note(&global, &format!("a pod's object: {error}")),
+        },
+    });
+    let versions = async {
+        loop {
+            learn(args, agent, &cluster).await;
+            tokio::time::sleep(VERSIONS).await;
+        }
+    };
+    let told = async {
+        while let Some((pod, text)) = expired.recv().await {
+            let event = event(&pod, &args.node, &text);
+            if let Err(error) = kubelet::record(&cluster, &event).await {
+                out::note(&global, &format!("an event could not be recorded: {error}"));
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = kept => {}
+        () = watched => anyhow::bail!("hearing of pods ended"),
+        () = versions => {}
+        () = told => {}
+        ended = ended() => ended?,
+    }
+    if let (Some(place), Some(of)) = (&place, &args.daemonset) {
+        let (namespace, name) = of.split_once('/').unwrap_or(("default", of));
+        let path = format!("/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}");
+        let asked = tokio::time::timeout(GOES_WITHIN, kubelet::stays(&cluster, &path)).await;
+        if asked == Ok(Some(false)) {
+            place.take_away(READ_AGAIN)?;
+            out::note(&global, "the network plugin was taken off this node");
+        }
+    }
+    Ok(())
+}
+
+/// Resolves when the process is asked to end.
+async fn ended() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Puts the entry in again where somebody else has rewritten the configuration; says each state
+/// once.
+fn keep_entry(place: &Place, said: &mut Option<String>, global: &Global) {
+    let now = match place.put_entry() {
+        Ok(false) => None,
+        Ok(true) => Some("the network plugin is in the node's configuration".to_owned()),
+        // A node whose network is not set up yet.
+        Err(PlaceError::Chain(ChainError::Empty)) => Some(ChainError::Empty.to_string()),
+        Err(error) => Some(format!("the network plugin's entry: {error}")),
+    };
+    if let Some(now) = now.filter(|now| said.as_ref() != Some(now)) {
+        out::note(global, &now);
+        *said = Some(now);
+    }
+}
+
+async fn learn(args: &Args, agent: &Agent, cluster: &Cluster) {
+    // Without the right to ask, or without an Istio, images and labels have to do.
+    let Ok(istiods) = kubelet::istiods(cluster, &args.istio_namespace).await else { return };
+    let version = |images: Vec<String>| {
+        let tag = |image: &String| Version::parse(image.rsplit_once(':')?.1);
+        images.iter().find_map(tag)
+    };
+    let istiods = istiods.into_iter().filter_map(|(revision, i)| Some((revision, version(i)?)));
+    agent.learn(Known { istiods: istiods.collect(), asserted: args.assert.clone() });
+}
+
+/// What `kubectl describe pod` is to show.
+fn event(pod: &PodName, node: &str, text: &str) -> Value {
+    let now = jiff::Timestamp::now();
+    let name = format!("{}.{:x}", pod.name, now.as_nanosecond());
+    let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    json!({"apiVersion": "v1", "kind": "Event",
+        "metadata": {"name": name, "namespace": pod.namespace},
+        "involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace,
+            "name": pod.name, "uid": pod.uid},
+        "reason": "StartGateExpired", "message": text, "type": "Warning",
+        "source": {"component": "sunup-node", "host": node}, "count": 1,
+        "firstTimestamp": now, "lastTimestamp": now})
+}

@@ -11,12 +11,14 @@ mod fixes;
 mod folder;
 mod global;
 mod injector;
+mod keep;
 #[cfg(target_os = "linux")]
 mod lab;
 mod live;
 mod out;
 mod progress;
 mod redact;
+mod store;
 mod when;
 mod workload;
 

@@ -2,9 +2,7 @@
 //!
 //! Which objects are asked for is `sunup-kube`'s affair, what they mean the doctor's.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use sunup_evidence::collect::Collector;
@@ -12,9 +10,9 @@ use sunup_intake::{Input, Options, Summary};
 use sunup_kube::collect::{Collected, Piece, Question, collect};
 use sunup_kube::{Cluster, Wanted, connect};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::channel;
 
-use crate::folder;
+use crate::keep::{Keep, Pieces};
 
 /// Files on their way from the cluster to the reader.
 const IN_FLIGHT: usize = 16;
@@ -68,14 +66,18 @@ impl Where {
 pub(crate) fn read(
     (runtime, cluster): (&Runtime, &Cluster),
     question: &Question,
-    save: Option<&Path>,
+    keep: Option<&Keep>,
     mut inputs: Vec<Input>,
     options: &Options,
     collector: &mut Collector,
 ) -> anyhow::Result<(Summary, Collected)> {
-    let (sink, pieces) = channel(IN_FLIGHT);
-    let unsaved: Arc<Mutex<Option<io::Error>>> = Arc::default();
-    inputs.push(Input::Pieces(kept(pieces, save, &unsaved)?));
+    let (sink, mut pieces) = channel(IN_FLIGHT);
+    let next = move || pieces.blocking_recv().map(|Piece { name, bytes }| (name, bytes));
+    let pieces: Pieces = Box::new(std::iter::from_fn(next));
+    inputs.push(Input::Pieces(match keep {
+        Some(keep) => keep.pieces(pieces),
+        None => pieces,
+    }));
     let (summary, collected) = std::thread::scope(|scope| {
         let collecting = scope.spawn(|| runtime.block_on(collect(cluster, question, sink)));
         let summary = sunup_intake::read(inputs, options, collector);
@@ -85,33 +87,5 @@ pub(crate) fn read(
         Ok(collected) => collected.with_context(|| cluster.named.to_string())?,
         Err(panicked) => std::panic::resume_unwind(panicked),
     };
-    let unsaved = unsaved.lock().ok().and_then(|mut unsaved| unsaved.take());
-    if let (Some(why), Some(folder)) = (unsaved, save) {
-        return Err(why).with_context(|| format!("could not save to {}", folder.display()));
-    }
     Ok((summary, collected))
-}
-
-type Pieces = Box<dyn Iterator<Item = (String, Vec<u8>)> + Send>;
-
-/// The pieces as the reader takes them, each written into `folder` on the way.
-fn kept(
-    mut pieces: Receiver<Piece>,
-    folder: Option<&Path>,
-    unsaved: &Arc<Mutex<Option<io::Error>>>,
-) -> anyhow::Result<Pieces> {
-    let next = move || pieces.blocking_recv().map(|Piece { name, bytes }| (name, bytes));
-    let all = std::iter::from_fn(next);
-    let Some(folder) = folder else { return Ok(Box::new(all)) };
-    folder::ensure_new(folder)?;
-    folder::private(folder).with_context(|| format!("could not make {}", folder.display()))?;
-    let (folder, unsaved) = (folder.to_owned(), Arc::clone(unsaved));
-    Ok(Box::new(all.inspect(move |(name, bytes)| {
-        let made = folder::file(&folder, Path::new(name));
-        if let Err(why) = made.and_then(|mut file| file.write_all(bytes))
-            && let Ok(mut first) = unsaved.lock()
-        {
-            first.get_or_insert(why);
-        }
-    })))
 }

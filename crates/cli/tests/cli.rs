@@ -22,6 +22,7 @@ mod cli {
     pub(crate) mod redact;
     pub(crate) mod renderings;
     pub(crate) mod shells;
+    pub(crate) mod store;
     pub(crate) mod usage;
     pub(crate) mod watch;
 }

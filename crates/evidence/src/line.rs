@@ -138,6 +138,30 @@ pub fn literals() -> Vec<&'static str> {
     all
 }
 
+/// Literals, one of which is in every line by which something can be seen to have failed: what a
+/// store is asked for that hands out a thousand entries at a time.
+#[must_use]
+pub fn telling() -> Vec<&'static str> {
+    let mut all = crate::refused::WORDS.to_vec();
+    let failed = signs_and_literals().filter(|(sign, _)| !sign.only_explains());
+    all.extend(failed.flat_map(|(_, literals)| *literals));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The other [`literals`], the proxy's name apart: lines that explain what failed, or explain it
+/// away, and stand in healthy logs too.
+#[must_use]
+pub fn explaining() -> Vec<&'static str> {
+    let telling = telling();
+    let mut all = literals();
+    all.retain(|literal| *literal != container::PROXY && !telling.contains(literal));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 struct Matcher {
     automaton: AhoCorasick,
     signs: Vec<Sign>,

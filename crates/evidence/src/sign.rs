@@ -84,6 +84,28 @@ impl Sign {
         use Sign::{BindDenied, ProxyNotReady, ProxyReady, ProxyStart, Refused};
         !matches!(self, Refused | ProxyReady | ProxyNotReady | ProxyStart | BindDenied)
     }
+
+    /// Whether its lines only say what was so when something failed, and never that anything did:
+    /// healthy pods write them too.
+    #[must_use]
+    pub fn only_explains(self) -> bool {
+        use Sign::{
+            ControlPlaneReached, Draining, Listening, NameFailure, ProxyReady, ProxyStart,
+            QuitCalled, Reset, Timeout,
+        };
+        matches!(
+            self,
+            ControlPlaneReached
+                | Draining
+                | Listening
+                | NameFailure
+                | ProxyReady
+                | ProxyStart
+                | QuitCalled
+                | Reset
+                | Timeout
+        )
+    }
 }
 
 /// A set of [`Sign`]s.

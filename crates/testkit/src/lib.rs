@@ -5,6 +5,7 @@
 //! A dev-dependency only: nothing that ships may depend on this crate.
 
 pub mod export_gen;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 

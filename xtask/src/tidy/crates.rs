@@ -26,12 +26,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("webhook", &["api", "doctor", "evidence", "inject", "limits"]),
     ("kube", &["api", "evidence"]),
     ("agent", &["node", "sys"]),
+    ("store", &["evidence"]),
     ("lab", &["api", "capture", "doctor", "evidence", "sys"]),
     (
         "cli",
         &[
             "agent", "api", "capture", "doctor", "evidence", "inject", "intake", "kube", "lab",
-            "logs", "node", "proxy", "startup", "sys", "webhook", "yaml",
+            "logs", "node", "proxy", "startup", "store", "sys", "webhook", "yaml",
         ],
     ),
     ("xtask", &[]),

@@ -14,6 +14,7 @@ use sunup_logs::{BROKEN_MAX, Entry, Filter, FilterError, Hit, Search, SearchOpti
 use crate::global::{Global, TROUBLE};
 use crate::out;
 use crate::progress::Bar;
+use crate::store::{self, StoreArgs};
 
 /// Nothing matched, as `grep` has it.
 const NONE: u8 = 1;
@@ -25,6 +26,8 @@ const EXAMPLES: &str = r#"Examples, the vendor's procedure for a refused connect
   sunup logs --first 1 'resource.type="k8s_container" resource.labels.pod_name="POD"
     textPayload:"connection refused"' export.json
   sunup logs 'resource.type="k8s_pod" resource.labels.pod_name="POD"' export.json
+The same, asked of Cloud Logging itself (the last 24 hours, where the filter says no time):
+  sunup logs --cloud-logging shop-prod 'resource.type="k8s_pod" resource.labels.pod_name="POD"'
 More:
   sunup logs --count 'severity>=ERROR' *.json.gz
   sunup logs --last 20 --format json 'jsonPayload.message=~"dial tcp .*:6379"' - < export.json
@@ -76,6 +79,9 @@ pub(crate) struct Args {
     /// is parsed, and stop
     #[arg(long, help_heading = "Output")]
     explain: bool,
+
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// How to print entries.
@@ -92,6 +98,15 @@ enum Format {
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let filter = match Filter::parse(&args.filter) {
         Ok(filter) => filter,
+        // Cloud Logging may know what isn't known here: then it says alone what matches.
+        Err(error) if args.store.cloud_logging.is_some() && !args.explain => {
+            let why = explained(&args.filter, &error);
+            out::note(
+                global,
+                &format!("handed on as it is, since not all of it is known here: {why}"),
+            );
+            Filter::parse("")?
+        }
         Err(error) => bail!(explained(&args.filter, &error)),
     };
     for warning in filter.warnings() {
@@ -103,7 +118,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut files = args.files.clone();
-    if files.is_empty() {
+    if files.is_empty() && !args.store.is_asked() {
         if io::stdin().is_terminal() {
             bail!(
                 "nothing to read: name exports, or pipe one in, such as\n  \
@@ -161,7 +176,20 @@ fn search(
         }
     }
     drop(bar);
-    let stats = search.finish(&mut |hit| writer.write(hit));
+    if args.store.is_asked() && writer.failed.is_none() {
+        let mut read = |page: Vec<u8>| {
+            let done = search.read(page.as_slice(), &mut |hit| writer.write(hit));
+            done.map(drop).map_err(anyhow::Error::from)
+        };
+        unread |= !store::ask(&args.store, args.filter.trim(), global, &mut read)?;
+    }
+    let mut stats = search.finish(&mut |hit| writer.write(hit));
+    if stats.hits == 0 && args.store.is_asked() && !unread {
+        // The store has handed out what matches, and nothing else to be counted here.
+        for (other, count) in alternatives.iter().zip(&mut stats.alternatives) {
+            *count += store::first_page(&args.store, other.filter.source())?;
+        }
+    }
     if args.count && writer.failed.is_none() {
         writer.line(stats.hits.to_string().as_bytes());
     }

@@ -11,7 +11,8 @@ const EXAMPLES: &str = "\
 Examples:
   sunup rbac                                    read-only, for all namespaces
   sunup rbac -n shop --to user:jane@example.com one namespace, with the bindings
-  sunup rbac --fix --to sa:ops/sunup | kubectl --context dev apply -f -";
+  sunup rbac --fix --to sa:ops/sunup | kubectl --context dev apply -f -
+  sunup rbac --cloud-logging > role.yaml        for `doctor --cloud-logging`, with its gcloud command";
 
 /// Prints the roles that asking a cluster takes, each verb with its reason
 ///
@@ -36,7 +37,26 @@ pub(crate) struct Args {
     /// Where the mesh's own settings are
     #[arg(long, value_name = "NS", default_value = "istio-system")]
     istio_namespace: String,
+
+    /// Instead, the role of Google Cloud that reading logs takes, for `gcloud iam roles create`
+    #[arg(long, conflicts_with_all = ["namespace", "fix", "to"])]
+    cloud_logging: bool,
 }
+
+/// What `doctor --cloud-logging` and `logs --cloud-logging` send needs this and nothing else.
+const READER: &str = "\
+# gcloud iam roles create sunupLogReader --project=PROJECT --file=role.yaml
+# gcloud projects add-iam-policy-binding PROJECT --role=projects/PROJECT/roles/sunupLogReader \\
+#   --member=user:SOMEBODY@EXAMPLE.COM
+title: Sunup log reader
+description: Lists log entries; changes nothing.
+stage: GA
+includedPermissions:
+  # entries:list, the only request that is made
+  - logging.logEntries.list
+  # the same of a view (--view), which logEntries.list alone does not open
+  - logging.views.access
+";
 
 fn subject(text: &str) -> Result<Subject, String> {
     let own = |text: &str| text.to_owned();
@@ -56,7 +76,11 @@ fn subject(text: &str) -> Result<Subject, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
-    let Args { namespace, fix, to: subject, istio_namespace: mesh_namespace } = args;
+    if args.cloud_logging {
+        out::print(global, READER)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Args { namespace, fix, to: subject, istio_namespace: mesh_namespace, .. } = args;
     out::print(global, &yaml(&Wish { namespace, mesh_namespace, fix, subject }))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,15 +17,12 @@ use crate::unresolved;
 ///
 /// Search them case-insensitively, or with [`find_literal`], and skip lines without any. None
 /// holds a character that JSON must escape, except the two that spell out an escaped quote.
-pub const LITERALS: &[&str] =
-    &joined::<{ WORDS.len() + CAUSES.len() + unresolved::WORDS.len() }>(&[
-        WORDS,
-        CAUSES,
-        unresolved::WORDS,
-    ]);
+pub const LITERALS: &[&str] = &joined::<
+    { WORDS.len() + CONTINUED.len() + CAUSES.len() + unresolved::WORDS.len() },
+>(&[WORDS, CONTINUED, CAUSES, unresolved::WORDS]);
 
-/// The literals but for the other causes, which say that weaker words beside them were no refusal.
-const WORDS: &[&str] = &[
+/// Those of which one is in every line by which a refusal begins to be told.
+pub(crate) const WORDS: &[&str] = &[
     // ECONNREFUSED in every spelling.
     "refus",
     // The number, in the places where programs print it.
@@ -89,7 +86,10 @@ const WORDS: &[&str] = &[
     "- no response",
     "pooltimedout",
     "no hosts available",
-    // Continuation lines.
+];
+
+/// Lines that go on telling of a refusal.
+const CONTINUED: &[&str] = &[
     "is the server running",
     "connections on port",
     "address: '",

@@ -21,6 +21,7 @@ mod telling;
 mod weaker;
 
 pub use join::{Joined, Joiner};
+pub(crate) use literals::WORDS;
 pub use literals::{LITERALS, find_literal, may_matter};
 pub use message::{read, recognise};
 pub use reading::{Destination, FalseFriend, Host, Reading, Refused, Strength};

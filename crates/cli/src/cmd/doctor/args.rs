@@ -8,8 +8,10 @@ use sunup_api::report::{Finding, Severity, Verdict};
 use sunup_api::shell;
 use sunup_evidence::scope::Scope;
 use sunup_intake::{Input, Limits};
+use sunup_store::Wanted;
 
 use crate::live::Where;
+use crate::store::StoreArgs;
 use crate::when::When;
 use crate::workload::Workload;
 
@@ -27,6 +29,7 @@ Examples:
   sunup doctor --format sarif --fail-on warning k8s/ > sunup.sarif    in CI
   sunup doctor --live --context dev -n shop   a live cluster; `sunup rbac` says what that takes
   sunup doctor --live --context dev -A --save dump/     the same for all of it, kept for later
+  sunup doctor --cloud-logging shop-prod -n shop --since 3h    pods that are gone, by their logs
   sunup doctor --baseline known.json k8s/     only what known.json doesn't know
   sunup doctor --watch /var/log/pods          while it happens
   sunup doctor --redact --format html dump/ > report.html    to be shared
@@ -110,7 +113,7 @@ pub(crate) struct Args {
 
     /// Judge again whenever the files change, until Ctrl-C. A terminal shows the whole report anew,
     /// a pipe gets what is new, changed or gone
-    #[arg(long, conflicts_with_all = ["fix", "baseline", "live"])]
+    #[arg(long, conflicts_with_all = ["fix", "baseline", "asked"])]
     pub(super) watch: bool,
 
     /// One line for each finding and nothing else
@@ -126,6 +129,15 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(super) live: LiveArgs,
+
+    #[command(flatten)]
+    pub(super) store: StoreArgs,
+
+    /// Keep what a cluster or a log store gave in this folder, in files such as kubectl and exports
+    /// write: `sunup doctor DIR` then gives the same report. With --redact, what is kept is redacted
+    /// too
+    #[arg(long, value_name = "DIR", requires = "asked", help_heading = "From a live cluster")]
+    pub(super) save: Option<PathBuf>,
 }
 
 /// How much of an input is read.
@@ -158,7 +170,7 @@ pub(crate) struct LiveArgs {
     /// Ask a cluster: pods, owners, events, logs, webhook configurations, the mesh's settings,
     /// Services and nodes' versions; never Secrets. Reads only. `sunup rbac` prints the role that
     /// this takes. PATHs are read as well: manifests given beside it are what a fix edits
-    #[arg(long)]
+    #[arg(long, group = "asked")]
     pub(super) live: bool,
 
     /// All namespaces; without this and -n, the context's own one
@@ -172,11 +184,6 @@ pub(crate) struct LiveArgs {
     /// Where the mesh's own settings are
     #[arg(long, value_name = "NS", requires = "live", default_value = "istio-system")]
     pub(super) istio_namespace: String,
-
-    /// Keep what was collected in this folder, in files such as kubectl writes: `sunup doctor DIR`
-    /// then gives the same report. With --redact, what is kept is redacted too
-    #[arg(long, value_name = "DIR", requires = "live")]
-    pub(super) save: Option<PathBuf>,
 
     /// How long each query to the cluster may take
     #[arg(long, value_name = "SECONDS", requires = "live", default_value = "30")]
@@ -248,6 +255,14 @@ impl Args {
         }
     }
 
+    /// What of a log store.
+    pub(super) fn wanted(&self) -> anyhow::Result<Wanted> {
+        let workload = self.workload.as_ref().map(|workload| workload.name.as_str());
+        let pods = (self.pod.as_deref(), workload);
+        let times = (self.since.as_ref(), self.until.as_ref());
+        self.store.wanted(self.namespace.as_deref(), pods, times)
+    }
+
     /// How much of it.
     pub(super) fn limits(&self) -> Limits {
         let LimitArgs { max_members, max_expansion, max_text, max_object } = self.limits;
@@ -287,14 +302,19 @@ impl Args {
 
     /// Whether standard input is among what is read.
     pub(super) fn reads_stdin(&self) -> bool {
-        self.paths.is_empty() && !self.live.live || self.paths.iter().any(|path| is_stdin(path))
+        self.paths.is_empty() && !self.asks() || self.paths.iter().any(|path| is_stdin(path))
     }
 
-    /// What is read, as `intake` takes it.
+    /// Whether anything is asked over the network.
+    pub(super) fn asks(&self) -> bool {
+        self.live.live || self.store.is_asked()
+    }
+
+    /// What is read of this machine, as `intake` takes it.
     pub(super) fn inputs(&self) -> Vec<Input> {
         let stdin = || Input::Stdin(Box::new(std::io::stdin()));
         if self.paths.is_empty() {
-            return vec![stdin()];
+            return if self.asks() { Vec::new() } else { vec![stdin()] };
         }
         let of = |path: &PathBuf| {
             if is_stdin(path) { stdin() } else { Input::Path(path.clone()) }
@@ -305,7 +325,7 @@ impl Args {
     /// The arguments to run again with, but for `--fix` and those about the output, quoted for a
     /// shell; `None` where that can't be done: standard input, or a name that is no text.
     pub(super) fn again(&self) -> Option<String> {
-        if self.reads_stdin() || self.live.live {
+        if self.reads_stdin() || self.asks() {
             return None;
         }
         let mut words: Vec<String> = Vec::new();

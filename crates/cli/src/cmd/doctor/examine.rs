@@ -4,11 +4,14 @@ use sunup_doctor::redact::{Addresses, Redactor};
 use sunup_doctor::report::Seen;
 use sunup_doctor::{Diagnosis, Story};
 use sunup_evidence::collect::Collector;
-use sunup_intake::Options;
+use sunup_intake::{Input, Options};
 
 use super::args::{Args, Format};
 use super::live::Live;
 use super::seen;
+use super::store::{self, Asking};
+use crate::global::Global;
+use crate::keep::Keep;
 use crate::progress::Bar;
 
 /// What a reading gave.
@@ -57,17 +60,29 @@ impl Examined {
 }
 
 /// Reads and judges.
-pub(super) fn examine(args: &Args, live: Option<&Live>) -> anyhow::Result<Examined> {
+pub(super) fn examine(
+    args: &Args,
+    global: &Global,
+    live: Option<&Live>,
+) -> anyhow::Result<Examined> {
     let scope = args.scope();
     let mut collector = Collector::new(scope.clone());
     let bar = Bar::new();
     let progress = bar.map(|bar| bar as std::sync::Arc<dyn sunup_intake::Progress>);
     let options = Options { scope, progress, limits: args.limits(), ..Options::default() };
-    let (summary, notes) = match live {
-        Some(live) => live.read(args, &options, &mut collector)?,
-        None => (sunup_intake::read(args.inputs(), &options, &mut collector), Vec::new()),
+    let keep = args.save.as_ref().map(|folder| Keep::new(folder, args.redact)).transpose()?;
+    let mut inputs = args.inputs();
+    let asking = store::begin(args, global, keep.as_ref())?;
+    let asking = asking.map(|(pieces, asking)| {
+        inputs.push(Input::Pieces(pieces));
+        asking
+    });
+    let (summary, mut notes) = match live {
+        Some(live) => live.read(inputs, keep.as_ref(), &options, &mut collector)?,
+        None => (sunup_intake::read(inputs, &options, &mut collector), Vec::new()),
     };
-    let mut notes = notes;
+    notes.extend(asking.map(Asking::done).transpose()?.into_iter().flatten());
+    notes.extend(keep.map(Keep::done).transpose()?);
     notes.extend(seen::left_out(&summary));
     // Wipes the bar before anything is printed.
     drop(options);

@@ -1,18 +1,17 @@
 //! `sunup doctor --live`: what to collect from a cluster, and what is said about it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use sunup_api::shell;
+use anyhow::ensure;
 use sunup_evidence::collect::Collector;
-use sunup_intake::{Options, Summary};
+use sunup_intake::{Input, Options, Summary};
 use sunup_kube::Cluster;
 use sunup_kube::collect::{Collected, Question};
 use tokio::runtime::Runtime;
 
 use super::args::Args;
 use crate::global::Global;
+use crate::keep::Keep;
 use crate::live;
 use crate::out;
 
@@ -21,8 +20,6 @@ pub(super) struct Live {
     runtime: Runtime,
     cluster: Cluster,
     question: Question,
-    save: Option<PathBuf>,
-    redact: bool,
 }
 
 /// Connects, where that was asked for, and says to what.
@@ -32,9 +29,6 @@ pub(super) fn connect(args: &Args, global: &Global) -> anyhow::Result<Option<Liv
         return Ok(None);
     }
     let workload = args.scope().workload;
-    if let Some(folder) = &asked.save {
-        crate::folder::ensure_new(folder)?;
-    }
     ensure!(
         !(asked.all_namespaces && workload.is_some()),
         "-w names a workload of one namespace: give it with -n instead of -A"
@@ -57,31 +51,21 @@ pub(super) fn connect(args: &Args, global: &Global) -> anyhow::Result<Option<Liv
     if let Some(seconds) = asked.query_timeout {
         question.within = Duration::from_secs(seconds.get());
     }
-    Ok(Some(Live { runtime, cluster, question, save: asked.save.clone(), redact: args.redact }))
+    Ok(Some(Live { runtime, cluster, question }))
 }
 
 impl Live {
     /// Reads the cluster together with what else was handed over.
     pub(super) fn read(
         &self,
-        args: &Args,
+        inputs: Vec<Input>,
+        keep: Option<&Keep>,
         options: &Options,
         collector: &mut Collector,
     ) -> anyhow::Result<(Summary, Vec<String>)> {
         let place = (&self.runtime, &self.cluster);
-        let inputs = if args.paths.is_empty() { Vec::new() } else { args.inputs() };
-        // What is to be redacted is known only when all is there: until then it lies in a folder
-        // that nobody else can look into.
-        let plain = match &self.save {
-            Some(_) if self.redact => Some(tempfile::tempdir().context("no temporary folder")?),
-            _ => None,
-        };
-        let save = plain.as_ref().map(|folder| folder.path()).or(self.save.as_deref());
         let (summary, collected) =
-            live::read(place, &self.question, save, inputs, options, collector)?;
-        if let (Some(plain), Some(folder)) = (&plain, &self.save) {
-            crate::redact::copy(plain.path(), folder)?;
-        }
+            live::read(place, &self.question, keep, inputs, options, collector)?;
         Ok((summary, self.notes(&collected)))
     }
 
@@ -95,11 +79,6 @@ impl Live {
                 collected.logs,
                 self.question.log_bytes >> 20
             ));
-        }
-        if let Some(folder) = &self.save {
-            let shown = folder.to_string_lossy();
-            let word = shell::word(&shown);
-            notes.push(format!("kept in {shown}: `sunup doctor {word}` reads it again"));
         }
         notes
     }

@@ -6,6 +6,7 @@ mod examine;
 mod live;
 mod render;
 mod seen;
+mod store;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -38,20 +39,20 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     }
     let known = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let live = live::connect(&args, global)?;
-    let mut examined = judge(&args, live.as_ref(), known.as_ref())?;
+    let mut examined = judge(&args, global, live.as_ref(), known.as_ref())?;
     let mut notes = std::mem::take(&mut examined.notes);
     if let Some(wanted) = &args.fix {
         let mut fixed = fixes::apply(&examined.diagnosis, wanted.as_deref(), &args.paths);
         show(&args, global, &fixed.text)?;
         notes.append(&mut fixed.notes);
         if fixed.files > 0 {
-            if args.reads_stdin() || live.is_some() {
+            if args.reads_stdin() || args.asks() {
                 notes.push(
                     "the evidence is of before the edit: run again to see what is left".into(),
                 );
                 fixed.settle(&mut examined.diagnosis, &mut examined.seen);
             } else {
-                examined = judge(&args, None, known.as_ref())?;
+                examined = judge(&args, global, None, known.as_ref())?;
             }
         }
     }
@@ -81,10 +82,11 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
 /// Reads and judges, and leaves out what is known.
 fn judge(
     args: &Args,
+    global: &Global,
     live: Option<&live::Live>,
     known: Option<&Baseline>,
 ) -> anyhow::Result<Examined> {
-    let mut examined = examine(args, live)?;
+    let mut examined = examine(args, global, live)?;
     if let (Some(known), Some(path)) = (known, &args.baseline) {
         let found = examined.diagnosis.report.findings.clone();
         let whole = args.scope() == sunup_evidence::scope::Scope::default();

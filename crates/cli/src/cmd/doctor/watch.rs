@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let mut before: Option<Vec<Finding>> = None;
     loop {
         let began = Instant::now();
-        let examined = examine(args, None)?;
+        let examined = examine(args, global, None)?;
         let took = began.elapsed();
         let findings = &examined.diagnosis.report.findings;
         if terminal {

@@ -1,0 +1,348 @@
+//! `sunup doctor --cloud-logging` against a project of the test's own.
+
+use std::collections::{BTreeSet, HashMap};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::kit::{self, Run};
+use super::project::{Project, Trouble};
+
+/// The command, with nothing of this machine's identity.
+fn sunup(project: &Project, folder: &std::path::Path, arguments: &[&str]) -> Command {
+    let url = project.server.url();
+    let line = ["doctor", "--cloud-logging", "shop-prod", "--endpoint", &url];
+    let line: Vec<&str> = line.iter().chain(arguments).copied().collect();
+    let mut command = kit::sunup(folder, &line);
+    for name in ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_QUOTA_PROJECT", "HTTPS_PROXY"] {
+        command.env_remove(name);
+    }
+    command.env("HOME", folder);
+    command
+}
+
+fn run(project: &Project, folder: &std::path::Path, arguments: &[&str]) -> Run {
+    sunup(project, folder, arguments).output().expect("it starts").into()
+}
+
+fn report(run: &Run) -> Value {
+    serde_json::from_str(&run.out).unwrap_or_else(|why| panic!("{why}: {}{}", run.out, run.err))
+}
+
+/// Rule, namespace and name of each finding.
+fn findings(report: &Value) -> BTreeSet<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of = |finding: &Value| {
+        let subject = &finding["subject"];
+        (text(&finding["rule"]), text(&subject["namespace"]), text(&subject["name"]))
+    };
+    report["findings"].as_array().expect("findings").iter().map(of).collect()
+}
+
+/// Around the recordings: a tenth of the day that the store holds.
+const TIMES: [&str; 4] = ["--since", "2026-11-30T20:00:00Z", "--until", "2026-11-30T22:30:00Z"];
+
+fn both() -> BTreeSet<(String, String, String)> {
+    let own = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+    BTreeSet::from([
+        own("app-before-proxy", "shop-a", "orders"),
+        own("gateway-privileged-port", "edge-d", "edge-gateway"),
+    ])
+}
+
+#[test]
+fn both_faults_are_named_while_everything_goes_wrong_in_turn() {
+    let test = "both_faults_are_named_while_everything_goes_wrong_in_turn";
+    let Some(project) = Project::new(test) else { return };
+    let project = project.with(
+        40,
+        &[
+            Trouble::Quota(Some(1)),
+            Trouble::Empty,
+            Trouble::Unavailable,
+            Trouble::Cut,
+            Trouble::Slow(Duration::from_millis(700)),
+            Trouble::Quota(None),
+        ],
+    );
+    let folder = kit::folder(&[]);
+    let done = run(&project, folder.path(), &[&TIMES[..], &["--format", "json"]].concat());
+    assert_eq!(done.code, 1, "{}", done.err);
+    let report = report(&done);
+    assert_eq!(findings(&report), both(), "{}", done.err);
+    assert_eq!(project.left(), 0, "some trouble was never met");
+    assert!(done.err.contains("the quota of reads is used up"), "{}", done.err);
+    for finding in report["findings"].as_array().expect("findings") {
+        let pods = finding["subject"]["pods"].as_array().expect("pods");
+        assert_eq!(pods.len(), 1, "{finding}");
+    }
+}
+
+#[test]
+fn nothing_outside_of_what_was_wanted_is_asked_for_and_little_of_it_is_read() {
+    let test = "nothing_outside_of_what_was_wanted_is_asked_for_and_little_of_it_is_read";
+    let Some(project) = Project::new(test) else { return };
+    let folder = kit::folder(&[]);
+    let arguments = [&TIMES[..], &["-n", "shop-a", "--cluster", "c", "--format", "json"]].concat();
+    let done = run(&project, folder.path(), &arguments);
+    let report = report(&done);
+    let wanted = both().into_iter().filter(|(_, space, _)| space == "shop-a").collect();
+    assert_eq!(findings(&report), wanted, "{}", done.err);
+    let (mut first, mut second) = (0, 0);
+    for asked in project.asked() {
+        assert_eq!(asked.resource, "projects/shop-prod");
+        assert!(asked.filter.contains("resource.labels.cluster_name=\"c\""), "{}", asked.filter);
+        for entry in &asked.entries {
+            let labels = &entry["resource"]["labels"]["namespace_name"];
+            let object = &entry["jsonPayload"]["involvedObject"]["namespace"];
+            assert!(labels == "shop-a" || object == "shop-a", "{entry}");
+        }
+        let one_pod = ["resource.labels.pod_name=", "jsonPayload.involvedObject.name="];
+        match one_pod.iter().any(|term| asked.filter.contains(term)) {
+            true => second += asked.entries.len(),
+            false => first += asked.entries.len(),
+        }
+    }
+    assert!(first > 0 && second > 0, "{first} {second}");
+    // What the report shows of these pods: evidence, timelines, and the lines between.
+    let finding = &report["findings"][0];
+    let places = |name: &str| finding[name].as_array().map_or(0, Vec::len);
+    let cited = places("evidence") + places("timeline");
+    assert!(second <= 3 * cited.max(1), "{second} entries read for {cited} that are cited");
+}
+
+#[test]
+fn what_is_kept_is_judged_the_same() {
+    let Some(project) = Project::new("what_is_kept_is_judged_the_same") else { return };
+    let project = project.with(25, &[]);
+    let folder = kit::folder(&[]);
+    let arguments = [&TIMES[..], &["--format", "json", "--save", "kept"]].concat();
+    let asked = run(&project, folder.path(), &arguments);
+    assert!(asked.err.contains("kept in kept"), "{}", asked.err);
+    let kept = [&["doctor", "kept", "--format", "json"], &TIMES[..]].concat();
+    let again = kit::run(folder.path(), &kept);
+    assert_eq!((again.code, &again.out), (asked.code, &asked.out), "{}", again.err);
+}
+
+#[test]
+fn what_was_not_asked_is_told_and_no_pod_is_called_healthy_for_it() {
+    let test = "what_was_not_asked_is_told_and_no_pod_is_called_healthy_for_it";
+    let Some(project) = Project::new(test) else { return };
+    let project = project.with(3, &[]);
+    let folder = kit::folder(&[]);
+    let arguments = [&TIMES[..], &["--max-entries", "3", "--format", "json"]].concat();
+    let done = run(&project, folder.path(), &arguments);
+    assert!(done.err.contains("--max-entries"), "{}", done.err);
+    assert!(project.asked().len() < 4, "{}", project.asked().len());
+    let unknown = report(&done)["unknown"].to_string();
+    assert!(unknown.contains("max-entries"), "{unknown}");
+    assert_ne!(done.code, 0);
+}
+
+#[test]
+fn the_filter_can_be_pasted_and_asks_for_every_rules_words() {
+    let test = "the_filter_can_be_pasted_and_asks_for_every_rules_words";
+    let Some(project) = Project::new(test) else { return };
+    let folder = kit::folder(&[]);
+    let done = run(&project, folder.path(), &[&TIMES[..], &["-v"]].concat());
+    let first = done.err.split("note: asking for\n").nth(1).expect("the first filter");
+    let first: Vec<&str> =
+        first.lines().map(str::trim).take_while(|line| !line.starts_with("note:")).collect();
+    let filter = sunup_logs::Filter::parse(&first.join("\n")).expect("a filter");
+    assert!(filter.warnings().is_empty());
+    for text in sunup_evidence::line::telling() {
+        let entry = json!({"resource": {"type": "k8s_container"}, "severity": "DEFAULT",
+            "timestamp": "2026-11-30T21:00:00Z", "jsonPayload": {"msg": format!("x {text} y")}});
+        let entry = entry.to_string();
+        let entry = sunup_logs::Entry::parse(entry.as_bytes()).expect("an entry");
+        assert!(filter.matches(&entry), "{text}");
+    }
+}
+
+/// What credentials hold and what comes of them.
+const SECRETS: [&str; 3] = ["secret-of-the-client", "secret-refresh", "secret-token-"];
+
+#[test]
+fn a_token_is_sent_and_never_shown() {
+    let Some(project) = Project::new("a_token_is_sent_and_never_shown") else { return };
+    let project = project.with(100, &[Trouble::Refused(401)]);
+    let folder = kit::folder(&[]);
+    let credentials = json!({"type": "authorized_user", "client_id": "id",
+        "client_secret": "secret-of-the-client", "refresh_token": "secret-refresh",
+        "token_uri": format!("{}/token", project.server.url())});
+    kit::write(folder.path(), "adc.json", credentials.to_string().as_bytes());
+    for format in ["text", "json", "html"] {
+        let kept = format!("kept-{format}");
+        let options = ["-v", "--format", format, "--save", &kept];
+        let arguments = [&TIMES[..], &options].concat();
+        let mut command = sunup(&project, folder.path(), &arguments);
+        command.env("GOOGLE_APPLICATION_CREDENTIALS", folder.path().join("adc.json"));
+        let done: Run = command.output().expect("it starts").into();
+        assert_eq!(done.code, 1, "{}", done.err);
+        assert!(done.err.contains("as a user's login in"), "{}", done.err);
+        let said = format!("{}{}", done.out, done.err);
+        assert!(SECRETS.iter().all(|secret| !said.contains(secret)), "{said}");
+        for file in sunup_intake::sources(&folder.path().join(&kept)).files {
+            let text = std::fs::read_to_string(&file.path).expect("readable");
+            let clean = SECRETS.iter().all(|secret| !text.contains(secret));
+            assert!(clean, "{}", file.path.display());
+        }
+    }
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let project = Project::of(Vec::new());
+    let folder = kit::folder(&[]);
+    for (code, says) in [
+        (403, "logging.logEntries.list on projects/shop-prod"),
+        (404, "is projects/shop-prod the right name?"),
+        (400, "Code 400"),
+    ] {
+        let project = project.clone().with(100, &[Trouble::Refused(code)]);
+        let done = run(&project, folder.path(), &[]);
+        assert_eq!(done.code, 2, "{}", done.err);
+        assert!(done.err.contains(says), "{}", done.err);
+    }
+    let line = ["doctor", "--cloud-logging", "a b", "--endpoint", "http://127.0.0.1:1"];
+    let done = kit::run(folder.path(), &line);
+    assert!(done.code == 2 && done.err.contains("give its id"), "{}", done.err);
+    let line = ["doctor", "--cloud-logging", "p", "--endpoint", "http://192.0.2.1"];
+    let done = kit::run(folder.path(), &line);
+    assert!(done.code == 2 && done.err.contains("without TLS"), "{}", done.err);
+}
+
+#[test]
+fn an_interrupt_keeps_what_there_is() {
+    let Some(project) = Project::new("an_interrupt_keeps_what_there_is") else { return };
+    // The second request would take very long.
+    let slow = Trouble::Slow(Duration::from_secs(50));
+    let project = project.with(2, &[Trouble::Slow(Duration::ZERO), slow]);
+    let folder = kit::folder(&[]);
+    let arguments = [&TIMES[..], &["--save", "kept", "--format", "json"]].concat();
+    let mut command = sunup(&project, folder.path(), &arguments);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("it starts");
+    let kept = folder.path().join("kept/cloud-logging/00001.json");
+    let began = std::time::Instant::now();
+    while !kept.exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no page came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let done: Run = child.wait_with_output().expect("it ends").into();
+    assert!(began.elapsed() < Duration::from_secs(40), "it waited for the answer");
+    assert!(done.err.contains("what came so far is judged"), "{}", done.err);
+    assert!(report(&done)["unknown"].to_string().contains("it was stopped"), "{}", done.out);
+}
+
+#[test]
+fn pods_that_are_named_are_all_that_is_asked_about() {
+    let test = "pods_that_are_named_are_all_that_is_asked_about";
+    let Some(project) = Project::new(test) else { return };
+    let folder = kit::folder(&[]);
+    let arguments = [&TIMES[..], &["-n", "shop-a", "-w", "deploy/orders", "--format", "json"]];
+    let done = run(&project, folder.path(), &arguments.concat());
+    assert_eq!(findings(&report(&done)).len(), 1, "{}", done.err);
+    let mut whose: HashMap<String, usize> = HashMap::new();
+    for entry in project.asked().iter().flat_map(|asked| &asked.entries) {
+        let label = entry["resource"]["labels"]["pod_name"].as_str();
+        let object = entry["jsonPayload"]["involvedObject"]["name"].as_str();
+        let name = label.or(object).unwrap_or_default();
+        *whose.entry(name.to_owned()).or_default() += 1;
+    }
+    assert!(whose.keys().all(|name| name.starts_with("orders")), "{whose:?}");
+}
+
+/// `sunup logs FILTER`, asked of the project.
+fn logs(project: &Project, folder: &std::path::Path, arguments: &[&str]) -> Run {
+    let url = project.server.url();
+    let line = ["logs", "--cloud-logging", "shop-prod", "--endpoint", &url];
+    let line: Vec<&str> = line.iter().chain(arguments).copied().collect();
+    let mut command = kit::sunup(folder, &line);
+    command.env_remove("GOOGLE_APPLICATION_CREDENTIALS").env("HOME", folder);
+    command.output().expect("it starts").into()
+}
+
+#[test]
+fn a_filter_is_answered_by_the_project_as_by_its_export() {
+    let test = "a_filter_is_answered_by_the_project_as_by_its_export";
+    let Some(real) = sunup_testkit::require(test, "the recordings", super::project::real()) else {
+        return;
+    };
+    let entries = super::project::recorded(&real.join("app-before-proxy"));
+    let export: String = entries.iter().map(|(_, entry)| format!("{entry}\n")).collect();
+    let mut entries = entries;
+    entries.sort();
+    let project = Project::of(entries).with(10, &[]);
+    let folder = kit::folder(&[("export.json", &export)]);
+    let time = "timestamp>=\"2026-11-30T00:00:00Z\"";
+    // The vendor's own steps: the error, its pod's first one, and the pod's events.
+    let refused = format!("resource.type=\"k8s_container\" textPayload:\"refused\" {time}");
+    let asked = logs(&project, folder.path(), &[&refused]);
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let exported = kit::run(folder.path(), &["logs", &refused, "export.json"]);
+    assert!(exported.out.contains("refused"), "{}", exported.err);
+    assert_eq!((asked.code, lines(&asked.out)), (0, lines(&exported.out)), "{}", asked.err);
+    let first = logs(&project, folder.path(), &["--first", "1", &refused]);
+    let exported = kit::run(folder.path(), &["logs", "--first", "1", &refused, "export.json"]);
+    assert_eq!(first.out, exported.out);
+    // As the page writes it, the events aren't there: they are of another type.
+    let events = format!("resource.type=\"k8s_container\" jsonPayload.reason=\"Started\" {time}");
+    let none = logs(&project, folder.path(), &[&events]);
+    assert_eq!(none.code, 1, "{}", none.err);
+    assert!(none.err.contains("k8s_pod") && none.err.contains("resource type"), "{}", none.err);
+    // What isn't known here is the server's to judge.
+    let odd = logs(&project, folder.path(), &["no_such_function(a)"]);
+    assert_eq!(odd.code, 2);
+    assert!(odd.err.contains("handed on as it is") && odd.err.contains("400"), "{}", odd.err);
+}
+
+#[test]
+fn the_role_names_the_one_permission() {
+    let folder = kit::folder(&[]);
+    let role = kit::run(folder.path(), &["rbac", "--cloud-logging"]);
+    assert!(role.out.contains("- logging.logEntries.list\n"), "{}", role.out);
+}
+
+/// The commands of the documentation's page, with the names filled in.
+#[test]
+fn the_pages_commands_do_what_it_says() {
+    let Some(project) = Project::new("the_pages_commands_do_what_it_says") else { return };
+    let page = sunup_testkit::workspace_root().join("docs/cloud-logging.md");
+    let page = std::fs::read_to_string(page).expect("readable");
+    let in_table = page.lines().filter(|line| line.starts_with("| ")).flat_map(|line| {
+        line.split('`').filter(|part| part.starts_with("sunup ")).map(str::to_owned)
+    });
+    let in_blocks = page.lines().filter_map(|line| line.strip_prefix("    "));
+    let commands: Vec<String> = in_table.chain(in_blocks.map(str::to_owned)).collect();
+    assert!(commands.len() >= 9, "{commands:?}");
+    let folder = kit::folder(&[]);
+    let time = TIMES.join(" ");
+    for command in commands.iter().filter(|command| !command.contains("--loki")) {
+        let mut line = command
+            .replace("PROJECT", &format!("shop-prod --endpoint {}", project.server.url()))
+            .replace("POD", "orders-f6f9f77c7-xqzm2")
+            .replace("NAMESPACE", "shop-a")
+            .replace("--since 3h", &time);
+        // The recordings are older than a day.
+        if line.contains("--pod ") || line == "sunup doctor kept" {
+            line = format!("{line} {time}");
+        } else if line.contains("sunup logs") {
+            line = line.replace("'resource", "'timestamp>=\"2026-11-30T20:00:00Z\" resource");
+        }
+        let bin = std::path::Path::new(env!("CARGO_BIN_EXE_sunup")).parent().expect("a folder");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line]).current_dir(folder.path()).env("PATH", path);
+        shell.env("HOME", folder.path()).env_remove("GOOGLE_APPLICATION_CREDENTIALS");
+        let done: Run = shell.output().expect("a shell").into();
+        let said = format!("{line}\n{}{}", done.out, done.err);
+        match line.contains("doctor") {
+            true => assert!(done.code == 1 && done.out.contains("app-before-proxy"), "{said}"),
+            false => assert!(done.code == 0, "{said}"),
+        }
+    }
+}

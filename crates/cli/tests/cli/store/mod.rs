@@ -1,0 +1,5 @@
+//! Log stores that are asked over the network: the vendor's procedure as one command.
+
+mod cloud;
+mod loki;
+mod project;

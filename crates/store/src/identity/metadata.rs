@@ -1,0 +1,43 @@
+//! The metadata server of Google's machines, workload identity among them.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+use super::exchange::{issued, refused, uri};
+use super::{IdentityError, SCOPE, Token};
+use crate::http::{Send, Web};
+
+/// Where it always is.
+pub(super) const HOST: &str = "metadata.google.internal";
+/// How long it may take to say that it is there: it is on this machine.
+const THERE_WITHIN: Duration = Duration::from_secs(3);
+
+fn send(url: &str) -> Result<Send, IdentityError> {
+    let flavor = (HeaderName::from_static("metadata-flavor"), HeaderValue::from_static("Google"));
+    let mut send = Send::get(uri(url)?).with(flavor.0, flavor.1);
+    // It has no TLS; it is reached over the machine's own link.
+    send.plain = true;
+    Ok(send)
+}
+
+/// Whether it is there.
+pub(super) async fn is_there(web: &Web, host: &str) -> Result<(), String> {
+    let send = send(&format!("http://{host}/")).map_err(|why| why.to_string())?;
+    let answer = tokio::time::timeout(THERE_WITHIN, web.ask(&send, 1 << 16)).await;
+    let answer = answer.map_err(|_| format!("{host} does not answer"))?;
+    let answer = answer.map_err(|why| why.to_string())?;
+    let flavor = answer.headers.get("metadata-flavor").is_some_and(|value| value == "Google");
+    if flavor { Ok(()) } else { Err(format!("what answers at {host} is none")) }
+}
+
+pub(super) async fn token(web: &Web, host: &str) -> Result<Token, IdentityError> {
+    let path = "computeMetadata/v1/instance/service-accounts/default/token";
+    let url = format!("http://{host}/{path}?scopes={}", super::exchange::encoded(SCOPE));
+    issued(web, host, &send(&url)?).await.map_err(|why| match why {
+        IdentityError::Refused { who, why } => {
+            refused(&who, &format!("{why} (a machine or a pod without a service account has none)"))
+        }
+        other => other,
+    })
+}

@@ -17,8 +17,7 @@ use tokio::time::Instant;
 
 use crate::ask::{Ask, Place, What};
 use crate::error::Trouble;
-use crate::http::{ANSWER_MAX, Send, Web, after};
-use crate::identity::encoded;
+use crate::http::{ANSWER_MAX, Send, Web, after, encoded};
 use crate::run::{Later, Page, Store, Watch};
 
 /// Entries of an answer; Loki's own limit is 5,000 (`max_entries_limit_per_query`) and may be lower.

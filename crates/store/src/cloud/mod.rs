@@ -14,7 +14,7 @@ pub use filter::Names;
 
 use crate::ask::Ask;
 use crate::error::Trouble;
-use crate::http::{ANSWER_MAX, Send, Web, after};
+use crate::http::{ANSWER_MAX, Send, Web, after, encoded};
 use crate::identity::{Identity, IdentityError};
 use crate::run::{Later, Page, Store, Watch};
 
@@ -260,7 +260,7 @@ fn resource(project: &str, view: Option<&str>) -> Result<String, String> {
 
 /// A link to the Logs Explorer that shows what a query matches.
 fn explorer(resource: &str, query: &str) -> String {
-    let query = crate::identity::encoded(query);
+    let query = encoded(query);
     let project = resource.strip_prefix("projects/").and_then(|rest| rest.split('/').next());
     let project = project.map(|id| format!("?project={id}")).unwrap_or_default();
     format!("https://console.cloud.google.com/logs/query;query={query}{project}")

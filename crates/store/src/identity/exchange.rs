@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::bearer::{EARLY, IdentityError, SCOPE, Token};
 use super::file::{Credentials, External, Impersonated};
-use super::{EARLY, IdentityError, SCOPE, Token, key};
-use crate::http::{Send, Web};
+use super::key;
+use crate::http::{Send, Web, encoded};
 
 /// Bytes of an answer that holds a token.
 const ANSWER_MAX: usize = 1 << 20;
@@ -192,18 +193,4 @@ pub(super) fn refused(who: &str, why: &str) -> IdentityError {
 
 pub(super) fn uri(url: &str) -> Result<Uri, IdentityError> {
     url.parse().map_err(|_| refused(url, "that is no address"))
-}
-
-/// As a form has it: everything but letters, digits and `-._~` as `%XX`.
-pub(crate) fn encoded(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for b in value.bytes() {
-        match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(b.into())
-            }
-            _ => out.push_str(&format!("%{b:02X}")),
-        }
-    }
-    out
 }

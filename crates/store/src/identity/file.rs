@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::IdentityError;
+use super::bearer::IdentityError;
 
 /// Where Google issues tokens.
 pub(super) const GOOGLE: &str = "https://oauth2.googleapis.com/token";

@@ -7,7 +7,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 
-use super::SCOPE;
+use super::bearer::SCOPE;
 use super::file::Key;
 
 /// How long an assertion is good, seconds: the longest that is accepted.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::bearer::{IdentityError, SCOPE, Token};
 use super::exchange::{issued, refused, uri};
-use super::{IdentityError, SCOPE, Token};
-use crate::http::{Send, Web};
+use crate::http::{Send, Web, encoded};
 
 /// Where it always is.
 pub(super) const HOST: &str = "metadata.google.internal";
@@ -33,7 +33,7 @@ pub(super) async fn is_there(web: &Web, host: &str) -> Result<(), String> {
 
 pub(super) async fn token(web: &Web, host: &str) -> Result<Token, IdentityError> {
     let path = "computeMetadata/v1/instance/service-accounts/default/token";
-    let url = format!("http://{host}/{path}?scopes={}", super::exchange::encoded(SCOPE));
+    let url = format!("http://{host}/{path}?scopes={}", encoded(SCOPE));
     issued(web, host, &send(&url)?).await.map_err(|why| match why {
         IdentityError::Refused { who, why } => {
             refused(&who, &format!("{why} (a machine or a pod without a service account has none)"))

@@ -8,6 +8,7 @@
 //! "How Application Default Credentials works" and AIP-4110 to 4117; RFC 7523 (key), RFC 8693
 //! (token exchange); "View and query VM metadata".
 
+mod bearer;
 mod exchange;
 mod file;
 mod key;
@@ -20,14 +21,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::http::Web;
+use bearer::Token;
 use file::Credentials;
 
-pub(crate) use exchange::encoded;
+pub use bearer::IdentityError;
 
-/// What the token may be used for: reading logs alone.
-pub(crate) const SCOPE: &str = "https://www.googleapis.com/auth/logging.read";
-/// A token is asked for anew so long before it ends.
-const EARLY: Duration = Duration::from_secs(60);
 /// How long `gcloud` may take.
 const GCLOUD_WITHIN: Duration = Duration::from_secs(30);
 /// How long a token of `gcloud`'s is used: it doesn't say how long it is good.
@@ -46,43 +44,6 @@ pub struct Where {
     pub program: Option<PathBuf>,
     /// `GOOGLE_CLOUD_QUOTA_PROJECT`.
     pub quota_project: Option<String>,
-}
-
-/// Why nobody can be identified. Never holds a token.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum IdentityError {
-    /// A file of credentials that can't be used.
-    #[error("credentials in {}: {why}", .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: Box<str>,
-    },
-    /// Whoever issues tokens issues none.
-    #[error("{who} gives no token: {why}")]
-    Refused {
-        /// Who.
-        who: Box<str>,
-        /// Why.
-        why: Box<str>,
-    },
-    /// There are none.
-    #[error(
-        "no Google credentials: log in with `gcloud auth application-default login`, or name a file \
-         with GOOGLE_APPLICATION_CREDENTIALS ({tried})"
-    )]
-    None {
-        /// What was tried.
-        tried: Box<str>,
-    },
-}
-
-/// A token and until when it is good.
-#[derive(Clone)]
-struct Token {
-    text: String,
-    until: Instant,
 }
 
 enum Source {

@@ -40,8 +40,8 @@ fn findings(report: &Value) -> BTreeSet<(String, String, String)> {
     report["findings"].as_array().expect("findings").iter().map(of).collect()
 }
 
-/// Around the recordings: a tenth of the day that the store holds.
-const TIMES: [&str; 4] = ["--since", "2026-11-30T20:00:00Z", "--until", "2026-11-30T22:30:00Z"];
+/// Around the recordings: a part of the day that the store holds.
+const TIMES: [&str; 4] = ["--since", "2026-11-30T21:30:00Z", "--until", "2026-11-30T22:10:00Z"];
 
 fn both() -> BTreeSet<(String, String, String)> {
     let own = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());

@@ -58,7 +58,7 @@ pub(crate) fn edit_file(
     if after == text {
         return Outcome::Unchanged;
     }
-    let diff = diff(label, text, &after);
+    let diff = sunup_doctor::unified(text, &after, label);
     match replace(&path, &before, after.as_bytes()) {
         Ok(()) => Outcome::Edited(diff),
         Err(error) => alone(error.to_string(), Some(diff)),
@@ -77,16 +77,6 @@ fn target(path: &Path, named: &[PathBuf]) -> Result<PathBuf, String> {
     }
     let shown = show::line(&real.to_string_lossy());
     Err(format!("it is a link to {shown}, outside of what was named: name that to have it edited"))
-}
-
-/// A unified diff.
-fn diff(label: &str, before: &str, after: &str) -> String {
-    let label = show::line(label);
-    similar::TextDiff::from_lines(before, after)
-        .unified_diff()
-        .context_radius(3)
-        .header(&format!("a/{label}"), &format!("b/{label}"))
-        .to_string()
 }
 
 /// Puts `after` in the place of `before` in one step: who opens the file sees one or the other,

@@ -11,8 +11,8 @@ pub mod report;
 mod round;
 mod rules;
 
-pub use fix::FileEdit;
 pub use fix::remedies::{HOLD, NATIVE};
+pub use fix::{FileEdit, unified};
 pub use judging::meta::{Meta, Need, Stage, Status};
 pub use report::lanes::{End, Lane, Role, Span, State, Story, Tick, TickKind, stories};
 pub use round::engine::{Diagnosis, diagnose};

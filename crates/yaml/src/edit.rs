@@ -1,21 +1,17 @@
-//! Edits one after the other, each on the text that the one before left, then checked as a
-//! whole. Knows no layout; `ops` does.
+//! Edits one after the other, each on the text that the one before left unless they lie apart, then
+//! checked as a whole. Knows no layout; `ops` does.
 
 use std::collections::VecDeque;
-use std::ops::Range;
-
-use serde_json::Value;
 
 use crate::document::document;
 use crate::error::EditError;
-use crate::layout::Layout;
-use crate::model::{self, DocEdit, Op, Segment, get};
-use crate::parse::{Document, Limits, read_with_comments};
-use crate::splice::Splice;
+use crate::layout::{How, Layout};
+use crate::model::{self, DocEdit, Op};
+use crate::parse::{Limits, read_with_comments};
+use crate::parts::{put, split};
 use crate::template::is_template;
-use crate::tree::Kind;
 use crate::verify::verify;
-use crate::{moves, ops};
+use crate::{moves, ops, together};
 
 /// Applies edits to a text and checks the result with [`verify`]. Edits that change nothing
 /// give the text as it was.
@@ -23,33 +19,45 @@ use crate::{moves, ops};
 /// # Errors
 /// Any [`EditError`]; the text is then to be left as it is. Trying again doesn't help.
 pub fn edit(text: &str, edits: &[DocEdit], limits: &Limits) -> Result<String, EditError> {
+    edit_as(text, edits, How { limits, style: None })
+}
+
+/// [`edit`] of a text that may be a part of another, whose style it takes.
+///
+/// # Errors
+/// As [`edit`].
+pub(crate) fn edit_as(text: &str, edits: &[DocEdit], how: How<'_>) -> Result<String, EditError> {
     if let Some(line) = is_template(text) {
         return Err(EditError::Template { line });
     }
     let mut now = text.to_owned();
-    let ordered = moves::in_order(text, edits, limits);
-    for edit in ordered.iter() {
-        now = step(now, edit.document, &edit.op, limits)?;
+    let ordered = moves::in_order(text, edits, how.limits);
+    let mut left = &*ordered;
+    while let [first, rest @ ..] = left {
+        match together::carry_out(&now, left, how) {
+            Some((after, count)) => (now, left) = (after, &left[count..]),
+            None => (now, left) = (step(now, first.document, &first.op, how)?, rest),
+        }
     }
     if now != text {
-        verify(text, &now, edits, limits)?;
+        verify(text, &now, edits, how.limits)?;
     }
     Ok(now)
 }
 
-fn step(text: String, at: usize, op: &Op, limits: &Limits) -> Result<String, EditError> {
+fn step(text: String, at: usize, op: &Op, how: How<'_>) -> Result<String, EditError> {
     match op {
         Op::Move { path, to } => {
-            moves::carry(text, at, (path, to), limits, |text, at, op| one(text, at, op, limits))
+            moves::carry(text, at, (path, to), how, |text, at, op| one(text, at, op, how))
         }
-        op => one(text, at, op, limits),
+        op => one(text, at, op, how),
     }
 }
 
-fn one(mut text: String, at: usize, op: &Op, limits: &Limits) -> Result<String, EditError> {
+fn one(mut text: String, at: usize, op: &Op, how: How<'_>) -> Result<String, EditError> {
     let mut parts: Option<VecDeque<Op>> = None;
     loop {
-        let (stream, comments) = read_with_comments(&text, limits);
+        let (stream, comments) = read_with_comments(&text, how.limits);
         let document = document(&stream, at)?;
         let parts = match &mut parts {
             Some(parts) => parts,
@@ -63,82 +71,12 @@ fn one(mut text: String, at: usize, op: &Op, limits: &Limits) -> Result<String, 
             }
         };
         let Some(op) = parts.pop_front() else { return Ok(text) };
-        let layout = Layout::new(&text, &document.tree, &comments);
+        let layout = Layout::new(&text, &document.tree, &comments, how.style);
         let splices = ops::plan(&layout, document, &op)?;
         let last = parts.is_empty();
-        text = splice(&text, splices);
+        text = put(&text, splices);
         if last {
             return Ok(text);
         }
     }
-}
-
-/// Breaks an edit into those that differ from what is there: a map set over a map touches only
-/// the entries that change.
-fn split(op: &Op, document: &Document, out: &mut VecDeque<Op>) {
-    let now = get(&document.value, op.path());
-    match (op, now) {
-        (Op::Set { value, .. }, Some(now)) if now == value => {}
-        (Op::Set { path, value }, Some(now)) if by_entry(document, path, now, value) => {
-            let mut parts = Vec::new();
-            differ(path, now, value, &mut parts);
-            for part in parts {
-                split(&part, document, out);
-            }
-        }
-        (Op::Append { value, .. }, Some(Value::Array(items))) if items.contains(value) => {}
-        (Op::Remove { .. } | Op::Prune { .. } | Op::Rename { .. }, None) => {}
-        _ => out.push_back(op.clone()),
-    }
-}
-
-fn by_entry(document: &Document, path: &[Segment], now: &Value, value: &Value) -> bool {
-    let collections = match (now, value) {
-        (Value::Object(a), Value::Object(b)) => !a.is_empty() && !b.is_empty(),
-        (Value::Array(a), Value::Array(b)) => !a.is_empty() && !b.is_empty(),
-        _ => false,
-    };
-    let alias = |(_, at): (Option<u32>, u32)| document.tree.node(at).kind == Kind::Alias;
-    collections && !document.tree.find(path).is_some_and(alias)
-}
-
-fn differ(path: &[Segment], now: &Value, value: &Value, out: &mut Vec<Op>) {
-    let under = |segment: Segment| {
-        let mut path = path.to_vec();
-        path.push(segment);
-        path
-    };
-    match (now, value) {
-        (Value::Object(now), Value::Object(value)) => {
-            for (key, value) in value {
-                out.push(Op::Set { path: under(key.clone().into()), value: value.clone() });
-            }
-            for key in now.keys().filter(|k| !value.contains_key(*k)) {
-                out.push(Op::Remove { path: under(key.clone().into()) });
-            }
-        }
-        (Value::Array(now), Value::Array(value)) => {
-            for (i, value) in value.iter().enumerate() {
-                out.push(Op::Set { path: under(i.into()), value: value.clone() });
-            }
-            for i in (value.len()..now.len()).rev() {
-                out.push(Op::Remove { path: under(i.into()) });
-            }
-        }
-        _ => {}
-    }
-}
-
-fn splice(text: &str, mut splices: Vec<Splice>) -> String {
-    splices.sort_by_key(|s| (s.0.start, s.0.end));
-    let mut out = String::with_capacity(text.len() + 256);
-    let mut at = 0;
-    for (Range { start, end }, new) in splices {
-        // Plans don't overlap; were one to, verification sees it.
-        out.push_str(&text[at..start.max(at)]);
-        out.push_str(&new);
-        at = end.max(at);
-    }
-    out.push_str(&text[at..]);
-    out
 }

@@ -98,6 +98,12 @@ pub enum EditError {
         /// How many items it has.
         len: usize,
     },
+    /// Edits before this one have read the text over and over, for its parts can't be told apart.
+    #[error(
+        "so many edits of it have been worked out, each of which reads all of it: apply those, and \
+         run again"
+    )]
+    TooMuch,
     /// The checked result was not what the edits say; a fault here, never in the file.
     #[error("the edit could not be verified, the text is left alone: {0}")]
     Verification(String),
@@ -121,6 +127,36 @@ impl EditError {
             EditError::NoSuchDocument { .. }
             | EditError::Taken { .. }
             | EditError::NoSuchItem { .. }
+            | EditError::TooMuch
+            | EditError::Verification(_) => {}
+        }
+        self
+    }
+
+    /// The same of a text in which this item of a list is what was edited by itself: in brackets as
+    /// the root, otherwise as the only item of its list.
+    pub(crate) fn under(mut self, item: &str, flow: bool) -> Self {
+        match &mut self {
+            EditError::ThroughAlias { path, .. }
+            | EditError::MergedIn { path, .. }
+            | EditError::SharedAnchor { path, .. }
+            | EditError::WrongKind { path, .. }
+            | EditError::Taken { path }
+            | EditError::NoSuchItem { path, .. } => {
+                let within = match (flow, path.as_str()) {
+                    (true, "the document") => "",
+                    (true, path) => path,
+                    (false, path) => path.strip_prefix("[0]").unwrap_or(path),
+                };
+                let dot = !within.is_empty() && !within.starts_with(['.', '[']);
+                let dot = if dot { "." } else { "" };
+                *path = format!("{item}{dot}{within}");
+            }
+            EditError::Syntax(_)
+            | EditError::Template { .. }
+            | EditError::StrandedComment { .. }
+            | EditError::NoSuchDocument { .. }
+            | EditError::TooMuch
             | EditError::Verification(_) => {}
         }
         self

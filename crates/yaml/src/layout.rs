@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::parse::Limits;
 use crate::tree::{Kind, Tree};
 use crate::write::{Quote, Style};
 
@@ -30,8 +31,25 @@ pub(crate) fn is_crlf(text: &str) -> bool {
     text.find('\n').is_some_and(|n| text[..n].ends_with('\r'))
 }
 
+/// How a text is read, and how what is new in it is written.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'l> {
+    pub(crate) limits: &'l Limits,
+    pub(crate) style: Option<Style>,
+}
+
 impl<'t> Layout<'t> {
-    pub(crate) fn new(text: &'t str, tree: &'t Tree, comments: &'t [Range<usize>]) -> Self {
+    /// Written as `style` says, where the text is a part of one that is written so, else as it shows
+    /// by itself.
+    pub(crate) fn new(
+        text: &'t str,
+        tree: &'t Tree,
+        comments: &'t [Range<usize>],
+        style: Option<Style>,
+    ) -> Self {
+        if let Some(style) = style {
+            return Layout { text, tree, comments, style };
+        }
         let mut layout = Layout {
             text,
             tree,

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::document::document;
 use crate::error::EditError;
-use crate::layout::Layout;
+use crate::layout::{How, Layout};
 use crate::model::{self, DocEdit, Op, Segment, get};
 use crate::ops;
 use crate::parse::{Limits, read, read_with_comments};
@@ -97,16 +97,16 @@ pub(crate) fn carry(
     text: String,
     at: usize,
     (path, to): (&[Segment], &[Segment]),
-    limits: &Limits,
+    how: How<'_>,
     one: impl Fn(String, usize, &Op) -> Result<String, EditError>,
 ) -> Result<String, EditError> {
     let (value, piece, comment) = {
-        let (stream, comments) = read_with_comments(&text, limits);
+        let (stream, comments) = read_with_comments(&text, how.limits);
         let found = document(&stream, at)?;
         let op = Op::Move { path: path.to_vec(), to: to.to_vec() };
         let Some(value) = get(&found.value, path).cloned() else { return Ok(text) };
         model::apply(&mut found.value.clone(), &op).map_err(|e| ops::placed(e, found, &op))?;
-        let layout = Layout::new(&text, &found.tree, &comments);
+        let layout = Layout::new(&text, &found.tree, &comments, how.style);
         let lines = lines_of(&layout, path).filter(|_| path.last() == to.last());
         let range = lines.as_ref().map(|l| l.all.clone()).or_else(|| about(&layout, path));
         let comment = range.and_then(|range| {
@@ -117,9 +117,9 @@ pub(crate) fn carry(
         (value, piece, comment)
     };
     let mut text = one(text, at, &Op::Set { path: to.to_vec(), value })?;
-    let (stream, comments) = read_with_comments(&text, limits);
+    let (stream, comments) = read_with_comments(&text, how.limits);
     let found = document(&stream, at)?;
-    let layout = Layout::new(&text, &found.tree, &comments);
+    let layout = Layout::new(&text, &found.tree, &comments, how.style);
     let there = lines_of(&layout, to);
     if let (Some(line), true) = (comment, piece.is_none() || there.is_none()) {
         return Err(EditError::StrandedComment { line });

@@ -75,6 +75,17 @@ impl Tree {
         id
     }
 
+    /// Every name, at its place in [`Node::key`].
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names = vec![""; self.by_name.len()];
+        for (name, id) in &self.by_name {
+            if let Some(place) = names.get_mut(*id as usize) {
+                *place = name;
+            }
+        }
+        names
+    }
+
     pub(crate) fn node(&self, at: u32) -> &Node {
         &self.nodes[at as usize]
     }

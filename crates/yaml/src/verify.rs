@@ -1,5 +1,6 @@
 //! Holds an edited text against what its edits say. Knows nothing of how text is spliced.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -42,7 +43,11 @@ pub fn verify(
 }
 
 /// Gives each document's value as the edits want it, in the order of the old documents.
-fn values(old: &Stream, new: &Stream, edits: &[DocEdit]) -> Result<Vec<Value>, EditError> {
+pub(crate) fn values(
+    old: &Stream,
+    new: &Stream,
+    edits: &[DocEdit],
+) -> Result<Vec<Value>, EditError> {
     if old.errors.len() != new.errors.len() {
         return match new.errors.iter().find(|e| !old.errors.iter().any(|o| o.why == e.why)) {
             Some(error) => fault(format!("the result has a fault at {error}")),
@@ -111,19 +116,23 @@ struct Touched {
 
 fn touched(before: &str, old: &Stream, edits: &[DocEdit], wanted: &[Value]) -> Touched {
     let mut out = Touched { rewritten: Vec::new(), gone: Vec::new(), moved: Vec::new() };
+    // Lists of which edits name items: by which of them, where it is one only.
+    let mut lists: HashMap<(usize, &[Segment]), Option<&DocEdit>> = HashMap::new();
+    for edit in edits {
+        if let Some((Segment::Index(_), list)) = edit.op.path().split_last() {
+            let by = lists.entry((edit.document, list)).or_insert(Some(edit));
+            *by = by.filter(|by| *by == edit);
+        }
+    }
     for edit in edits {
         let found = old.documents.iter().zip(wanted).find(|(d, _)| d.index == edit.document);
         let Some((doc, wanted)) = found else { continue };
         let path = edit.op.path();
         // An earlier edit may have moved the items that a later index counts.
-        let shifted = |e: &DocEdit| {
-            let list = match e.op.path().split_last() {
-                Some((Segment::Index(_), list)) if e != edit => list,
-                _ => return None,
-            };
-            (e.document == edit.document && path.starts_with(list)).then_some(list.len())
+        let shifted = |len: &usize| {
+            lists.get(&(edit.document, &path[..*len])).is_some_and(|by| *by != Some(edit))
         };
-        let path = edits.iter().filter_map(shifted).min().map_or(path, |len| &path[..len]);
+        let path = (0..=path.len()).find(shifted).map_or(path, |len| &path[..len]);
         let whole = path.len() == edit.op.path().len();
         match &edit.op {
             Op::Move { to, .. } => {
@@ -310,15 +319,28 @@ fn entry_range(before: &str, tree: &Tree, key: Option<u32>, node: u32) -> Range<
     start..end
 }
 
+/// Ranges by where they begin, each as far as any that begins no later reaches.
+fn reaching(ranges: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut all: Vec<Range<usize>> = ranges.collect();
+    all.sort_by_key(|range| range.start);
+    let mut reached = 0;
+    for range in &mut all {
+        reached = range.end.max(reached);
+        range.end = reached;
+    }
+    all
+}
+
 /// Old lines must be a subsequence of the new ones, rewritten lines aside.
 fn lines(before: &str, after: &str, touched: &Touched) -> Result<(), EditError> {
+    let rewritten = reaching(touched.rewritten.iter().map(|r| r.start..r.end.max(r.start + 1)));
     let mut new = after.lines();
     let mut at = 0;
     for (number, line) in (1..).zip(before.split_inclusive('\n')) {
         let range = at..at + line.len();
         at = range.end;
-        let hit = |r: &Range<usize>| r.start < range.end && r.end.max(r.start + 1) > range.start;
-        if touched.rewritten.iter().any(hit) {
+        let begun = rewritten.partition_point(|r| r.start < range.end);
+        if begun > 0 && rewritten[begun - 1].end > range.start {
             continue;
         }
         let line = line.trim_end_matches('\n').trim_end_matches('\r');
@@ -339,8 +361,11 @@ fn comments(
     new: &[Range<usize>],
     touched: &Touched,
 ) -> Result<(), EditError> {
+    let (moved, gone) =
+        (reaching(touched.moved.iter().cloned()), reaching(touched.gone.iter().cloned()));
     let within = |all: &[Range<usize>], comment: &Range<usize>| {
-        all.iter().any(|r| r.start <= comment.start && comment.end <= r.end)
+        let begun = all.partition_point(|r| r.start <= comment.start);
+        begun > 0 && comment.end <= all[begun - 1].end
     };
     let same = |text: &str, all: &[Range<usize>], of: &str| {
         all.iter().filter(|c| of[(*c).clone()].trim_end() == text.trim_end()).count()
@@ -348,13 +373,13 @@ fn comments(
     let mut left = new.iter().map(|c| &after[c.clone()]);
     for comment in old {
         let text = &before[comment.clone()];
-        if within(&touched.moved, comment) {
+        if within(&moved, comment) {
             if same(text, new, after) < same(text, old, before) {
                 return fault(format!("the comment {text:?} is lost"));
             }
             continue;
         }
-        if within(&touched.gone, comment) {
+        if within(&gone, comment) {
             continue;
         }
         if !left.any(|n| n.trim_end() == text.trim_end()) {

@@ -20,11 +20,10 @@ use std::sync::Arc;
 use sunup_api::report::{Fix, Safety, Subject};
 use sunup_evidence::object::Origin;
 use sunup_evidence::snapshot::Snapshot;
-use sunup_yaml::{DocEdit, Edited, Limits, Marks, edit};
+use sunup_yaml::{DocEdit, Limits, Marks};
 
-#[cfg(test)]
-pub(crate) use self::diff::unified;
-use self::diff::unified_at;
+pub use self::diff::unified;
+use self::diff::{LINE_MAX, unified_at};
 use self::target::{Target, item_prefix};
 use crate::judging::home::{self, Home};
 use crate::judging::remedy::Remedy;
@@ -56,8 +55,9 @@ pub struct FileEdit {
 pub(crate) struct Texts(HashMap<usize, Marks>);
 
 impl Texts {
-    fn marks(&mut self, text: &Arc<str>) -> &Marks {
-        self.0.entry(Arc::as_ptr(text).addr()).or_insert_with(|| Marks::of(text))
+    fn marks(&mut self, text: &Arc<str>, sound: bool) -> &Marks {
+        let marks = || if sound { Marks::of(text) } else { Marks::of_any(text) };
+        self.0.entry(Arc::as_ptr(text).addr()).or_insert_with(marks)
     }
 }
 
@@ -173,16 +173,9 @@ fn into_file(
         return Vec::new();
     }
     let (Some(before), Some(path)) = (&manifest.text, &manifest.path) else { return Vec::new() };
-    // Of a file of many documents only the one that is edited is read again.
-    let edited = if manifest.sound {
-        texts.marks(before).edit(before, &target.edits, &Limits::default())
-    } else {
-        edit(before, &target.edits, &Limits::default()).map(|text| Edited {
-            range: 0..before.len(),
-            lines_before: 0,
-            text,
-        })
-    };
+    // Of a file of many objects only the one that is edited is read again.
+    let marks = texts.marks(before, manifest.sound);
+    let edited = marks.edit(before, &target.edits, &Limits::default());
     match edited {
         Ok(edited) => {
             fix.target = Some(label.clone());
@@ -190,7 +183,14 @@ fn into_file(
             if already_there {
                 fix.title = format!("{} — {label} has it already: restart the workload", fix.title);
             } else {
-                fix.diff = Some(unified_at(before, &edited, &label));
+                fix.diff = unified_at(before, &edited, &label);
+                if fix.diff.is_none() {
+                    fix.title = format!(
+                        "{} — it is not drawn: the change is within a line of more than {} KiB",
+                        fix.title,
+                        LINE_MAX >> 10
+                    );
+                }
             }
             vec![FileEdit {
                 finding,

@@ -5,6 +5,7 @@
 mod fuzz;
 mod goldens;
 mod hand;
+mod items;
 mod props;
 mod reading;
 mod variants;

@@ -93,10 +93,10 @@ pub(crate) fn orphans(
 
 /// Gives the log that names no container a name, where nothing in it speaks against it.
 fn call_unnamed(facts: &mut PodFacts, name: &str, fits: impl Fn(&ContainerLog) -> bool) {
-    if facts.logs.get("").is_some_and(fits)
+    if facts.logs.get("").is_some_and(|log| fits(log))
         && let Some(log) = facts.logs.remove("")
     {
-        facts.logs.entry(name.to_owned()).or_default().absorb(log);
+        facts.logs.entry(name.to_owned()).or_default().absorb(*log);
     }
 }
 
@@ -255,6 +255,6 @@ pub(crate) fn name_the_only_container(facts: &mut PodFacts) {
         _ => return,
     };
     if let Some(log) = facts.logs.remove("") {
-        facts.logs.entry(name).or_default().absorb(log);
+        facts.logs.entry(name).or_default().absorb(*log);
     }
 }

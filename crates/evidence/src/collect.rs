@@ -13,9 +13,13 @@ use crate::log::{ContainerLog, Sample};
 use crate::object::{Manifest, Meta, Object, Origin, Pod, PodTemplate, Workload};
 use crate::record::{Event, Place};
 use crate::refused::{Joined, Joiner};
+use crate::room::{Asking, Room, name_of};
 use crate::runs::Runs;
 use crate::scope::Scope;
 use crate::snapshot::{EventRun, PodFacts, Snapshot};
+use crate::weight;
+
+pub use crate::room::KEPT_MAX;
 
 /// Takes evidence in any order of files; lines of one file in their order.
 #[derive(Default)]
@@ -32,6 +36,10 @@ pub struct Collector {
     joining: HashMap<(Arc<str>, Arc<ContainerKey>), Joining>,
     /// Where the events about anything but pods stand in the snapshot.
     others: Runs,
+    /// What is kept of all that, and what is not any more.
+    room: Room,
+    /// Events that were left out of pods that have many, by pod.
+    crowded: BTreeMap<(Option<String>, String), u64>,
     snapshot: Snapshot,
 }
 
@@ -44,6 +52,12 @@ struct Joining {
 
 /// Lines that a joiner may still refer to. An error longer than this has named its address by then.
 const RECENT_MAX: usize = 64;
+/// What a pod and one container of it need in memory beside what they say.
+const CONTAINER_BYTES: usize =
+    size_of::<PodFacts>() + size_of::<ContainerLog>() + size_of::<ContainerKey>() + 512;
+/// The same with what may belong to one error of it.
+const REFUSED_BYTES: usize =
+    CONTAINER_BYTES + size_of::<Joining>() + size_of::<ContainerKey>() + 128;
 /// Runs of events kept per pod; a pod that has more says the same thing again.
 const EVENTS_MAX: usize = 256;
 
@@ -52,6 +66,29 @@ impl Collector {
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         Collector { scope, ..Collector::default() }
+    }
+
+    /// Keeps at most about so many bytes; [`KEPT_MAX`] where nobody says so.
+    pub fn keep(&mut self, bytes: u64) {
+        self.room.keep(bytes);
+    }
+
+    /// Whether nothing more is kept: what comes now is counted.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.room.is_full()
+    }
+
+    /// Whether there is room for something; else it is counted.
+    fn takes(&mut self, asking: &Asking<'_>) -> bool {
+        let (pods, orphans, joining) = (&self.pods, &self.orphans, &self.joining);
+        let events = &self.snapshot.events;
+        self.room.takes(asking, || {
+            let facts = pods.values().chain(orphans.values()).map(weight::facts);
+            let joining = joining.values().map(Joining::weight);
+            let others = events.iter().map(weight::run);
+            facts.chain(joining).chain(others).sum::<usize>() as u64
+        })
     }
 
     /// What was asked for.
@@ -63,6 +100,20 @@ impl Collector {
     /// A line that [`crate::line::notice`] kept.
     pub fn line(&mut self, file: &Arc<str>, noticed: Noticed) {
         let sample = Sample::of(file, &noticed);
+        // The line, and what a container and its pod need that were not known before.
+        let refused = noticed.signs.has(Sign::Refused);
+        let own = if refused { REFUSED_BYTES } else { CONTAINER_BYTES };
+        let asking = Asking {
+            bytes: 2 * weight::sample(&sample) + own,
+            fixed: false,
+            kind: "lines",
+            name: noticed.container.pod.as_deref(),
+            file,
+            line: sample.place.line,
+        };
+        if !self.takes(&asking) {
+            return;
+        }
         let telling = [Sign::ProxyStart, Sign::Rejected, Sign::PortSkipped];
         if noticed.container.pod.is_none() && telling.iter().any(|s| noticed.signs.has(*s)) {
             let claim = self.claims.entry(Arc::clone(file)).or_default();
@@ -120,7 +171,12 @@ impl Collector {
 
     /// The input holds a log of this container, whether or not a line of it was kept.
     pub fn container_seen(&mut self, file: &Arc<str>, container: &ContainerKey) {
-        if self.scope.admits_object(container.namespace.as_deref(), container.pod.as_deref()) {
+        let asked =
+            self.scope.admits_object(container.namespace.as_deref(), container.pod.as_deref());
+        let name = container.pod.as_deref();
+        let bytes = CONTAINER_BYTES;
+        let asking = Asking { bytes, fixed: false, kind: "logs", name, file, line: None };
+        if asked && self.takes(&asking) {
             self.log(file, container);
         }
     }
@@ -131,6 +187,15 @@ impl Collector {
             return;
         }
         let of_pod = event.kind.eq_ignore_ascii_case("pod") || event.kind.is_empty();
+        let (file, line) = match &event.place {
+            Some(place) => (&place.file, place.line),
+            None => (&Arc::from("-"), None),
+        };
+        let (bytes, name) = (weight::event(&event), event.name.as_deref());
+        let asking = Asking { bytes, fixed: false, kind: "events", name, file, line };
+        if !self.takes(&asking) {
+            return;
+        }
         if !of_pod {
             self.others.add(&mut self.snapshot.events, event);
             return;
@@ -149,11 +214,25 @@ impl Collector {
         if facts.controller.is_none() {
             facts.controller.clone_from(&event.controller);
         }
-        push_event(&mut facts.events, event);
+        if !push_event(&mut facts.events, event) {
+            let pod = (facts.namespace.clone(), facts.name.clone().unwrap_or_default());
+            *self.crowded.entry(pod).or_default() += 1;
+        }
     }
 
     /// A row of a table.
     pub fn listed(&mut self, row: Listed) {
+        let asking = Asking {
+            bytes: weight::row(&row),
+            fixed: row.kind != "Pod",
+            kind: "rows",
+            name: row.name.as_deref(),
+            file: &row.place.file,
+            line: row.place.line,
+        };
+        if !self.takes(&asking) {
+            return;
+        }
         if row.kind != "Pod" {
             if self.scope.admits_object(row.namespace.as_deref(), None) {
                 self.snapshot.listed.push(row);
@@ -175,6 +254,21 @@ impl Collector {
 
     /// An object, and where it came from.
     pub fn object(&mut self, object: Object, manifest: Manifest) {
+        let file = Arc::clone(&manifest.place.file);
+        let asking = Asking {
+            bytes: weight::object(&object, &manifest) + self.room.text(manifest.text.as_ref()),
+            // The same pod may come again, and again.
+            fixed: !matches!(&object, Object::Pod(pod) if is_live(pod)),
+            kind: "objects",
+            name: name_of(&object),
+            file: &file,
+            line: manifest.place.line,
+        };
+        let counted =
+            matches!(object, Object::Event(_) | Object::Other(..) | Object::Collection(_));
+        if !counted && !self.takes(&asking) {
+            return;
+        }
         let s = &mut self.snapshot;
         match object {
             Object::Pod(pod) if is_live(&pod) => {
@@ -226,6 +320,7 @@ impl Collector {
     #[must_use]
     pub fn finish(mut self) -> Snapshot {
         self.flush_joiners();
+        self.tell();
         let (orphans, claims) =
             (std::mem::take(&mut self.orphans), std::mem::take(&mut self.claims));
         self.orphans = adopt::orphans(orphans, claims, &mut self.pods);
@@ -238,7 +333,7 @@ impl Collector {
         for facts in &mut pods {
             adopt::name_the_only_container(facts);
             last_words(facts);
-            facts.logs.values_mut().for_each(ContainerLog::settle);
+            facts.logs.values_mut().for_each(|log| log.settle());
             facts.events.iter_mut().for_each(EventRun::settle);
             facts.events.sort_by(|a, b| a.order().cmp(&b.order()));
         }
@@ -246,6 +341,18 @@ impl Collector {
         snapshot.scope = self.scope;
         snapshot.settle();
         snapshot
+    }
+
+    /// Says what was left out.
+    fn tell(&mut self) {
+        let crowded = std::mem::take(&mut self.crowded).into_iter().map(|((namespace, pod), more)| {
+            let namespace = namespace.map(|name| format!("{name}/")).unwrap_or_default();
+            let why = format!(
+                "{more} more events, of other words than the {EVENTS_MAX} of this pod that are kept"
+            );
+            Unreadable { source: format!("Pod {namespace}{pod}"), why }
+        });
+        self.snapshot.unreadable.extend(self.room.told().into_iter().chain(crowded));
     }
 
     fn flush_joiners(&mut self) {
@@ -288,6 +395,11 @@ impl Collector {
 }
 
 impl Joining {
+    fn weight(&self) -> usize {
+        let recent = self.recent.iter().map(|(_, sample)| weight::sample(sample));
+        REFUSED_BYTES - CONTAINER_BYTES + recent.sum::<usize>()
+    }
+
     fn sample(&self, joined: &Joined) -> Sample {
         let of_tag = self.recent.iter().find(|(tag, _)| *tag >= joined.tag);
         let (_, sample) = of_tag
@@ -349,13 +461,15 @@ fn last_words(facts: &mut PodFacts) {
     }
 }
 
-fn push_event(runs: &mut Vec<EventRun>, event: Event) {
+/// Whether it is kept.
+fn push_event(runs: &mut Vec<EventRun>, event: Event) -> bool {
     let full = runs.len() >= EVENTS_MAX;
     match runs.iter_mut().find(|r| r.is_of(&event)) {
         Some(run) => run.add(&event),
-        None if full => {}
+        None if full => return false,
         None => runs.push(EventRun::new(event)),
     }
+    true
 }
 
 impl Manifest {

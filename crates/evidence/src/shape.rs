@@ -3,6 +3,8 @@
 //! Taken from the pod's real containers, or from its events where the object is missing; never
 //! from a version (RULES.md 1.4: `auto` makes both kinds in one cluster).
 
+use std::collections::HashMap;
+
 use sunup_api::{annotation, container, label};
 
 use crate::object::{Container, PodSpec, PodTemplate};
@@ -53,6 +55,16 @@ pub struct Shape {
     pub host_network: bool,
     /// Carried by ztunnel.
     pub ambient: bool,
+    /// Places in the order by name, where there are many.
+    positions: HashMap<String, usize>,
+}
+
+/// Fewer init containers are looked through one by one.
+const MANY: usize = 16;
+
+fn positions(order: &[String]) -> HashMap<String, usize> {
+    let many = order.iter().enumerate().filter(|_| order.len() > MANY).rev();
+    many.map(|(at, name)| (name.clone(), at)).collect()
 }
 
 impl Shape {
@@ -93,6 +105,7 @@ impl Shape {
             sidecar,
             proxy_seen: sidecar != Sidecar::None,
             capture,
+            positions: positions(&names),
             init_order: names,
             from_object: true,
             holds: holds(spec),
@@ -138,6 +151,7 @@ impl Shape {
                 || logged(container::PROXY)
                 || facts.listed_container(container::PROXY).is_some(),
             capture,
+            positions: positions(&init_order),
             init_order,
             from_object: false,
             holds: false,
@@ -150,6 +164,9 @@ impl Shape {
     /// Position of an init container in the order of starting.
     #[must_use]
     pub fn position(&self, init: &str) -> Option<usize> {
+        if self.init_order.len() > MANY {
+            return self.positions.get(init).copied();
+        }
         self.init_order.iter().position(|n| n == init)
     }
 }

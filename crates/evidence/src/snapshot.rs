@@ -1,6 +1,6 @@
 //! The frozen picture that rules judge: pods with their logs and events, and the objects.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,6 +9,7 @@ use sunup_api::report::Unreadable;
 use crate::gap::{Gap, Whole};
 use crate::listed::Listed;
 use crate::log::ContainerLog;
+use crate::named::Named;
 use crate::object::{
     ContainerStatus, Endpoints, Gateway, Manifest, Map, Meta, NetworkPolicy, NodeInfo, Pod,
     Service, WebhookConfiguration, Workload,
@@ -63,8 +64,11 @@ pub struct Snapshot {
     pub templates: Vec<Place>,
     /// Owners that events and tables name.
     pub owners: Owners,
-    /// Places in `workloads` by name, for as many of them as there were.
-    by_name: (usize, HashMap<String, Vec<usize>>),
+    workloads_by_name: Named,
+    pods_by_name: Named,
+    services_by_name: Named,
+    namespaces_by_name: Named,
+    config_maps_by_name: Named,
 }
 
 /// What is known of one pod.
@@ -77,7 +81,8 @@ pub struct PodFacts {
     /// The object, where it was handed over.
     pub pod: Option<(Box<Pod>, Manifest)>,
     /// Logs by container; under the empty name what names no container.
-    pub logs: BTreeMap<String, ContainerLog>,
+    /// Boxed: most pods have few, and a tree makes room for eleven at once.
+    pub logs: BTreeMap<String, Box<ContainerLog>>,
     /// Events, in the order of their first occurrence.
     pub events: Vec<EventRun>,
     /// What tables say of it, in the order of their places.
@@ -122,7 +127,7 @@ impl PodFacts {
     /// Takes over what is known of the same pod by another name; `runs` is for this pod alone.
     pub(crate) fn absorb(&mut self, other: PodFacts, runs: &mut Runs) {
         for (container, log) in other.logs {
-            self.logs.entry(container).or_default().absorb(log);
+            self.logs.entry(container).or_default().absorb(*log);
         }
         runs.merge(&mut self.events, other.events);
         other.listed.into_iter().for_each(|row| self.list(row));
@@ -147,7 +152,7 @@ impl PodFacts {
     /// The log of a container.
     #[must_use]
     pub fn log(&self, container: &str) -> Option<&ContainerLog> {
-        self.logs.get(container)
+        self.logs.get(container).map(|log| &**log)
     }
 
     /// Events of one container.
@@ -167,10 +172,6 @@ impl Snapshot {
             }
             (key(a), &ma.place, ma.item).cmp(&(key(b), &mb.place, mb.item))
         });
-        self.by_name = (self.workloads.len(), HashMap::new());
-        for (i, (workload, _)) in self.workloads.iter().enumerate() {
-            self.by_name.1.entry(workload.metadata.name.clone()).or_default().push(i);
-        }
         self.services.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
         self.policies.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
         self.gateways.sort_by(|(_, a), (_, b)| (&a.place, a.item).cmp(&(&b.place, b.item)));
@@ -192,6 +193,12 @@ impl Snapshot {
         self.gaps.dedup();
         self.unreadable.sort();
         self.unreadable.dedup();
+        self.workloads_by_name = Named::of(self.workloads.iter().map(|(w, _)| &*w.metadata.name));
+        let pods = self.pods.iter().map(|pod| pod.name.as_deref().unwrap_or_default());
+        self.pods_by_name = Named::of(pods);
+        self.services_by_name = Named::of(self.services.iter().map(|(s, _)| &*s.metadata.name));
+        self.namespaces_by_name = Named::of(self.namespaces.iter().map(|(n, _)| &*n.name));
+        self.config_maps_by_name = Named::of(self.config_maps.iter().map(|(c, _)| &*c.name));
     }
 
     /// The workloads of that name, in their order.
@@ -199,13 +206,35 @@ impl Snapshot {
         &'a self,
         name: &'n str,
     ) -> impl Iterator<Item = &'a (Box<Workload>, Manifest)> + use<'a, 'n> {
-        let (known, index) = &self.by_name;
-        let indexed = *known == self.workloads.len();
-        let places = index.get(name).filter(|_| indexed).into_iter().flatten();
-        let listed = places.filter_map(|i| self.workloads.get(*i));
-        // Somebody put workloads in or took some out since: then all are looked at.
-        let all = self.workloads.iter().filter(move |_| !indexed);
-        listed.chain(all).filter(move |(w, _)| w.metadata.name == name)
+        let found = self.workloads_by_name.find(&self.workloads, name);
+        found.filter(move |(w, _)| w.metadata.name == name)
+    }
+
+    /// The pod of that name that is in this namespace, or of which nobody says where it is.
+    #[must_use]
+    pub fn pod_named(&self, namespace: &str, name: &str) -> Option<&PodFacts> {
+        self.pods_by_name.find(&self.pods, name).find(|pod| {
+            pod.name.as_deref() == Some(name)
+                && pod.namespace.as_deref().is_none_or(|n| n == namespace)
+        })
+    }
+
+    /// The Namespace of that name.
+    #[must_use]
+    pub fn namespace_named(&self, name: &str) -> Option<&Meta> {
+        let found = self.namespaces_by_name.find(&self.namespaces, name);
+        found.map(|(meta, _)| meta).find(|meta| meta.name == name)
+    }
+
+    /// The data of the ConfigMap of that name that a namespace sees.
+    #[must_use]
+    pub fn config_map_named(&self, namespace: Option<&str>, name: &str) -> Option<&Map> {
+        let found = self.config_maps_by_name.find(&self.config_maps, name);
+        let sees = |meta: &Meta| {
+            let own = meta.namespace.as_deref();
+            meta.name == name && (own.is_none() || namespace.is_none() || own == namespace)
+        };
+        found.filter(|(meta, _)| sees(meta)).map(|(_, data)| data).next()
     }
 
     /// The Services of that name that a namespace sees.
@@ -214,7 +243,8 @@ impl Snapshot {
         namespace: Option<&'a str>,
         name: &'a str,
     ) -> impl Iterator<Item = &'a Service> {
-        self.services.iter().map(|(s, _)| &**s).filter(move |s| {
+        let found = self.services_by_name.find(&self.services, name);
+        found.map(|(s, _)| &**s).filter(move |s| {
             let ns = s.metadata.namespace.as_deref();
             s.metadata.name == name && (ns.is_none() || namespace.is_none() || ns == namespace)
         })

@@ -20,6 +20,8 @@ pub struct Limits {
     pub text: u64,
     /// Bytes of one object or entry; one of many small values counts for more than its text.
     pub object: u64,
+    /// Bytes of memory that all evidence together may take that is kept until it is judged.
+    pub kept: u64,
 }
 
 impl Default for Limits {
@@ -30,6 +32,7 @@ impl Default for Limits {
             unpacked: 256 << 20,
             text: 1 << 30,
             object: 32 << 20,
+            kept: sunup_evidence::collect::KEPT_MAX,
         }
     }
 }

@@ -65,6 +65,7 @@ impl<'o> Run<'o> {
     pub(crate) fn new(options: &'o Options, collector: &'o mut Collector) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if options.threads == 0 { cores } else { options.threads };
+        collector.keep(options.limits.kept);
         Run {
             options,
             collector,
@@ -244,10 +245,13 @@ impl<'o> Run<'o> {
     }
 
     fn seen(&mut self, file: &File<'_>, container: Arc<ContainerKey>) {
+        self.collector.container_seen(&file.label, &container);
+        if self.collector.is_full() {
+            return;
+        }
         if let Some(pod) = &container.pod {
             self.names.pod(pod);
         }
-        self.collector.container_seen(&file.label, &container);
         if self.logs.insert(container) {
             self.summary.logs += 1;
         }
@@ -262,6 +266,8 @@ impl<'o> Run<'o> {
             if file.lines_before > 0 {
                 item.shift(file.lines_before);
             }
+            // What is not kept any more gives no names to what is.
+            let kept = !self.collector.is_full();
             match item {
                 Item::Line(noticed) => {
                     self.summary.lines += 1;
@@ -272,20 +278,22 @@ impl<'o> Run<'o> {
                 }
                 Item::Event(event) => {
                     self.summary.events += 1;
-                    if let ("Pod", Some(name)) = (event.kind.as_str(), &event.name) {
+                    if let (true, "Pod", Some(name)) = (kept, event.kind.as_str(), &event.name) {
                         self.names.pod(name);
                     }
                     self.collector.event(*event);
                 }
                 Item::Object(both) => {
                     let (object, manifest) = *both;
-                    self.names.object(&object);
+                    if kept {
+                        self.names.object(&object);
+                    }
                     self.summary.objects += 1;
                     self.collector.object(object, manifest);
                 }
                 Item::Listed(row) => {
                     self.summary.rows += 1;
-                    if let ("Pod", Some(name)) = (row.kind.as_str(), &row.name) {
+                    if let (true, "Pod", Some(name)) = (kept, row.kind.as_str(), &row.name) {
                         self.names.pod(name);
                     }
                     self.collector.listed(*row);

@@ -121,13 +121,6 @@ pub(crate) struct Judgements {
 }
 
 impl Judgements {
-    /// Adds what another one holds.
-    pub(crate) fn absorb(&mut self, other: Judgements) {
-        self.faults.extend(other.faults);
-        self.cleared.extend(other.cleared);
-        self.unknown.extend(other.unknown);
-    }
-
     pub(crate) fn clear(
         &mut self,
         rule: &'static str,

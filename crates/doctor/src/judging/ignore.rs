@@ -3,6 +3,8 @@
 //! The annotation stands on the workload or on its pod template: `RULE: REASON`, several on lines
 //! of their own or between semicolons.
 
+use std::collections::HashMap;
+
 use sunup_api::annotation;
 use sunup_api::report::Subject;
 use sunup_evidence::object::Map;
@@ -33,14 +35,15 @@ pub(crate) struct Ignore {
 /// Every ignore in the manifests and on the pods, one of each; `is_rule` knows the ids.
 pub(crate) fn all(snapshot: &Snapshot, is_rule: impl Fn(&str) -> bool) -> Vec<Ignore> {
     let mut found: Vec<Ignore> = Vec::new();
+    let mut by_name: ByName = HashMap::new();
     for (workload, manifest) in &snapshot.workloads {
         let of = subject::of_workload(workload);
         let place = (&manifest.place, &Home::of_manifest(manifest));
         let template = &workload.template.metadata.annotations;
-        read(template, &of, place, true, &mut found);
+        read(template, &of, place, true, (&mut found, &mut by_name));
         // Of a bare pod both are the same.
         if !workload.template_path.is_empty() {
-            read(&workload.metadata.annotations, &of, place, false, &mut found);
+            read(&workload.metadata.annotations, &of, place, false, (&mut found, &mut by_name));
         }
     }
     for facts in &snapshot.pods {
@@ -49,7 +52,7 @@ pub(crate) fn all(snapshot: &Snapshot, is_rule: impl Fn(&str) -> bool) -> Vec<Ig
         {
             let of = Subject { pods: Vec::new(), ..subject::of(facts, snapshot) };
             let place = (&manifest.place, &Home::of_pod(facts));
-            read(&pod.metadata.annotations, &of, place, true, &mut found);
+            read(&pod.metadata.annotations, &of, place, true, (&mut found, &mut by_name));
         }
     }
     for ignore in &mut found {
@@ -62,21 +65,25 @@ pub(crate) fn all(snapshot: &Snapshot, is_rule: impl Fn(&str) -> bool) -> Vec<Ig
     found
 }
 
+/// Places in the list by kind, name and rule: only of one name can be one workload.
+type ByName = HashMap<(String, String, String), Vec<usize>>;
+
 fn read(
     annotations: &Map,
     subject: &Subject,
     (place, home): (&Place, &Home),
     on_template: bool,
-    found: &mut Vec<Ignore>,
+    (found, by_name): (&mut Vec<Ignore>, &mut ByName),
 ) {
     let Some(text) = annotations.get(annotation::IGNORE) else { return };
     for entry in text.split(['\n', ';']).map(str::trim).filter(|e| !e.is_empty()) {
         let (rule, reason) = entry.split_once(':').unwrap_or((entry, ""));
         let (rule, reason) = (rule.trim().to_owned(), reason.trim().to_owned());
-        let known = |i: &Ignore| {
-            same_workload(&i.subject, subject) && i.rule == rule && i.home.may_be(home)
-        };
-        if !found.iter().any(known) {
+        let known = |i: &Ignore| same_workload(&i.subject, subject) && i.home.may_be(home);
+        let name = (subject.kind.clone(), subject.name.clone(), rule.clone());
+        let near = by_name.entry(name).or_default();
+        if !near.iter().any(|at| known(&found[*at])) {
+            near.push(found.len());
             found.push(Ignore {
                 subject: subject.clone(),
                 rule,

@@ -1,6 +1,8 @@
 //! What became of a pod whose start went wrong, and how bad the fault therefore is. From the pod's
 //! status alone; knows no rule. The table in `docs/rules/README.md` is made from what stands here.
 
+use std::collections::BTreeSet;
+
 use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::object::{ContainerStatus, Pod};
@@ -38,7 +40,9 @@ impl Outcome {
         if status.phase.as_deref() == Some("Failed") || not_ready && !done {
             return Some(Outcome::Broken);
         }
-        if !all.iter().all(|one| is_well(pod, one)) {
+        let inits = pod.spec.init_containers.iter().filter(|c| !c.is_native_sidecar());
+        let inits: BTreeSet<&str> = inits.map(|c| c.name.as_str()).collect();
+        if !all.iter().all(|one| is_well(&inits, one)) {
             return Some(Outcome::Broken);
         }
         // A proxy's own restarts say nothing of what the application went through.
@@ -105,14 +109,13 @@ pub(crate) fn table() -> Vec<(&'static str, Severity, String)> {
     rows.collect()
 }
 
-/// Whether a container is as it should be: it runs and is ready, or has done its work.
-fn is_well(pod: &Pod, status: &ContainerStatus) -> bool {
+/// Whether a container is as it should be: it runs and is ready, or has done its work. Of `inits`,
+/// which are to end, none is well while it runs.
+fn is_well(inits: &BTreeSet<&str>, status: &ContainerStatus) -> bool {
     if let Some(ended) = &status.state.terminated {
         return ended.exit_code == 0;
     }
-    let named = |c: &&sunup_evidence::object::Container| c.name == status.name;
-    let native = pod.spec.init_containers.iter().find(named);
-    let helper = native.is_none_or(|c| c.is_native_sidecar());
+    let helper = !inits.contains(status.name.as_str());
     helper && status.state.running.is_some() && status.ready
 }
 

@@ -1,5 +1,7 @@
 //! One pod as a rule sees it: its facts, its shape, its proxy's windows, its capture.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use sunup_api::report::Subject;
@@ -7,7 +9,7 @@ use sunup_api::{annotation, container, shell};
 use sunup_capture::settings::Injection;
 use sunup_capture::{Decision, Host, Plan, Settings};
 use sunup_evidence::log::Burst;
-use sunup_evidence::object::{Container, ContainerState, Pod, PodTemplate};
+use sunup_evidence::object::{Container, ContainerState, ContainerStatus, Pod, PodTemplate};
 use sunup_evidence::refused::{Destination, Host as Peer};
 use sunup_evidence::shape::{CaptureBy, Shape};
 use sunup_evidence::snapshot::{PodFacts, Snapshot};
@@ -36,7 +38,14 @@ pub(crate) struct Case<'a> {
     pub(crate) capture: Capture,
     listener: &'a Listener,
     said: Vec<Said<'a>>,
+    /// Containers and their statuses by name, where there are many.
+    by_name: OnceCell<ByName<'a>>,
 }
+
+type ByName<'a> = HashMap<&'a str, (Option<&'a Container>, Option<&'a ContainerStatus>)>;
+
+/// Fewer containers are looked through one by one.
+const MANY: usize = 16;
 
 /// What a pod's capture does, and what of it is assumed.
 pub(crate) struct Capture {
@@ -94,6 +103,7 @@ impl<'a> Case<'a> {
             capture,
             listener,
             said,
+            by_name: OnceCell::new(),
         }
     }
 
@@ -126,7 +136,33 @@ impl<'a> Case<'a> {
 
     pub(crate) fn container(&self, name: &str) -> Option<&'a Container> {
         let spec = &self.pod()?.spec;
+        if spec.init_containers.len() + spec.containers.len() > MANY {
+            return self.by_name().get(name)?.0;
+        }
         spec.init_containers.iter().chain(&spec.containers).find(|c| c.name == name)
+    }
+
+    /// What became of a container or init container.
+    pub(crate) fn status(&self, name: &str) -> Option<&'a ContainerStatus> {
+        let status = &self.pod()?.status;
+        if status.init_container_statuses.len() + status.container_statuses.len() > MANY {
+            return self.by_name().get(name)?.1;
+        }
+        status.container(name)
+    }
+
+    fn by_name(&self) -> &ByName<'a> {
+        self.by_name.get_or_init(|| {
+            let mut all = ByName::new();
+            let Some(Pod { spec, status, .. }) = self.pod() else { return all };
+            for container in spec.init_containers.iter().chain(&spec.containers) {
+                all.entry(container.name.as_str()).or_default().0.get_or_insert(container);
+            }
+            for one in status.init_container_statuses.iter().chain(&status.container_statuses) {
+                all.entry(one.name.as_str()).or_default().1.get_or_insert(one);
+            }
+            all
+        })
     }
 
     /// The uid that a container's processes have, where the object says it.
@@ -226,7 +262,7 @@ impl<'a> Case<'a> {
 
     /// Whether an init container has failed, and has not succeeded since.
     pub(crate) fn init_fails(&self, name: &str) -> bool {
-        let Some(status) = self.pod().and_then(|p| p.status.container(name)) else { return false };
+        let Some(status) = self.status(name) else { return false };
         let bad = |s: &ContainerState| s.terminated.as_ref().is_some_and(|t| t.exit_code != 0);
         let good = status.state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
         !good && (bad(&status.state) || bad(&status.last_state) || status.restart_count > 0)

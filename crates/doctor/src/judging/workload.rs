@@ -102,7 +102,7 @@ pub(crate) fn namespaces(snapshot: &Snapshot) -> impl Iterator<Item = NamespaceW
 
 /// A namespace, where it was handed over.
 pub(crate) fn namespace<'a>(snapshot: &'a Snapshot, name: Option<&str>) -> Option<&'a ObjectMeta> {
-    snapshot.namespaces.iter().map(|(n, _)| n).find(|n| Some(n.name.as_str()) == name)
+    snapshot.namespace_named(name?)
 }
 
 type Key<'a> = (&'a str, &'a str);

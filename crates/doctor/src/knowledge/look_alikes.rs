@@ -119,7 +119,7 @@ fn dns(case: &Case<'_>, log: &ContainerLog) -> Option<String> {
 
 /// It ended by itself, and its log tells of no refused connection.
 fn crashed(case: &Case<'_>, name: &str) -> Option<String> {
-    let status = case.pod()?.status.container(name)?;
+    let status = case.status(name)?;
     let log = case.facts.log(name)?;
     let ended = status.last_state.terminated.as_ref().or(status.state.terminated.as_ref())?;
     if ended.exit_code == 0 || log.files.is_empty() || !log.refusals.is_empty() {

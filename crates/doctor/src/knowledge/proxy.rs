@@ -43,7 +43,7 @@ pub(crate) fn log<'a>(case: &Case<'a>) -> Option<&'a ContainerLog> {
 
 /// The status of the pod's proxy.
 pub(crate) fn status<'a>(case: &Case<'a>) -> Option<&'a ContainerStatus> {
-    case.pod()?.status.container(container::PROXY)
+    case.status(container::PROXY)
 }
 
 /// Lines of one kind in a log.

@@ -31,13 +31,8 @@ pub(crate) fn of_container<'a>(
     for mount in &container.volume_mounts {
         let volume = template.spec.volumes.iter().find(|v| v.name == mount.name);
         let Some(config_map) = volume.and_then(|v| v.config_map.as_ref()) else { continue };
-        let found = snapshot.config_maps.iter().find(|(meta, _)| {
-            meta.name == config_map.name
-                && (meta.namespace.is_none()
-                    || namespace.is_none()
-                    || meta.namespace.as_deref() == namespace)
-        });
-        for (file, text) in found.iter().flat_map(|(_, data)| data) {
+        let found = snapshot.config_map_named(namespace, &config_map.name);
+        for (file, text) in found.into_iter().flatten() {
             if named.iter().any(|word| word.contains(file.as_str())) {
                 all.push(text);
             }

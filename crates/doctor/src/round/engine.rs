@@ -1,25 +1,26 @@
-//! Runs every rule over every workload, merges what they say of one workload's pods, and writes
-//! the report.
+//! Runs every rule over every workload, and writes the report.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
 
-use sunup_api::report::{Cleared, EVERY_RULE, Finding, Report, Subject, Unknown};
+use sunup_api::report::{EVERY_RULE, Finding, Report, Subject, Unknown, Verdict};
 use sunup_api::shell;
 use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::timeline;
 
 use crate::fix::{self, FileEdit, Texts};
-use crate::judging::fault::{Fault, Innocent, Judgements, Open};
-use crate::judging::home::{self, Home};
+use crate::judging::fault::{Fault, Judgements, Open};
+use crate::judging::home::Home;
 use crate::judging::mesh::Mesh;
 use crate::judging::outcome::Outcome;
 use crate::judging::pod::Case;
+use crate::judging::rule::Rule;
 use crate::judging::subject::in_scope;
 use crate::judging::texts::Listener;
-use crate::judging::workload::{self, Seen};
-use crate::round::{consequences, gone, ignored};
+use crate::judging::workload::{self, Seen, Work};
+use crate::round::consequences;
+use crate::round::merged::{Merged, without_pods};
 use crate::rules::{self, RULES};
 
 /// The report, and the edits that its fixes make to the user's files.
@@ -42,7 +43,9 @@ static LISTENER: LazyLock<Listener> =
 #[must_use]
 pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
     let mesh = Mesh::of(snapshot);
-    let mut by_rule: Vec<Judgements> = RULES.iter().map(|_| Judgements::default()).collect();
+    let mut merged = Merged::new(snapshot);
+    let mut works = workload::all(snapshot, &mesh, &LISTENER);
+    let mut known = Known::of(&works);
     let mut seen: BTreeMap<Subject, Seen> = BTreeMap::new();
     for facts in &snapshot.pods {
         let case = Case::new(snapshot, &mesh, &LISTENER, facts);
@@ -50,58 +53,94 @@ pub fn diagnose(snapshot: &Snapshot) -> Diagnosis {
             continue;
         }
         if case.shape.from_object {
-            seen.entry(workload(&case.subject)).or_default().add(&case);
+            seen.entry(without_pods(&case.subject)).or_default().add(&case);
         }
         let outcome = case.pod().and_then(Outcome::of);
-        for (rule, out) in RULES.iter().zip(&mut by_rule) {
-            let before = out.faults.len();
-            rule.pod(&case, out);
-            out.faults[before..].iter_mut().for_each(|fault| fault.home = case.home.clone());
-            if let (Some(outcome), true) = (outcome, rule.passes()) {
-                out.faults[before..].iter_mut().for_each(|fault| outcome.weigh(fault));
+        for (number, rule) in RULES.iter().enumerate() {
+            let mut out = Judgements::default();
+            rule.pod(&case, &mut out);
+            for fault in &mut out.faults {
+                fault.home = case.home.clone();
+                if let (Some(outcome), true) = (outcome, rule.passes()) {
+                    outcome.weigh(fault);
+                }
+                known.note(number, &fault.subject);
             }
+            merged.of_pod(out);
         }
     }
-    let mut judged = Judgements::default();
-    for mut work in workload::all(snapshot, &mesh, &LISTENER) {
+    for work in &mut works {
         work.pods = seen.get(&work.subject).copied().unwrap_or_default();
         let home = work.manifest.map(|(_, manifest)| Home::of_manifest(manifest));
-        for (rule, out) in RULES.iter().zip(&mut by_rule) {
+        let near = known.near(&work.subject);
+        for (number, rule) in RULES.iter().enumerate() {
             // A rule sees what its pods have shown, not what another manifest has: files of the same
             // name are different objects.
+            let mut out = Judgements::default();
+            out.faults.extend(near.get(number).into_iter().flatten().map(|of| known_to(*rule, of)));
             let of_pods = out.faults.len();
-            rule.work(&work, out);
-            judged.faults.extend(out.faults.drain(of_pods..).map(|mut fault| {
-                fault.home = home.clone().unwrap_or_default();
-                fault
-            }));
+            rule.work(work, &mut out);
+            out.faults.drain(..of_pods);
+            out.faults.iter_mut().for_each(|fault| fault.home = home.clone().unwrap_or_default());
+            merged.of_manifest(out);
         }
     }
     for on in workload::namespaces(snapshot) {
         let mut said = Judgements::default();
         RULES.iter().for_each(|rule| rule.namespace(&on, &mut said));
         said.faults.iter_mut().for_each(|fault| fault.home = Home::of_manifest(on.manifest));
-        judged.absorb(said);
+        merged.of_manifest(said);
     }
-    by_rule.into_iter().for_each(|said| judged.absorb(said));
-    gone::leave_out(snapshot, &mut judged);
-    let unused = ignored::take_out(snapshot, &mut judged);
-    judged.faults.extend(unused.iter().map(rules::unused));
-    say_what_is_missing(snapshot, &mut judged);
-    write(snapshot, judged)
+    let unused = merged.unused();
+    merged.add(unused.iter().map(rules::unused));
+    let missing = if merged.is_empty() { what_is_missing(snapshot) } else { None };
+    merged.of_manifest(Judgements {
+        unknown: missing.into_iter().collect(),
+        ..Judgements::default()
+    });
+    write(snapshot, merged)
+}
+
+/// Which pods' workloads each rule has found something of: only what is called alike can be one
+/// workload, and of thousands a rule need not look at all.
+struct Known(HashMap<(String, String), Vec<BTreeSet<Subject>>>);
+
+fn called(subject: &Subject) -> (String, String) {
+    (subject.kind.clone(), subject.name.clone())
+}
+
+impl Known {
+    fn of(works: &[Work<'_>]) -> Known {
+        Known(works.iter().map(|work| (called(&work.subject), Vec::new())).collect())
+    }
+
+    fn note(&mut self, rule: usize, subject: &Subject) {
+        // Of others no rule will ask.
+        if let Some(by_rule) = self.0.get_mut(&called(subject)) {
+            by_rule.resize_with(by_rule.len().max(rule + 1), BTreeSet::new);
+            by_rule[rule].insert(without_pods(subject));
+        }
+    }
+
+    /// By rule, what may be one workload with this one.
+    fn near(&self, subject: &Subject) -> &[BTreeSet<Subject>] {
+        self.0.get(&called(subject)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A fault of which no more is known than whose it is.
+fn known_to(rule: &dyn Rule, of: &Subject) -> Fault {
+    Fault { rule: rule.meta().id, subject: of.clone(), ..Fault::empty(Verdict::Possible) }
 }
 
 /// A workload that was asked for by name gets an answer even where no rule had anything to judge.
-fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
+fn what_is_missing(snapshot: &Snapshot) -> Option<Open> {
     let scope = &snapshot.scope;
     let (kind, name) = match (&scope.workload, &scope.pod) {
         (Some((kind, name)), _) => (kind.as_str(), name.as_str()),
         (None, Some(pod)) => ("Pod", pod.as_str()),
-        (None, None) => return,
+        (None, None) => return None,
     };
-    if !judged.faults.is_empty() || !judged.cleared.is_empty() || !judged.unknown.is_empty() {
-        return;
-    }
     let ns = scope.namespace.as_ref().map(|n| format!("-n {} ", shell::name(n)));
     let ns = ns.unwrap_or_default();
     let has = |f: fn(&sunup_evidence::snapshot::PodFacts) -> bool| snapshot.pods.iter().any(f);
@@ -124,7 +163,7 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
         missing.push("container logs".to_owned());
     }
     if missing.is_empty() {
-        return;
+        return None;
     }
     let subject = Subject {
         namespace: scope.namespace.clone(),
@@ -132,18 +171,18 @@ fn say_what_is_missing(snapshot: &Snapshot, judged: &mut Judgements) {
         name: name.to_owned(),
         ..Subject::default()
     };
-    judged.unknown.push(Open {
+    Some(Open {
         rule: "app-before-proxy",
         subject,
         missing,
         get_it_with: Some(format!(
             "kubectl {ns}get pods,events -o json; kubectl {ns}logs POD --all-containers --prefix --timestamps"
         )),
-    });
+    })
 }
 
-fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
-    let mut faults = consequences::fold(merge(judged.faults, snapshot));
+fn write(snapshot: &Snapshot, mut merged: Merged<'_>) -> Diagnosis {
+    let mut faults = consequences::fold(merged.take_faults());
     faults.sort_by(|a, b| {
         (b.severity, b.verdict, a.rule, &a.subject)
             .cmp(&(a.severity, a.verdict, b.rule, &b.subject))
@@ -162,10 +201,8 @@ fn write(snapshot: &Snapshot, judged: Judgements) -> Diagnosis {
         }
         out.report.findings.push(finding(fault, fixes));
     }
-    let found: Vec<(String, Subject)> =
-        out.report.findings.iter().map(|f| (f.rule.clone(), f.subject.clone())).collect();
-    out.report.cleared = cleared(judged.cleared);
-    out.report.unknown = unknown(judged.unknown, &found);
+    let spoken = out.report.findings.iter().map(|f| (f.rule.clone(), f.subject.clone()));
+    (out.report.cleared, out.report.unknown) = merged.rest_of(spoken);
     out.report.unknown.extend(snapshot.gaps.iter().map(not_to_be_had));
     out.report.unreadable.clone_from(&snapshot.unreadable);
     out
@@ -190,70 +227,6 @@ fn finding(fault: Fault, fixes: Vec<sunup_api::report::Fix>) -> Finding {
     }
 }
 
-/// Rule, cause, workload, and the file of its manifest.
-type Whose = (&'static str, Option<&'static str>, Subject, Option<Arc<str>>);
-
-/// A subject without its pods: what pods are merged by.
-fn workload(subject: &Subject) -> Subject {
-    Subject { pods: Vec::new(), ..subject.clone() }
-}
-
-fn add_pods(subject: &mut Subject, more: Vec<String>) {
-    subject.pods.extend(more);
-    subject.pods.sort();
-    subject.pods.dedup();
-}
-
-/// One finding for all pods of a workload and the manifest that they come from: the clearest pod tells
-/// the story.
-fn merge(faults: Vec<Fault>, snapshot: &Snapshot) -> Vec<Fault> {
-    // A pod that is still broken tells more than one that has got over it, and either more than what
-    // a manifest makes possible.
-    let clear = |fault: &Fault| (!fault.subject.pods.is_empty(), fault.severity, fault.verdict);
-    let mut merged: BTreeMap<Whose, Fault> = BTreeMap::new();
-    for fault in faults {
-        // A pod's, and a cluster's copy of a manifest, belong to a file as well, if it can be told.
-        let own = home::manifests(&fault.subject, snapshot, &fault.home).ok().flatten();
-        let file = own.map(|(_, manifest)| Arc::clone(&manifest.place.file));
-        let key = (fault.rule, fault.cause, workload(&fault.subject), file);
-        match merged.get_mut(&key) {
-            Some(known) => {
-                let pods = fault.subject.pods.clone();
-                let so_far = known.subject.pods.clone();
-                if clear(&fault) > clear(known) {
-                    *known = fault;
-                }
-                add_pods(&mut known.subject, so_far);
-                add_pods(&mut known.subject, pods);
-            }
-            None => drop(merged.insert(key, fault)),
-        }
-    }
-    merged.into_values().collect()
-}
-
-fn cleared(all: Vec<Innocent>) -> Vec<Cleared> {
-    let mut merged: BTreeMap<(&str, &str, Subject), Cleared> = BTreeMap::new();
-    for one in all {
-        let key = (one.rule, one.look_alike, workload(&one.subject));
-        match merged.get_mut(&key) {
-            Some(known) => {
-                add_pods(&mut known.subject, one.subject.pods);
-            }
-            None => {
-                let cleared = Cleared {
-                    rule: one.rule.to_owned(),
-                    look_alike: one.look_alike.to_owned(),
-                    subject: one.subject,
-                    why: one.why,
-                };
-                merged.insert(key, cleared);
-            }
-        }
-    }
-    merged.into_values().collect()
-}
-
 /// Evidence that a cluster did not give.
 fn not_to_be_had(gap: &Gap) -> Unknown {
     let subject = match &gap.namespace {
@@ -270,34 +243,4 @@ fn not_to_be_had(gap: &Gap) -> Unknown {
         missing: vec![format!("{}: {}", gap.what, gap.why)],
         get_it_with: gap.get_it_with.clone(),
     }
-}
-
-/// What is open, but for workloads on which the rule has spoken already.
-fn unknown(all: Vec<Open>, found: &[(String, Subject)]) -> Vec<Unknown> {
-    let mut merged: BTreeMap<(&str, Subject), Unknown> = BTreeMap::new();
-    let of = |rule, subject: &Subject| {
-        (rule, subject.kind.clone(), subject.name.clone(), subject.namespace.clone())
-    };
-    let spoken: BTreeSet<_> = found.iter().map(|(rule, on)| of(rule.as_str(), on)).collect();
-    for one in all {
-        if spoken.contains(&of(one.rule, &one.subject)) {
-            continue;
-        }
-        let key = (one.rule, workload(&one.subject));
-        match merged.get_mut(&key) {
-            Some(known) => {
-                add_pods(&mut known.subject, one.subject.pods);
-            }
-            None => {
-                let unknown = Unknown {
-                    rule: one.rule.to_owned(),
-                    subject: one.subject,
-                    missing: one.missing,
-                    get_it_with: one.get_it_with,
-                };
-                merged.insert(key, unknown);
-            }
-        }
-    }
-    merged.into_values().collect()
 }

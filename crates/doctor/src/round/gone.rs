@@ -10,30 +10,47 @@ use sunup_evidence::gap::Whole;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_evidence::subject;
 
-use crate::judging::fault::Judgements;
+use crate::judging::fault::Fault;
 
-/// Takes out what was said of workloads that the cluster does not have.
-pub(crate) fn leave_out(snapshot: &Snapshot, judged: &mut Judgements) {
-    if snapshot.wholes.is_empty() {
-        return;
+/// Workload: kind, namespace, name.
+type Id = (String, Option<String>, String);
+
+/// What a cluster says that it has, and what it was asked for as a whole.
+pub(crate) struct Gone<'s> {
+    wholes: &'s [Whole],
+    there: HashSet<Id>,
+}
+
+impl<'s> Gone<'s> {
+    pub(crate) fn of(snapshot: &'s Snapshot) -> Self {
+        let mut there = HashSet::new();
+        if !snapshot.wholes.is_empty() {
+            let pods = snapshot.pods.iter().filter(|facts| facts.pod.is_some());
+            there.extend(pods.map(|facts| id(&subject::of(facts, snapshot))));
+            there.extend(snapshot.workloads.iter().map(|(w, _)| id(&subject::of_workload(w))));
+        }
+        Gone { wholes: &snapshot.wholes, there }
     }
-    let of = |s: &Subject| (s.kind.clone(), s.namespace.clone(), s.name.clone());
-    let pods = snapshot.pods.iter().filter(|facts| facts.pod.is_some());
-    let mut there: HashSet<_> = pods.map(|facts| of(&subject::of(facts, snapshot))).collect();
-    there.extend(snapshot.workloads.iter().map(|(w, _)| of(&subject::of_workload(w))));
-    let gone = |subject: &Subject| {
-        let asked = snapshot.wholes.iter().any(|whole| covers(whole, subject));
-        let bare = (subject.kind.clone(), None, subject.name.clone());
-        asked && !there.contains(&of(subject)) && !there.contains(&bare)
-    };
-    let answered = |source: &str| {
-        snapshot.wholes.iter().any(|whole| source.starts_with(whole.folder.as_str()))
-    };
-    judged.faults.retain(|fault| {
-        !gone(&fault.subject) || !fault.evidence.iter().all(|item| answered(&item.source))
-    });
-    judged.unknown.retain(|open| !gone(&open.subject));
-    judged.cleared.retain(|innocent| !gone(&innocent.subject));
+
+    /// Whether a cluster does not have a workload.
+    pub(crate) fn is_gone(&self, subject: &Subject) -> bool {
+        let asked = self.wholes.iter().any(|whole| covers(whole, subject));
+        asked
+            && !self.there.contains(&id(subject))
+            && !self.there.contains(&(subject.kind.clone(), None, subject.name.clone()))
+    }
+
+    /// Whether a fault is of such a workload, and nothing but the cluster's own answer shows it.
+    pub(crate) fn took(&self, fault: &Fault) -> bool {
+        let answered = |source: &str| {
+            self.wholes.iter().any(|whole| source.starts_with(whole.folder.as_str()))
+        };
+        self.is_gone(&fault.subject) && fault.evidence.iter().all(|item| answered(&item.source))
+    }
+}
+
+fn id(of: &Subject) -> Id {
+    (of.kind.clone(), of.namespace.clone(), of.name.clone())
 }
 
 /// Whether an answer would have had a subject's object, if there were one.

@@ -5,3 +5,4 @@ mod consequences;
 pub(crate) mod engine;
 mod gone;
 mod ignored;
+mod merged;

@@ -49,8 +49,7 @@ impl Rule for AddressFamilyMissing {
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
         for name in [container::INIT, container::VALIDATION] {
             let Some(log) = case.facts.log(name) else { continue };
-            let ended =
-                case.pod().and_then(|p| p.status.container(name)?.state.terminated.as_ref());
+            let ended = case.status(name).and_then(|s| s.state.terminated.as_ref());
             if ended.is_none_or(|t| t.exit_code != 0) {
                 judge(case, name, log, is_iptables, out);
             }

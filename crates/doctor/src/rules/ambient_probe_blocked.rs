@@ -55,7 +55,7 @@ impl Rule for AmbientProbeBlocked {
         // One probe that came through, be it refused, shows that the way is open.
         let through = heard.said.iter().any(|s| !s.has_any(TIMEOUTS));
         let answered = heard.said.iter().filter_map(|s| s.container).any(|name| {
-            let status = case.pod().and_then(|p| p.status.container(name));
+            let status = case.status(name);
             status.is_some_and(|s| s.ready)
         });
         if through || answered {

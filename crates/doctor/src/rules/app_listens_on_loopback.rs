@@ -98,7 +98,7 @@ fn read(text: &str) -> Option<(&str, u16)> {
 /// nothing tells when it ran, but the refusals go on too long for a start.
 fn while_up(case: &Case<'_>, name: &str, lines: &[&Sample]) -> Option<bool> {
     let times = || lines.iter().filter_map(|s| s.at);
-    let status = case.pod().and_then(|p| p.status.container(name));
+    let status = case.status(name);
     let runs: Vec<(Timestamp, Option<Timestamp>)> =
         status.into_iter().flat_map(|s| [&s.state, &s.last_state]).filter_map(run).collect();
     if runs.is_empty() {
@@ -179,7 +179,7 @@ fn is_loopback(host: &str) -> bool {
 /// Whether it is refused though it listens: servers print a loopback address for all of them, and
 /// are refused until they do listen.
 fn goes_on(case: &Case<'_>, name: &str, line: &Sample, lines: &[&Sample]) -> bool {
-    let status = case.pod().and_then(|p| p.status.container(name));
+    let status = case.status(name);
     let well = status.is_some_and(|s| s.ready && s.restart_count == 0);
     match line.at {
         Some(listens) => lines.iter().any(|s| s.at.is_some_and(|at| at > listens + AT_ONCE)),

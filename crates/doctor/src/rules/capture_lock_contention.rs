@@ -46,7 +46,7 @@ impl Rule for CaptureLockContention {
     }
 
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
-        let init = case.pod().and_then(|p| p.status.container(container::INIT));
+        let init = case.status(container::INIT);
         let done = init.and_then(|s| s.state.terminated.as_ref()).is_some_and(|t| t.exit_code == 0);
         let fails = case.init_fails(container::INIT);
         let is_it = |s: &Said<'_>| {

@@ -40,7 +40,7 @@ impl Rule for CaptureRunTwice {
     }
 
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
-        let status = case.pod().and_then(|p| p.status.container(container::INIT));
+        let status = case.status(container::INIT);
         if status.and_then(|s| s.state.terminated.as_ref()).is_some_and(|t| t.exit_code == 0) {
             return;
         }

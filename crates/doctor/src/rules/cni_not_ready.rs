@@ -50,7 +50,7 @@ impl Rule for CniNotReady {
     }
 
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
-        let status = case.pod().and_then(|p| p.status.container(container::VALIDATION));
+        let status = case.status(container::VALIDATION);
         // It passed in the end: the redirect was repaired, or came.
         let passed =
             |s: &ContainerStatus| s.state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);

@@ -168,10 +168,7 @@ fn told_by_control_plane(
         if rejection.reason != Reason::Other {
             continue;
         }
-        let of_pod = |p: &&PodFacts| {
-            p.name.as_deref() == Some(pod) && p.namespace.as_deref().is_none_or(|n| n == namespace)
-        };
-        let known = case.snapshot.pods.iter().find(of_pod);
+        let known = case.snapshot.pod_named(namespace, pod);
         let status = known.and_then(|p| p.object()?.status.container("istio-proxy"));
         if status.is_none_or(|s| s.ready) || known.is_some_and(|p| p.log("istio-proxy").is_some()) {
             continue;

@@ -122,9 +122,7 @@ fn skipped(text: &str) -> Option<(u16, &str, &str)> {
 }
 
 fn whose(case: &Case<'_>, pod: &str, namespace: &str) -> Subject {
-    let known = case.snapshot.pods.iter().find(|p| {
-        p.name.as_deref() == Some(pod) && p.namespace.as_deref().is_none_or(|n| n == namespace)
-    });
+    let known = case.snapshot.pod_named(namespace, pod);
     let named = PodFacts {
         name: Some(pod.to_owned()),
         namespace: Some(namespace.to_owned()),

@@ -114,11 +114,7 @@ fn judge_log(case: &Case<'_>, out: &mut Judgements) {
                 ..PodFacts::default()
             };
             // What the control plane says of a pod is that pod's story, not the control plane's.
-            let facts = case.snapshot.pods.iter().find(|known| {
-                let near = known.namespace.as_deref().is_none_or(|n| n == namespace);
-                near && known.name.as_deref() == Some(pod)
-            });
-            let facts = facts.unwrap_or(&named);
+            let facts = case.snapshot.pod_named(namespace, pod).unwrap_or(&named);
             observed(case, facts, subject::of(facts, case.snapshot), &denied, out);
         }
     }

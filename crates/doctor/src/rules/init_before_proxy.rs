@@ -229,8 +229,7 @@ fn destination(wait: &Wait) -> Destination {
 fn log_missing(case: &Case<'_>, name: &str) -> Open {
     let ns = namespace_flag(&case.subject);
     let pod = case.pod_word();
-    let again =
-        case.pod().and_then(|p| p.status.container(name)).is_some_and(|s| s.restart_count > 0);
+    let again = case.status(name).is_some_and(|s| s.restart_count > 0);
     let previous = if again { " --previous" } else { "" };
     Open {
         rule: ID,
@@ -275,9 +274,7 @@ fn not_behind_the_redirect(
 }
 
 fn progress(case: &Case<'_>, name: &str) -> Progress {
-    let Some(pod) = case.pod() else { return Progress::Unknown };
-    let Some(status) = pod.status.container(name) else { return Progress::Unknown };
-    progress_of(status)
+    case.status(name).map_or(Progress::Unknown, progress_of)
 }
 
 fn progress_of(status: &ContainerStatus) -> Progress {

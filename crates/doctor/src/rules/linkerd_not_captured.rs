@@ -42,7 +42,7 @@ impl Rule for LinkerdNotCaptured {
     }
 
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
-        let status = case.pod().and_then(|p| p.status.container(VALIDATOR));
+        let status = case.status(VALIDATOR);
         // It passed in the end.
         let passed = status.and_then(|s| s.state.terminated.as_ref());
         if passed.is_some_and(|t| t.exit_code == 0) {

@@ -78,7 +78,7 @@ fn whose<'a>(said: &Said<'a>) -> Option<&'a str> {
 
 /// Whether it was created since, by what the status says.
 fn has_run(case: &Case<'_>, name: &str) -> bool {
-    let Some(status) = case.pod().and_then(|p| p.status.container(name)) else { return false };
+    let Some(status) = case.status(name) else { return false };
     let ran = |s: &ContainerState| s.running.is_some() || s.terminated.is_some();
     ran(&status.state)
 }

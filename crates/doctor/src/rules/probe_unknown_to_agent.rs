@@ -72,9 +72,9 @@ fn verdict(case: &Case<'_>, name: &str, lines: &[&Sample]) -> Option<Verdict> {
         let m = &r.event.message;
         m.contains("probe failed") && m.contains("statuscode: 400")
     });
-    let Some(pod) = case.pod() else {
+    if case.pod().is_none() {
         return Some(if answered { Verdict::Confirmed } else { Verdict::Likely });
-    };
+    }
     let led = |c: &Container| {
         let paths = lines.iter().filter_map(|s| asked(&s.text));
         paths.into_iter().any(|(_, kind)| {
@@ -87,7 +87,7 @@ fn verdict(case: &Case<'_>, name: &str, lines: &[&Sample]) -> Option<Verdict> {
     if !case.container(name).is_some_and(led) {
         return None;
     }
-    let status = pod.status.container(name);
+    let status = case.status(name);
     let well = status.is_some_and(|s| s.ready && s.restart_count == 0);
     match (answered, well) {
         (true, _) => Some(Verdict::Confirmed),

@@ -64,7 +64,7 @@ impl Rule for ProxyCannotRunOnNode {
         let ready =
             last.is_some_and(|i| i.ready.is_some()) || proxy::status(case).is_some_and(|s| s.ready);
         let ran = |name: &str| {
-            let status = case.pod().and_then(|p| p.status.container(name));
+            let status = case.status(name);
             status.and_then(|s| s.state.terminated.as_ref()).is_some_and(|t| t.exit_code == 0)
         };
         // An instance that is ready now shows that the node can.

@@ -149,7 +149,7 @@ fn recovered(case: &Case<'_>, name: &str, image: &str, last: Option<jiff::Timest
         let started = own && (e.reason == "Started" || e.message.starts_with("Started container"));
         (started || pulled) && (last.is_none() || e.last >= last)
     });
-    let by_status = case.pod().and_then(|p| p.status.container(name)).is_some_and(|s| {
+    let by_status = case.status(name).is_some_and(|s| {
         let running = s.state.running.as_ref().map(|r| parse(r.started_at.as_deref()));
         let ended = s.state.terminated.as_ref().map(|t| parse(t.started_at.as_deref()));
         running.is_some() || ended.is_some()

@@ -69,7 +69,7 @@ impl Rule for RequestBeforeApp {
         if app.readiness_probe.is_some() {
             return;
         }
-        let status = pod.status.container(&app.name);
+        let status = case.status(&app.name);
         let start = status.and_then(|s| {
             let running = s.state.running.as_ref().and_then(|r| r.started_at.as_deref());
             sunup_evidence::time::parse(running).or_else(|| earliest_start(s))

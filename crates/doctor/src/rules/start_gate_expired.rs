@@ -80,7 +80,7 @@ impl Rule for StartGateExpired {
 /// When a container was first started. Its status knows the last two starts only; events know of
 /// all.
 fn first_start(case: &Case<'_>, name: &str) -> Option<Timestamp> {
-    let status = case.pod().and_then(|p| earliest_start(p.status.container(name)?));
+    let status = case.status(name).and_then(earliest_start);
     let events = case.facts.events_of(name).filter(|run| run.event.reason == "Started");
     let told = events.flat_map(|run| &run.occurrences).filter_map(|o| o.first);
     status.into_iter().chain(told).min()

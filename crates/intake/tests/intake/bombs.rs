@@ -57,7 +57,8 @@ fn what_is_packed_again_and_again_ends_at_a_multiple_of_its_size() {
 
 #[test]
 fn a_log_that_is_as_long_as_it_looks_has_no_limit() {
-    let limits = Limits { members: 1, expansion: 1, unpacked: 0, text: 1, object: 1 };
+    let limits =
+        Limits { members: 1, expansion: 1, unpacked: 0, text: 1, object: 1, ..Limits::default() };
     let log = "2020-03-31T10:41:14Z all is well, and has been so for quite some time\n";
     let log = log.repeat(60_000).into_bytes();
     for bytes in [log.clone(), tar(&[("a.log", &log)])] {
@@ -163,4 +164,51 @@ fn one_value_of_millions_is_told_and_the_others_are_read() {
     let text = format!("{{\"kind\":\"List\",\"items\":[{deployment},{deployment}]}}");
     let why = told(text.into_bytes(), Limits { text: 64, ..Limits::default() });
     assert!(why.contains("--max-text"), "{why}");
+}
+
+#[test]
+fn evidence_beyond_the_room_there_is_is_counted_and_named() {
+    let limits = Limits { kept: 1 << 20, ..Limits::default() };
+    let entry = |i: usize| {
+        format!(
+            "{{\"textPayload\":\"{REFUSED}\",\"timestamp\":\"2026-10-02T07:14:05Z\",\"resource\":{{\"type\":\
+             \"k8s_container\",\"labels\":{{\"namespace_name\":\"shop\",\"pod_name\":\"web-{i}\",\
+             \"container_name\":\"app\"}}}}}}\n"
+        )
+    };
+    let logs: String = (0..5_000).map(entry).collect();
+    let pod = |i: usize| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{{\"name\":\"web-{i}\",\"uid\":\"u\"}},\
+             \"spec\":{{\"containers\":[{{\"name\":\"app\"}},{{\"name\":\"b\"}}]}},\"status\":{{}}}}"
+        )
+    };
+    let pods: Vec<String> = (0..5_000).map(pod).collect();
+    let list =
+        format!("{{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{}]}}", pods.join(","));
+    for (text, kind) in [(logs, "lines"), (list, "objects")] {
+        let read = |limits| {
+            let pieces = [("cluster.json".to_owned(), text.clone().into_bytes())];
+            let options = Options { limits, threads: 2, ..Options::default() };
+            with(vec![Input::Pieces(Box::new(pieces.into_iter()))], &options)
+        };
+        let got = read(limits);
+        let kept = got.snapshot.pods.len();
+        assert!((100..4_000).contains(&kept), "{kept} pods are kept of {kind}");
+        let [told] = got.unreadable().try_into().expect("one thing is told");
+        let told: String = told;
+        assert!(told.contains("--max-kept"), "{told}");
+        let (before, _) = told.split_once(&format!(" {kind}")).unwrap();
+        let left: usize = before.rsplit(' ').next().unwrap().parse().unwrap();
+        // Of the last one the pod may have had room, and its line not.
+        assert!((5_000..=5_001).contains(&(kept + left)), "{kept} {told}");
+        let all = read(Limits::default());
+        assert_eq!((all.snapshot.pods.len(), all.unreadable().len()), (5_000, 0));
+    }
+    // The same pod over and over is kept once, and a container's lines are thinned out.
+    let again: String = (0..20_000).map(|i| entry(i % 3)).collect();
+    let pieces = [("cluster.json".to_owned(), again.into_bytes())];
+    let options = Options { limits, threads: 2, ..Options::default() };
+    let got = with(vec![Input::Pieces(Box::new(pieces.into_iter()))], &options);
+    assert_eq!(got.unreadable(), Vec::<String>::new());
 }

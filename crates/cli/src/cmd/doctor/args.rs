@@ -161,6 +161,11 @@ struct LimitArgs {
     /// [default: 32]
     #[arg(long, value_name = "MIB")]
     max_object: Option<NonZeroU64>,
+
+    /// What is kept of all evidence in memory until it is judged: about 10 KiB for a pod and what
+    /// belongs to it [default: 1024]
+    #[arg(long, value_name = "MIB")]
+    max_kept: Option<NonZeroU64>,
 }
 
 /// What of a cluster.
@@ -265,7 +270,7 @@ impl Args {
 
     /// How much of it.
     pub(super) fn limits(&self) -> Limits {
-        let LimitArgs { max_members, max_expansion, max_text, max_object } = self.limits;
+        let LimitArgs { max_members, max_expansion, max_text, max_object, max_kept } = self.limits;
         let default = Limits::default();
         let bytes = |mib: NonZeroU64| mib.get().saturating_mul(1 << 20);
         Limits {
@@ -273,6 +278,7 @@ impl Args {
             expansion: max_expansion.map_or(default.expansion, NonZeroU64::get),
             text: max_text.map_or(default.text, bytes),
             object: max_object.map_or(default.object, bytes),
+            kept: max_kept.map_or(default.kept, bytes),
             ..default
         }
     }

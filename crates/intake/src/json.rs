@@ -16,6 +16,7 @@ use crate::export::entry::{self, Entry};
 use crate::export::roles::Role;
 use crate::file::File;
 use crate::filter::Marked;
+use crate::head::Head;
 use crate::lists;
 use crate::message;
 use crate::out::{Item, Out, borrowed};
@@ -23,46 +24,6 @@ use crate::{payload, proxies, time};
 
 /// How many lines at the start of a file are read whatever they hold, to learn whose they are.
 const LOOK_AT: u64 = 32;
-
-/// The fields by which entries are told apart, unread.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Head<'a> {
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text_payload: Option<&'a RawValue>,
-    #[serde(borrow)]
-    json_payload: Option<&'a RawValue>,
-    #[serde(borrow)]
-    proto_payload: Option<&'a RawValue>,
-    #[serde(borrow)]
-    timestamp: Option<&'a RawValue>,
-    #[serde(borrow)]
-    receive_timestamp: Option<&'a RawValue>,
-    #[serde(borrow)]
-    labels: Option<&'a RawValue>,
-    #[serde(borrow)]
-    log_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    items: Option<&'a RawValue>,
-    #[serde(borrow)]
-    entries: Option<&'a RawValue>,
-    #[serde(borrow)]
-    values: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tables: Option<&'a RawValue>,
-    #[serde(borrow)]
-    results: Option<&'a RawValue>,
-    #[serde(borrow)]
-    series: Option<&'a RawValue>,
-    #[serde(borrow)]
-    frames: Option<&'a RawValue>,
-    #[serde(borrow)]
-    schema: Option<&'a RawValue>,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -315,14 +276,6 @@ fn entry_or_page(file: &File<'_>, bytes: &[u8], at_line: u64, page: bool, out: &
         Ok(_) => {}
         // Its fields could be told apart, but not read.
         Err(error) => out.bad(at_line, format!("not valid JSON: {}", short(&error))),
-    }
-}
-
-impl Head<'_> {
-    /// Whether it may be an answer whose entries are no objects.
-    fn is_answer(&self) -> bool {
-        let fields = [self.tables, self.results, self.series, self.frames, self.schema];
-        fields.into_iter().flatten().any(|raw| raw.get().starts_with(['[', '{']))
     }
 }
 

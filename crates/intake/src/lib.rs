@@ -17,6 +17,7 @@ mod file;
 mod filter;
 mod form;
 mod front;
+mod head;
 mod input;
 mod json;
 mod kind;

@@ -12,36 +12,13 @@ use super::entry::{self, Entry};
 use super::roles::{self, Meaning};
 use super::stamp::{self, Dates};
 use crate::file::File;
+use crate::head::Head;
 use crate::lists::raw_items;
 use crate::message;
 use crate::out::Out;
 
 /// Columns of an answer beyond these are not looked at.
 const COLUMNS_MAX: usize = 512;
-
-/// The fields by which answers are told apart, unread.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Head<'a> {
-    /// Azure Monitor.
-    #[serde(borrow)]
-    tables: Option<&'a RawValue>,
-    /// CloudWatch Logs Insights (rows of fields), and Grafana's data sources (frames by query).
-    #[serde(borrow)]
-    results: Option<&'a RawValue>,
-    /// Data of a panel, as Grafana's inspector shows it.
-    #[serde(borrow)]
-    series: Option<&'a RawValue>,
-    #[serde(borrow)]
-    frames: Option<&'a RawValue>,
-    /// One of Grafana's frames.
-    #[serde(borrow)]
-    schema: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    fields: Option<&'a RawValue>,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -1,5 +1,7 @@
 //! The events of a description, and of whom they are where the block was copied by itself.
 
+use std::collections::BTreeSet;
+
 use sunup_evidence::record::Event;
 
 use super::line::Line;
@@ -137,23 +139,20 @@ fn kind_by_source(from: &str) -> Option<&'static str> {
 /// reported them, and by the names in their messages, where these name one thing only.
 pub(super) fn subject(told: &[Told]) -> (String, Option<String>, Option<String>) {
     let kind = told.iter().find_map(|told| kind_by_source(&told.from)).unwrap_or_default();
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for told in told {
         let found = match kind {
             "Pod" | "" => pod_in(&told.event.message),
             _ => maker_in(kind, &told.event.message).map(|name| (name, None)),
         };
-        let found = found.map(|(name, namespace)| (name.to_owned(), namespace.map(str::to_owned)));
-        if let Some(found) = found
-            && !names.contains(&found)
-        {
-            names.push(found);
-        }
+        names.extend(found);
     }
-    names.sort();
+    let mut names: Vec<(&str, Option<&str>)> = names.into_iter().collect();
     names.dedup_by(|a, b| a.0 == b.0);
     match names.as_slice() {
-        [(name, namespace)] => (kind.to_owned(), Some(name.clone()), namespace.clone()),
+        [(name, namespace)] => {
+            (kind.to_owned(), Some((*name).to_owned()), namespace.map(str::to_owned))
+        }
         _ => (kind.to_owned(), None, None),
     }
 }

@@ -1,8 +1,9 @@
 //! The project's own chores, as typed and tested code: `cargo xtask tidy`, `docs`, `new-rule ID`,
-//! `image`.
+//! `image`, `bombs`.
 //!
 //! Knows the repository's layout; must not know what the product does.
 
+mod bombs;
 mod image;
 mod new_rule;
 mod tidy;
@@ -19,9 +20,10 @@ fn main() -> ExitCode {
         ["image", options @ ..] => {
             done(image::Asked::read(options).and_then(|asked| image::run(&root(), &asked)))
         }
+        ["bombs", names @ ..] => done(bombs::run(&root(), names, say)),
         ["new-rule", id] => done(new_rule::run(&root(), id)),
         _ => {
-            say("usage: cargo xtask tidy | docs | new-rule ID | image [OPTIONS]");
+            say("usage: cargo xtask tidy | docs | new-rule ID | image [OPTIONS] | bombs [NAME…]");
             ExitCode::from(2)
         }
     }

@@ -28,6 +28,8 @@ const TOLD_WITHIN: Duration = Duration::from_millis(120);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// How often processes are searched for pods that no plugin told of.
 const SEARCH: Duration = Duration::from_secs(1);
+/// After how long one that was not found is searched for again.
+const SEARCH_AGAIN: Duration = Duration::from_secs(60);
 
 /// What an agent is started with.
 #[derive(Debug, Clone)]
@@ -68,8 +70,15 @@ pub struct Agent {
     pods: Pods,
     host: Mutex<Option<(u64, u64)>>,
     proc: PathBuf,
-    searched: Mutex<Option<Instant>>,
+    searched: Mutex<Searched>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// When processes were searched, and for which pods in vain.
+#[derive(Debug, Default)]
+struct Searched {
+    last: Option<Instant>,
+    missed: BTreeMap<String, Instant>,
 }
 
 /// What hears of what happens.
@@ -104,7 +113,7 @@ impl Agent {
             pods: Pods::default(),
             host: Mutex::new(host),
             proc,
-            searched: Mutex::new(None),
+            searched: Mutex::default(),
             thread: Some(thread),
         }))
     }
@@ -179,14 +188,17 @@ impl Agent {
     /// Arms pods that run and of which no plugin has told: those that ran before the agent did.
     pub fn adopt(&self) {
         let searched = &mut *self.searched.lock().unwrap_or_else(PoisonError::into_inner);
-        if searched.is_some_and(|at| at.elapsed() < SEARCH) {
+        if searched.last.is_some_and(|at| at.elapsed() < SEARCH) {
             return;
         }
-        *searched = Some(Instant::now());
+        searched.last = Some(Instant::now());
+        searched.missed.retain(|_, at| at.elapsed() < SEARCH_AGAIN);
         let known = self.ask(Message::Known).unwrap_or_default();
         let unknown = |pod: &Pod| {
             let running = pod.status.phase == "Running" && !pod.spec.host_network;
-            running && !known.iter().any(|name| name.uid == pod.metadata.uid)
+            let uid = &pod.metadata.uid;
+            let missed = searched.missed.contains_key(uid);
+            running && !missed && !known.iter().any(|name| name.uid == *uid)
         };
         let pods: Vec<Pod> = self.pods.all().into_iter().filter(unknown).collect();
         if pods.is_empty() {
@@ -197,7 +209,10 @@ impl Agent {
             let meta = &pod.metadata;
             let mirror = pod.annotation("kubernetes.io/config.mirror");
             let path = namespaces.get(&meta.uid).or_else(|| namespaces.get(mirror?));
-            let Some(file) = path.and_then(|path| File::open(path).ok()) else { continue };
+            let Some(file) = path.and_then(|path| File::open(path).ok()) else {
+                searched.missed.insert(meta.uid.clone(), Instant::now());
+                continue;
+            };
             let name = PodName {
                 namespace: meta.namespace.clone(),
                 name: meta.name.clone(),
@@ -205,7 +220,9 @@ impl Agent {
             };
             let addresses = pod.status.pod_ips.iter().map(|address| address.ip.clone()).collect();
             // One that ended meanwhile, or shares the node's network, is none of ours.
-            let _ = self.add("", name, addresses, file);
+            if self.add("", name, addresses, file).is_err() {
+                searched.missed.insert(meta.uid.clone(), Instant::now());
+            }
         }
     }
 
@@ -294,7 +311,9 @@ impl Keeper {
                 let begun = Instant::now();
                 *self.counters.calls.entry("add").or_default() += 1;
                 let of_pod = |keep: &Keep| !pod.uid.is_empty() && keep.pod.uid == pod.uid;
-                self.drop_keeps(now, |keep| of_pod(keep) || keep.sandbox == sandbox);
+                // Pods that were found by their processes have no sandbox's name.
+                let same = |keep: &Keep| !sandbox.is_empty() && keep.sandbox == sandbox;
+                self.drop_keeps(now, |keep| of_pod(keep) || same(keep));
                 let decision = match &found {
                     Some(found) => decide(found, &settings.host),
                     None => Decision::unknown_pod(),

@@ -336,9 +336,21 @@ fn a_pod_that_ran_before_is_found_by_its_processes_and_armed_for_the_next_restar
     .into();
     std::os::unix::fs::symlink(held, process.join("ns/net")).unwrap();
     std::os::unix::fs::symlink("/proc/sys", folder.path().join("sys")).unwrap();
+    // Another one, of whose network nothing is known, stands beside it.
+    const OTHER: &str = "3c8f0a52-9a3e-4d51-8d7e-0f6f2a3b4c5d";
+    let other = folder.path().join("124");
+    std::fs::create_dir_all(other.join("ns")).unwrap();
+    std::fs::write(other.join("cgroup"), format!("0::/kubepods/pod{OTHER}/x")).unwrap();
+    std::os::unix::fs::symlink("/proc/thread-self/ns/net", other.join("ns/net")).unwrap();
+    let mut beside = pod("corp/sidecar:9");
+    beside.metadata.uid = OTHER.to_owned();
+    beside.metadata.name = "b".to_owned();
+    beside.spec.containers.truncate(1);
     let started = start(Duration::from_secs(60), folder.path());
     started.agent.pod(pod(NEW));
+    started.agent.pod(beside);
     started.agent.adopt();
+    assert_eq!(started.agent.status().unwrap().pods.len(), 2);
     started.wait_for("served");
     let said = started.said.lock().unwrap().clone();
     assert!(!said.iter().any(|s| matches!(s, Said::HandedOver { .. })), "{said:?}");

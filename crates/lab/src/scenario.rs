@@ -130,6 +130,9 @@ pub struct Scenario {
     /// Why the unfixed manifests are not tried under Sunup, where that says nothing.
     #[serde(default)]
     pub not_under_sunup: Option<String>,
+    /// The unfixed pods come up with Istio's proxy, too, on a node with Sunup's agent.
+    #[serde(default)]
+    pub node_agent: bool,
     /// The same after what the doctor advises was done, where no fix of its own does it: another
     /// image, settings of the mesh, a control plane that is there.
     #[serde(skip)]

@@ -35,6 +35,9 @@ pub(super) struct Story {
     advised: bool,
     /// The unfixed manifests under Sunup.
     under_sunup: String,
+    /// The unfixed manifests with the mesh's own proxy, on a node with the agent; none where that is
+    /// not the scenario's matter.
+    node_agent: Option<String>,
     /// What was not as claimed.
     pub(super) problems: Vec<String>,
 }
@@ -52,7 +55,7 @@ pub(super) fn all(
             .iter()
             .map(|(id, scenario)| {
                 let folder = folder.join(id);
-                let below = folder.clone();
+                let (below, aside) = (folder.clone(), folder.clone());
                 let told = scope.spawn(move || {
                     let mut story = Story::new(id, scenario);
                     if let Err(error) = story.tell(setup, &folder, watched, begun) {
@@ -69,14 +72,26 @@ pub(super) fn all(
                     }
                     story
                 });
-                (told, sunup)
+                let agent = scope.spawn(move || {
+                    let mut story = Story::new(id, scenario);
+                    if scenario.node_agent
+                        && let Err(error) = story.on_node_agent(setup, &aside)
+                    {
+                        story.problems.push(format!("on a node with the agent: {error:#}"));
+                    }
+                    story
+                });
+                (told, sunup, agent)
             })
             .collect();
         running
             .into_iter()
-            .map(|(told, sunup)| {
+            .map(|(told, sunup, agent)| {
                 let mut story = joined(told);
-                story.join(joined(sunup));
+                let (sunup, agent) = (joined(sunup), joined(agent));
+                story.under_sunup = sunup.under_sunup;
+                story.node_agent = agent.node_agent;
+                story.problems.extend(sunup.problems.into_iter().chain(agent.problems));
                 story
             })
             .collect()
@@ -99,6 +114,7 @@ impl Story {
             fixed: None,
             advised: false,
             under_sunup: String::new(),
+            node_agent: None,
             problems: Vec::new(),
         }
     }
@@ -159,10 +175,18 @@ impl Story {
         Ok(())
     }
 
-    /// Takes what another telling of the same scenario has found out.
-    fn join(&mut self, other: Self) {
-        self.under_sunup = other.under_sunup;
-        self.problems.extend(other.problems);
+    /// The unfixed manifests as Istio's injector injects them, on a node with the agent.
+    fn on_node_agent(&mut self, setup: &Setup, folder: &Path) -> anyhow::Result<()> {
+        let scenario = self.scenario.clone();
+        let play = Play::start(setup, &scenario, &scenario.manifests, Way::NodeAgent)?;
+        let folder = folder.join("on-node-agent");
+        self.must_come_up(&play, "on a node with the agent", &folder, &scenario.manifests)?;
+        if play.agent.as_ref().is_none_or(|agent| agent.handed_over() == 0) {
+            self.problems.push("the node agent handed no connection over".to_owned());
+        }
+        let proxy = if setup.envoy.is_some() { "the real Envoy" } else { "its stand-in here" };
+        self.node_agent = Some(format!("istio-proxy is {proxy}\n{}", table(&play)));
+        Ok(())
     }
 
     /// Has the doctor write its fixes into a copy of the manifests; their text, if it could.
@@ -254,6 +278,11 @@ impl Story {
             let _ = writeln!(out, "\n  {green}the unfixed manifests under Sunup{green:#}");
             out += &indent(&self.under_sunup);
         }
+        if let Some(agent) = &self.node_agent {
+            let what = "the unfixed manifests, the mesh as it is, on a node with Sunup's agent";
+            let _ = writeln!(out, "\n  {green}{what}{green:#}");
+            out += &indent(agent);
+        }
         for problem in &self.problems {
             let _ = writeln!(out, "\n  {red}not as claimed{red:#}: {problem}");
         }
@@ -264,7 +293,7 @@ impl Story {
         json!({"scenario": self.id, "title": self.scenario.title, "pods": self.faulty,
             "lines": self.lines, "findings": self.findings, "diff": anstream::adapter::strip_str(
                 &self.diff).to_string(), "fixed": self.fixed, "under_sunup": self.under_sunup,
-            "problems": self.problems})
+            "node_agent": self.node_agent, "problems": self.problems})
     }
 }
 

@@ -65,13 +65,18 @@ early() {
   for number in $(seq "$count"); do costed costs-ours "$1" "$number"; done
 }
 
-costs() {
-  [ -n "$realk8s" ] || need "times are read from a containerd of our own"
+# What applications ask for first thing is there.
+asked_first() {
   step "what the applications ask"
   k apply -f .ci/real/platform.yaml >/dev/null
   ready platform config
   asked=$(k -n platform get service config -o 'jsonpath={.spec.clusterIP}')
   helm=${SUNUP_HELM%%:*}
+}
+
+costs() {
+  [ -n "$realk8s" ] || need "times are read from a containerd of our own"
+  asked_first
   helm install sunup charts/sunup -n sunup-system --create-namespace --set revision=sunup \
     --set 'webhook.options={--proxy=sunup}' --wait --timeout 3m >/dev/null
   for namespace in costs costs-ours costs-istio; do k create namespace $namespace >/dev/null; done

@@ -15,6 +15,8 @@ pub struct Image {
     pub user: u32,
     /// Programs that it has beside this machine's, by name.
     pub programs: Vec<(String, PathBuf)>,
+    /// The first word of the entrypoint is a program for a processor that this machine hasn't.
+    pub foreign: bool,
 }
 
 /// Images by name.

@@ -22,6 +22,9 @@ const HOST: &str = ".host";
 /// Programs that the image has beside this machine's own.
 pub(crate) const PROGRAMS: &str = "/.sunup/bin";
 
+/// The error by which the kernel says that a program is not of its processor's.
+const NO_EXEC: i32 = 8;
+
 /// What a container's process is to become.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Plan {
@@ -31,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) host_name: String,
     /// Programs of the image: name and where it is on this machine.
     pub(crate) programs: Vec<(String, PathBuf)>,
+    /// The name of a program for a processor that this machine hasn't.
+    pub(crate) foreign: Option<String>,
     /// Small files, such as `/etc/hosts`.
     pub(crate) files: Vec<(PathBuf, String)>,
     /// Volumes.
@@ -105,8 +110,23 @@ fn make(plan: &Plan) -> i32 {
             return code;
         }
     }
+    if let Some(name) = &plan.foreign
+        && is_refused(name)
+    {
+        // The runtime's own process has left by now: the container says it, and ends.
+        drop(status.take());
+        let _ = writeln!(io::stderr(), "exec {PROGRAMS}/{name}: exec format error");
+        return 1;
+    }
     let error = run(plan);
     tell(&error, status)
+}
+
+/// Whether the kernel will not have a program. It is started beside this process: what replaces a
+/// process gives what the kernel will not have to a shell.
+fn is_refused(name: &str) -> bool {
+    let started = std::process::Command::new(Path::new(PROGRAMS).join(name)).spawn();
+    started.is_err_and(|error| error.raw_os_error() == Some(NO_EXEC))
 }
 
 fn join(plan: &Plan) -> i32 {
@@ -202,6 +222,11 @@ fn root(plan: &Plan) -> anyhow::Result<()> {
         // A mount, not a link: its user may not be allowed to walk there.
         container::bind(from, &to, true).with_context(|| from.display().to_string())?;
     }
+    if let Some(name) = &plan.foreign {
+        let to = root.join(PROGRAMS.trim_start_matches('/')).join(name);
+        std::fs::write(&to, foreign())?;
+        std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o755))?;
+    }
     for (path, text) in &plan.files {
         let to = own_path(root, path)?;
         std::fs::write(&to, text).with_context(|| path.display().to_string())?;
@@ -221,6 +246,20 @@ fn root(plan: &Plan) -> anyhow::Result<()> {
         container::make_read_only(root, false).context("a read-only root")?;
     }
     container::enter_root(root).context("the new root")
+}
+
+/// The head of a program for Atmel's AVR, a processor that runs no Linux.
+///
+/// # Sources
+/// elf(5), `e_machine`; `EM_AVR` is 83.
+fn foreign() -> [u8; 64] {
+    let mut head = [0; 64];
+    // 64 bits, little endian, version 1; a program of its own.
+    head[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    (head[16], head[18], head[20]) = (2, 83, 1);
+    // Where its tables would begin, and how long they and the head are.
+    (head[32], head[52], head[54]) = (64, 64, 56);
+    head
 }
 
 /// A path in the container that is the container's own: directories of this machine on the way

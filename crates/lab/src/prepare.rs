@@ -43,6 +43,7 @@ pub(crate) fn container(
         root: context.node.root(),
         host_name: host_name(context.pod).to_owned(),
         programs: programs(context.node, image),
+        foreign: image.entrypoint.first().filter(|_| image.foreign).cloned(),
         files: files(context),
         mounts: mounts(context, container)?,
         read_only_root: container.security_context.read_only_root_filesystem == Some(true),
@@ -71,8 +72,12 @@ pub(crate) fn command(plan: &Plan, words: &[String]) -> Plan {
     }
 }
 
-/// Sunup is in every image under both of its names, beside what the image brings.
+/// Sunup is in every image under both of its names, beside what the image brings; in one for another
+/// processor nothing would run.
 fn programs(node: &Node, image: &Image) -> Vec<(String, PathBuf)> {
+    if image.foreign {
+        return Vec::new();
+    }
     let own = &node.options.program;
     let mut programs: Vec<(String, PathBuf)> =
         ["sunup", "pilot-agent"].map(|name| (name.to_owned(), own.clone())).to_vec();

@@ -26,7 +26,9 @@ macro_rules! shipped {
 pub const SHIPPED: &[(&str, &str)] = &[
     shipped!("app-before-proxy"),
     shipped!("app-before-proxy-cni"),
+    shipped!("app-listens-on-loopback"),
     shipped!("app-runs-as-proxy-uid"),
+    shipped!("capture-lock-contention"),
     shipped!("cni-not-ready"),
     shipped!("control-plane-unreachable"),
     shipped!("gateway-not-injected"),
@@ -46,6 +48,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     shipped!("native-sidecar-stripped"),
     shipped!("port-taken"),
     shipped!("postgres"),
+    shipped!("probe-unknown-to-agent"),
+    shipped!("proxy-cannot-run-on-node"),
     shipped!("proxy-exited-for-good"),
     shipped!("proxy-exits-before-app"),
     shipped!("proxy-image-unavailable"),
@@ -153,6 +157,8 @@ pub struct Inject {
     pub cni: bool,
     /// The plugin is not there yet when the pods are made.
     pub cni_missing: bool,
+    /// Another program holds iptables' lock when Istio's plugin sets capture up.
+    pub cni_lock_taken: bool,
     /// Vault's webhook, which runs after the mesh's.
     pub vault: bool,
     /// A webhook after the mesh's that writes init containers back without `restartPolicy`.
@@ -194,10 +200,14 @@ pub struct Fail {
 pub struct StandIn {
     /// How long it waits for its configuration, in which it listens on nothing.
     pub config_ms: u64,
+    /// Its image is for a processor that this machine hasn't.
+    pub foreign: bool,
     /// It crashes once, so long after it became ready.
     pub crash_ms: Option<u64>,
     /// It asks this host and port for its configuration, until somebody is there.
     pub control_plane: Option<String>,
+    /// Its agent answers probes as pilot-agent does, in its words; otherwise the data plane's own does.
+    pub agent: bool,
 }
 
 /// A time, or any between two.
@@ -292,6 +302,7 @@ impl Scenario {
             },
             address: self.address.get(workload).copied(),
             no_plugin: mine && self.inject.as_ref().is_some_and(|inject| inject.cni_missing),
+            lock_taken: mine && self.inject.as_ref().is_some_and(|inject| inject.cni_lock_taken),
         }
     }
 
@@ -313,13 +324,20 @@ impl Scenario {
         if let Some(to) = &self.proxy.control_plane {
             env.push(("SUNUP_LAB_CONTROL_PLANE".to_owned(), to.clone()));
         }
+        if self.proxy.agent {
+            env.push(("SUNUP_LAB_AGENT".to_owned(), "true".to_owned()));
+        }
         let mut programs: Vec<(String, PathBuf)> = Vec::new();
         if let Some(envoy) = envoy {
             programs.push(("envoy".to_owned(), envoy.to_owned()));
             env.push(("SUNUP_LAB_ENVOY".to_owned(), format!("{PROGRAMS}/envoy")));
         }
-        let entrypoint = part(&["istio-proxy"]);
-        images.add(ISTIO_IMAGE, Image { entrypoint, env, programs, ..Image::default() });
+        let foreign = self.proxy.foreign;
+        let entrypoint = match foreign {
+            true => vec!["pilot-agent".to_owned()],
+            false => part(&["istio-proxy"]),
+        };
+        images.add(ISTIO_IMAGE, Image { entrypoint, env, programs, foreign, ..Image::default() });
         let entrypoint = vec!["sunup".to_owned()];
         images.add(SUNUP_IMAGE, Image { entrypoint, ..Image::default() });
         let entrypoint = part(&["vault"]);

@@ -33,10 +33,26 @@ pub fn connect(
     mark: Option<u32>,
     timeout: std::time::Duration,
 ) -> io::Result<std::net::TcpStream> {
+    connect_from(None, to, mark, timeout)
+}
+
+/// The same from an address of one's own, at any port.
+///
+/// # Errors
+/// As [`connect`]; `EADDRNOTAVAIL` where the address is nobody's here.
+pub fn connect_from(
+    from: Option<std::net::IpAddr>,
+    to: SocketAddr,
+    mark: Option<u32>,
+    timeout: std::time::Duration,
+) -> io::Result<std::net::TcpStream> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     if let Some(mark) = mark {
         socket.set_mark(mark)?;
+    }
+    if let Some(from) = from {
+        socket.bind(&SocketAddr::new(from, 0).into())?;
     }
     socket.connect_timeout(&to.into(), timeout)?;
     Ok(socket.into())

@@ -30,8 +30,14 @@ struct Run {
     rule: String,
     #[serde(default)]
     cause: Option<String>,
+    /// How sure it must be: `confirmed`, where the run doesn't say otherwise.
+    #[serde(default)]
+    verdict: Option<String>,
     /// `Deployment/web`.
     workload: String,
+    /// The doctor is asked about the whole namespace: who is at fault is not who suffers.
+    #[serde(default)]
+    whole_namespace: bool,
     /// What stands behind the webhook.
     webhook: Behind,
     /// Labels by which a pod is brought before it; none: every pod of the namespace.
@@ -70,6 +76,18 @@ enum Behind {
     Untrusted,
     /// Istio's way of injecting, by Sunup's injector.
     Injector,
+    /// Another webhook, in front of whose server somebody takes the API server's TLS for what it is
+    /// not and ends the connection, as a sidecar does that wants the mesh's.
+    Meshed,
+    /// The same webhook, whose server is reached and allows everything.
+    Answering,
+}
+
+impl Behind {
+    /// Whether the webhook is somebody else's than a mesh's.
+    fn is_others(self) -> bool {
+        matches!(self, Behind::Meshed | Behind::Answering)
+    }
 }
 
 /// A run in its namespace.
@@ -78,6 +96,8 @@ struct World {
     namespace: String,
     run: Run,
     injector: Standin,
+    others: Standin,
+    ending: u16,
     _silent: TcpListener,
     silent: u16,
     closed: u16,
@@ -121,6 +141,10 @@ impl World {
         let name = format!("istiod.{namespace}.svc");
         let paths = BTreeMap::from([("/inject", injection())]);
         let injector = standin::serve_as(&name, paths).await;
+        let allow: standin::Judge = Box::new(|_| Ok(()));
+        let name = format!("policy.{namespace}.svc");
+        let others = standin::serve_as(&name, BTreeMap::from([("/admit", allow)])).await;
+        let ending = ending().await;
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
         // Free a moment ago: nobody listens on it.
@@ -133,6 +157,8 @@ impl World {
             namespace,
             run,
             injector,
+            others,
+            ending,
             closed,
             folder,
         }
@@ -163,7 +189,8 @@ impl World {
     }
 
     fn configuration(&self) -> String {
-        format!("istio-sidecar-injector-{}", self.cluster.id)
+        let name = if self.run.webhook.is_others() { "policy" } else { "istio-sidecar-injector" };
+        format!("{name}-{}", self.cluster.id)
     }
 
     /// Puts the webhook's configuration, its Service and what is behind it into place.
@@ -171,39 +198,48 @@ impl World {
         let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();
         let ca = match behind {
             Behind::Untrusted => other.cert.pem(),
+            _ if behind.is_others() => self.others.ca.clone(),
             _ => self.injector.ca.clone(),
         };
+        let of = |server: &Standin| server.url.rsplit(':').next().and_then(|p| p.parse().ok());
         let port = match behind {
             Behind::Nothing | Behind::Nobody => None,
             Behind::Closed => Some(self.closed),
             Behind::Silent => Some(self.silent),
-            Behind::Untrusted | Behind::Injector => {
-                self.injector.url.rsplit(':').next().and_then(|port| port.parse().ok())
-            }
+            Behind::Untrusted | Behind::Injector => of(&self.injector),
+            Behind::Meshed => Some(self.ending),
+            Behind::Answering => of(&self.others),
         };
+        let (service, target) =
+            if behind.is_others() { ("policy", 9443) } else { ("istiod", 15017) };
         if behind != Behind::Nothing {
             self.apply(json!({"apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": "istiod"},
-                "spec": {"selector": {"app": "istiod"},
-                    "ports": [{"name": "https-webhook", "port": 443, "targetPort": 15017}]}}))
+                "metadata": {"name": service},
+                "spec": {"selector": {"app": service},
+                    "ports": [{"name": "https-webhook", "port": 443, "targetPort": target}]}}))
                 .await;
         }
         if let Some(port) = port {
             self.apply(json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-                "metadata": {"name": "istiod-1", "labels": {"kubernetes.io/service-name": "istiod"}},
+                "metadata": {"name": format!("{service}-1"),
+                    "labels": {"kubernetes.io/service-name": service}},
                 "addressType": "IPv4",
                 "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": true}}],
                 "ports": [{"name": "https-webhook", "port": port, "protocol": "TCP"}]}))
                 .await;
         }
         let ca = k8s_openapi::ByteString(ca.into_bytes());
+        let injects = json!({"app": "sidecar-injector", "istio.io/rev": "default"});
+        let (labels, webhook, path) = match behind.is_others() {
+            true => (json!({}), "pods.policy.acme.example", "/admit"),
+            false => (injects, "namespace.sidecar-injector.istio.io", "/inject"),
+        };
         self.apply(json!({"apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": self.configuration(), "labels": {"app": "sidecar-injector",
-                "istio.io/rev": "default"}},
-            "webhooks": [{"name": "namespace.sidecar-injector.istio.io",
-                "clientConfig": {"caBundle": ca, "service": {"name": "istiod",
-                    "namespace": self.namespace, "path": "/inject", "port": 443}},
+            "metadata": {"name": self.configuration(), "labels": labels},
+            "webhooks": [{"name": webhook,
+                "clientConfig": {"caBundle": ca, "service": {"name": service,
+                    "namespace": self.namespace, "path": path, "port": 443}},
                 "admissionReviewVersions": ["v1"], "sideEffects": "None", "timeoutSeconds": 2,
                 "failurePolicy": "Fail",
                 "namespaceSelector": {"matchLabels": {"fault": self.cluster.id}},
@@ -283,7 +319,7 @@ impl World {
     async fn live(&self, round: usize) -> (Value, String) {
         let kept = format!("kept-{round}");
         let kubeconfig = self.cluster.kubeconfig.display().to_string();
-        let arguments = [
+        let mut arguments = vec![
             "doctor",
             "--live",
             "--kubeconfig",
@@ -292,13 +328,14 @@ impl World {
             &self.cluster.context,
             "-n",
             &self.namespace,
-            "-w",
-            &self.run.workload,
             "--format",
             "json",
             "--save",
             &kept,
         ];
+        if !self.run.whole_namespace {
+            arguments.extend(["-w", &self.run.workload]);
+        }
         let output = self.sunup(&arguments).await;
         let said = String::from_utf8_lossy(&output.stdout);
         let report = serde_json::from_str(&said)
@@ -315,7 +352,7 @@ impl World {
             let findings = report["findings"].as_array().unwrap();
             if let [only] = findings.as_slice()
                 && only["rule"] == *self.run.rule
-                && only["verdict"] == "confirmed"
+                && only["verdict"] == self.run.verdict.as_deref().unwrap_or("confirmed")
             {
                 let subject = &only["subject"];
                 let text = |key: &str| subject[key].as_str().unwrap_or_default().to_owned();
@@ -345,6 +382,23 @@ impl World {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+/// Somebody who hears the whole of what a client says first and hangs up.
+async fn ending() -> u16 {
+    use tokio::io::AsyncReadExt as _;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // What is left unread would make the kernel reset the connection instead.
+                let mut hello = [0; 16 << 10];
+                let _ = stream.read(&mut hello).await;
+            });
+        }
+    });
+    port
 }
 
 /// Istio's way of injecting.

@@ -35,7 +35,7 @@ static META: Meta = Meta {
     title: "The application listens on 127.0.0.1 only, where the mesh does not reach it",
     stage: Stage::Application,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::ProxyLog], &[Need::AppLog]],
     helps: &[Need::PodObject],
     hears: &[],

@@ -26,7 +26,7 @@ static META: Meta = Meta {
     title: "Another program holds the node's xtables lock, so the redirect is not set up",
     stage: Stage::Sandbox,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::PodEvents, Need::MeshInitLog, Need::PodObject]],
     helps: &[],
     hears: LOCK,

@@ -25,7 +25,7 @@ static META: Meta = Meta {
     title: "The agent answers a rewritten probe with 400, as nobody told it of that probe",
     stage: Stage::Application,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::ProxyLog]],
     helps: &[Need::PodObject, Need::PodEvents],
     hears: &[],

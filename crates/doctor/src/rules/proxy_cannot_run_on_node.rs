@@ -27,7 +27,7 @@ static META: Meta = Meta {
     title: "The proxy cannot run on this node: processor, system calls or address space",
     stage: Stage::Proxy,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::ProxyLog, Need::MeshInitLog, Need::PodObject, Need::PodEvents]],
     helps: &[],
     hears: &["exec format error"],

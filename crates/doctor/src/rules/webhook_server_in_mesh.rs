@@ -35,7 +35,7 @@ static META: Meta = Meta {
     title: "A webhook's server has a sidecar, and the API server cannot call it",
     stage: Stage::Admission,
     severity: Severity::Error,
-    status: Status::Preview { since: "0.1.0" },
+    status: Status::Stable { since: "0.1.0" },
     needs: &[&[Need::WorkloadEvents, Need::PodEvents, Need::AppLog, Need::Workload]],
     helps: &[Need::PodObject, Need::Services],
     hears: &[webhook_call::FAILED],

@@ -23,6 +23,8 @@ pub struct Steps {
     pub address: Option<Ipv4Addr>,
     /// The node lacks the mesh's CNI plugin: a pod that relies on it is made without capture.
     pub no_plugin: bool,
+    /// Somebody else on the node holds iptables' lock when the mesh's CNI plugin wants it.
+    pub lock_taken: bool,
 }
 
 #[derive(Debug, Default)]

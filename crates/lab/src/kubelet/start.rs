@@ -46,10 +46,40 @@ impl Worker {
         set.map_err(anyhow::Error::from).and_then(|done| done).map_err(failed)?;
         self.node.endpoint(&self.name, &self.pod, sandbox.ip, false);
         self.sandbox = Some(sandbox);
+        self.try_iptables().map_err(failed)?;
         self.capture_like_cni().map_err(failed)?;
         self.tell_plugin().map_err(failed)?;
         let Some(context) = self.context() else { return Ok(()) };
         prepare::fill(&context).map_err(|error| ("FailedMount", error))
+    }
+
+    /// Istio's plugin tries iptables with a rule before it decides for it. Another program's lock is
+    /// in its way where a scenario says so: a real one, which the real iptables finds taken.
+    ///
+    /// # Sources
+    /// istio/istio `tools/istio-iptables/pkg/dependencies`; containerd's and the kubelet's words
+    /// around it.
+    fn try_iptables(&self) -> anyhow::Result<()> {
+        let mut all = self.pod.spec.init_containers.iter();
+        let relies = all.any(|c| c.name == "istio-validation");
+        let Some(sandbox) = self.sandbox.as_ref().filter(|_| relies && self.steps.lock_taken)
+        else {
+            return Ok(());
+        };
+        let path = self.directory.join("xtables.lock");
+        let held = std::fs::File::create(&path)?;
+        held.lock()?;
+        let mut command = std::process::Command::new("iptables-legacy");
+        command.args(["-w", "1", "-t", "nat", "-L"]).env("XTABLES_LOCKFILE", &path);
+        let Err(said) = run_in(&sandbox.network, command) else { return Ok(()) };
+        drop(held);
+        let id = self.node.uid().replace('-', "");
+        anyhow::bail!(
+            "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network \
+             for sandbox \"{id}\": plugin type=\"istio-cni\" name=\"istio-cni\" failed (add): iptables \
+             binary iptables has no loaded kernel support and cannot be used, err: exit status 4 \
+             out: {said}"
+        )
     }
 
     /// Where the mesh's CNI plugin sets up capture, before any container, `istio-validation` says

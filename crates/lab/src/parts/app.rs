@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::common::{PATIENCE, get, milliseconds, now, option, say};
 use super::server;
 
-/// `--connect-env NAME` or `--connect HOST:PORT`, `--listen PORT`, `--retry MS` (otherwise it ends),
+/// `--connect-env NAME` or `--connect HOST:PORT`, `--listen PORT` (on all addresses, or on the one
+/// behind `--bind`), `--retry MS` (otherwise it ends),
 /// `--wait-for HOST:PORT` (asks there first, until it answers), `--every MS` (goes on asking),
 /// `--at-end MS` (goes on asking so long after SIGTERM, unless it is refused), `--timeout MS`,
 /// `--then-exit` (a job).
@@ -52,7 +53,13 @@ pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
         std::thread::spawn(move || ask_again(&to, every, timeout));
     }
     match option(arguments, "listen") {
-        Some(port) => server::listen(port.parse()?),
+        Some(port) => {
+            let address = option(arguments, "bind").map(str::parse).transpose()?;
+            if let Some(address) = address {
+                log("info", &format!("listening on {address}:{port}"));
+            }
+            server::listen(address, port.parse()?)
+        }
         None => loop {
             std::thread::sleep(Duration::from_secs(3600));
         },

@@ -2,7 +2,7 @@
 //! most of the programs that they stand for speak.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 /// How long a connection attempt and an answer may take: as most clients' defaults do.
@@ -30,14 +30,24 @@ pub(super) fn milliseconds(arguments: &[String], name: &str) -> anyhow::Result<O
 
 /// Connects to `host:port`. The error is in Go's words, which most of these programs speak.
 pub(super) fn connect(to: &str, timeout: Duration) -> Result<TcpStream, String> {
+    connect_from(None, to, timeout)
+}
+
+/// The same from an address of the pod's own.
+pub(super) fn connect_from(
+    from: Option<IpAddr>,
+    to: &str,
+    timeout: Duration,
+) -> Result<TcpStream, String> {
     let host = to.rsplit_once(':').map_or(to, |(host, _)| host);
     let first = to.to_socket_addrs().ok().and_then(|mut all| all.next());
     let Some(address) = first else {
         return Err(format!("dial tcp: lookup {host}: {}", unresolved(to)));
     };
     let mark = std::env::var("SUNUP_PROXY_MARK").ok().and_then(|m| m.parse().ok());
-    sunup_sys::socket::connect(address, mark, timeout)
-        .map_err(|error| format!("dial tcp {address}: {}", in_go(&error, "connect: ")))
+    let way = from.map_or_else(String::new, |from| format!("{}->", SocketAddr::new(from, 0)));
+    sunup_sys::socket::connect_from(from, address, mark, timeout)
+        .map_err(|error| format!("dial tcp {way}{address}: {}", in_go(&error, "connect: ")))
 }
 
 /// Why a name has no address, in the words of Go with the C library's resolver: nobody answered, or
@@ -52,13 +62,22 @@ fn unresolved(to: &str) -> String {
 
 /// Asks for `/` and reads the status; the error is in Go's words.
 pub(super) fn get(to: &str, timeout: Duration) -> Result<(SocketAddr, u16), String> {
-    let mut stream = connect(to, timeout)?;
+    ask(connect(to, timeout)?, to, "/", timeout)
+}
+
+/// Asks whoever is connected for a path and reads the status.
+pub(super) fn ask(
+    mut stream: TcpStream,
+    to: &str,
+    path: &str,
+    timeout: Duration,
+) -> Result<(SocketAddr, u16), String> {
     let peer = stream.peer_addr().map_err(|e| e.to_string())?;
     let failed = |error: &std::io::Error| {
         let local = stream.local_addr().map_or(String::new(), |a| a.to_string());
         format!("read tcp {local}->{peer}: {}", in_go(error, "read: "))
     };
-    let request = format!("GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
     let asked = stream.set_read_timeout(Some(timeout)).and_then(|()| {
         (&stream).write_all(request.as_bytes())?;
         let mut head = [0; 12];
@@ -86,4 +105,9 @@ pub(super) fn in_go(error: &std::io::Error, doing: &str) -> String {
 /// Now, as log lines have it.
 pub(super) fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// A line as pilot-agent and Envoy write theirs.
+pub(super) fn log(level: &str, text: &str) {
+    say(&format!("{:.6}\t{level}\t{text}", jiff::Timestamp::now()));
 }

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::common::{connect, get, say};
-use super::server;
+use super::agent;
+use super::common::{connect, get, log};
 
 /// Where a gateway's listeners are.
 const LISTENERS: &str = "/etc/sunup/gateway.yaml";
-/// pilot-agent's own port.
-const AGENT: u16 = 15020;
+/// Where Sunup's proxy has its agent while another one is played.
+const PUT_ASIDE: u16 = 15029;
 /// How often pilot-agent looks at Envoy here: often, so that the ready line has the right time.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -217,10 +217,15 @@ fn rejected(port: u16, why: &str) -> anyhow::Result<i32> {
 
 fn data_plane(role: &str) -> anyhow::Result<Child> {
     let Some(envoy) = std::env::var_os("SUNUP_LAB_ENVOY") else {
-        // It serves the agent's port itself, and shares capture's as Envoy does.
+        // It shares capture's ports as Envoy does.
         let mut command = Command::new("sunup");
         command.env("SUNUP_SHARE_PORTS", "true");
         command.args(["proxy", role, "--log_output_level=default:warn"]);
+        // It serves the agent's port itself, unless that is to be as pilot-agent does it.
+        if std::env::var_os("SUNUP_LAB_AGENT").is_some() {
+            command.args(["--agent-port", &PUT_ASIDE.to_string()]);
+            agent::serve();
+        }
         return command.spawn().context("starting Sunup's proxy");
     };
     let format = "%Y-%m-%dT%T.%fZ\t%l\tenvoy %n %g:%#\t%v\tthread=%t";
@@ -228,33 +233,8 @@ fn data_plane(role: &str) -> anyhow::Result<Child> {
     let mut command = Command::new(envoy);
     command.args(["--config-yaml", &config.to_string(), "--concurrency", "1"]);
     command.args(["--disable-hot-restart", "--log-level", "warning", "--log-format", format]);
-    let probers = std::env::var("ISTIO_KUBE_APP_PROBERS").unwrap_or_default();
-    let probers: Value = serde_json::from_str(&probers).unwrap_or_default();
-    std::thread::spawn(move || server::answer(AGENT, move |head| agent(head, &probers)));
+    agent::serve();
     command.spawn().context("starting Envoy")
-}
-
-/// pilot-agent's own port: readiness, and the application's rewritten probes. The status line and
-/// the body of an answer.
-fn agent(head: &str, probers: &Value) -> (&'static str, String) {
-    let path = head.split(' ').nth(1).unwrap_or_default();
-    let port = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    let second = Duration::from_secs(1);
-    let good = if path == "/healthz/ready" {
-        get("127.0.0.1:15021", second).is_ok()
-    } else {
-        let probe = &probers[path];
-        let (http, tcp) = (port(&probe["httpGet"]["port"]), port(&probe["tcpSocket"]["port"]));
-        match (http, tcp) {
-            (Some(port), _) => {
-                let answer = get(&format!("127.0.0.1:{port}"), second);
-                answer.is_ok_and(|(_, status)| (200..400).contains(&status))
-            }
-            (None, Some(port)) => connect(&format!("127.0.0.1:{port}"), second).is_ok(),
-            (None, None) => return ("404 Not Found", String::new()),
-        }
-    };
-    (if good { "200 OK" } else { "503 Service Unavailable" }, String::new())
 }
 
 /// Envoy's configuration: what is captured goes on to where it was going, from the proxy's user or
@@ -317,8 +297,4 @@ fn bootstrap(gateway: &[(u16, String)]) -> Value {
                 {"endpoint": {"address": address}}]}]}}));
     }
     json!({"static_resources": {"listeners": listeners, "clusters": clusters}})
-}
-
-fn log(level: &str, text: &str) {
-    say(&format!("{:.6}\t{level}\t{text}", jiff::Timestamp::now()));
 }

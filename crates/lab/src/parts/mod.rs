@@ -4,6 +4,7 @@
 //!
 //! They are started as `sunup lab-part NAME ARGUMENTS…`, in containers.
 
+mod agent;
 mod app;
 mod common;
 mod istio;

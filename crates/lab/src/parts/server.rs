@@ -12,7 +12,7 @@ pub(super) fn run(arguments: &[String]) -> anyhow::Result<i32> {
     if arguments.iter().any(|a| a == "--strict") {
         return strict(port);
     }
-    listen(port)
+    listen(None, port)
 }
 
 /// Cuts everybody off who says something: data that was not read when a socket is closed makes the
@@ -28,16 +28,18 @@ fn strict(port: u16) -> anyhow::Result<i32> {
     Ok(0)
 }
 
-pub(super) fn listen(port: u16) -> anyhow::Result<i32> {
-    answer(port, |_| ("200 OK", "ok\n".to_owned()))
+/// Listens on all addresses, or on one.
+pub(super) fn listen(address: Option<Ipv4Addr>, port: u16) -> anyhow::Result<i32> {
+    answer(address, port, |_| ("200 OK", "ok\n".to_owned()))
 }
 
 /// Answers every request with a status and a body that depend on its head, for ever.
 pub(super) fn answer(
+    address: Option<Ipv4Addr>,
     port: u16,
     body: impl Fn(&str) -> (&'static str, String) + Send + Clone + 'static,
 ) -> anyhow::Result<i32> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    let listener = TcpListener::bind((address.unwrap_or(Ipv4Addr::UNSPECIFIED), port))?;
     for stream in listener.incoming().flatten() {
         let body = body.clone();
         std::thread::spawn(move || one(stream, &body));

@@ -12,7 +12,7 @@ use super::server;
 pub(super) fn serve(arguments: &[String]) -> anyhow::Result<i32> {
     let port = option(arguments, "listen").unwrap_or("8200").parse()?;
     say("==> Vault server started! Log data will stream in below:");
-    server::answer(port, |head| {
+    server::answer(None, port, |head| {
         let body = if head.contains("/v1/auth/") {
             r#"{"auth": {"client_token": "a token of the lab", "lease_duration": 3600}}"#
         } else {

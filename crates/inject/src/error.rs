@@ -1,8 +1,9 @@
 //! Why a pod or the settings are refused. Knows no input but what it is told.
 
 /// Why a pod was not injected although it should have been. Retrying doesn't help.
+///
+/// Exhaustive on purpose: whoever explains refusals must notice a new one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum InjectError {
     /// Annotations whose values mean nothing; all of them in one message.
     #[error("{0}")]

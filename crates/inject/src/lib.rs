@@ -71,6 +71,7 @@ pub use classic::{Classic, Mended};
 pub use decide::{DecidedBy, Decision, IGNORED_NAMESPACES, Policy, Subject};
 pub use error::{InjectError, SettingsError};
 pub use injector::{Context, Injection, Injector};
+pub use mutate::prometheus::scrape_refusal;
 pub use owner::Owner;
 pub use patch::{JsonPatchOp, apply, diff};
 pub use reason::{Level, Reason};

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::InjectError;
 use crate::go;
+use crate::mutate::overrides;
 use crate::settings::proxy_config;
 
 /// Checks all annotations that Istio checks.
@@ -31,6 +32,9 @@ pub(crate) fn annotations(annotations: &Map<String, Value>) -> Result<(), Inject
 /// Why a pod with this annotation is refused; `None` where it is not.
 #[must_use]
 pub fn refusal(name: &str, value: &str) -> Option<String> {
+    if name == overrides::ANNOTATION {
+        return overrides::read(value).err();
+    }
     one(name, value).err()
 }
 

@@ -160,6 +160,59 @@ fn try_all(text: &str, path: &Path) -> usize {
     tried
 }
 
+/// What a custom resource of a kind that is not in the table makes of its template nobody knows here:
+/// words for whoever does, and nothing that could be applied.
+#[test]
+fn an_unknown_kind_without_metadata_gets_words_and_no_patch() {
+    let resource = |kind: &str, metadata: &str| {
+        format!(
+            "apiVersion: apps.acme.example/v1\nkind: {kind}\nmetadata: {{name: web, namespace: shop}}\n\
+             spec:\n  template:\n{metadata}    spec:\n      initContainers:\n      - {{name: migrate, image: a/b:1}}\n      \
+             containers:\n      - {{name: web, image: a/b:1, env: [{{name: A, value: b}}]}}\n"
+        )
+    };
+    let path = Path::new("widget.yaml");
+    let told = |text: &str, remedy: &Remedy| {
+        let seen = snapshot(text, path);
+        let [(workload, _)] = seen.workloads.as_slice() else { panic!("{text}") };
+        let subject = subject::of_workload(workload);
+        realise(remedy, &subject, &Home::default(), &seen, 0, &mut Texts::default())
+    };
+    let bare = resource("Widget", "");
+    let seen = snapshot(&bare, path);
+    let all = remedies(&seen.workloads[0].0);
+    let annotates = |r: &&Remedy| matches!(r.changes.as_slice(), [Change::Annotation { .. }]);
+    let annotating: Vec<&Remedy> = all.iter().filter(annotates).collect();
+    assert!(annotating.len() > 2);
+    for remedy in annotating {
+        let (fix, edits) = told(&bare, remedy);
+        assert!(edits.is_empty() && fix.patch.is_none() && fix.diff.is_none(), "{fix:?}");
+        assert_eq!((fix.patch_type, fix.safety), (None, sunup_api::report::Safety::Unsafe));
+        let words = fix.command.expect("words");
+        assert!(
+            words.to_lowercase().contains("widget") && !words.contains("kubectl patch"),
+            "{words}"
+        );
+        let Some(Change::Annotation { key, .. }) = remedy.changes.first() else { unreachable!() };
+        assert!(words.contains(key.as_ref()), "{words}");
+        // The same kind, where its template shows that it has metadata, is patched.
+        let (fix, edits) =
+            told(&resource("Widget", "    metadata: {labels: {app: web}}\n"), remedy);
+        assert!(edits.len() == 1 && fix.diff.is_some() && fix.patch.is_some(), "{fix:?}");
+    }
+    // Nor is a kind of which nothing at all was handed over.
+    let subject = sunup_api::report::Subject {
+        kind: "Widget".to_owned(),
+        name: "web".to_owned(),
+        ..subject::of_workload(&seen.workloads[0].0)
+    };
+    let nothing = Collector::new(Scope::default()).finish();
+    let (fix, edits) =
+        realise(&all[0], &subject, &Home::default(), &nothing, 0, &mut Texts::default());
+    assert!(edits.is_empty() && fix.patch.is_none(), "{fix:?}");
+    assert!(fix.command.is_some_and(|words| words.to_lowercase().contains("widget")));
+}
+
 #[test]
 fn every_change_fits_every_golden_template_and_is_made_once() {
     let test = "every_change_fits_every_golden_template_and_is_made_once";

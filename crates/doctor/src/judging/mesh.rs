@@ -12,6 +12,9 @@ pub(crate) struct Mesh {
     pub(crate) mesh_config: Value,
     /// Helm values (ConfigMap `istio-sidecar-injector`, or an IstioOperator's `spec.values`).
     pub(crate) values: Value,
+    /// Names that may be asked for as templates, aliases among them, where the injector's own
+    /// configuration was handed over.
+    pub(crate) templates: Option<Vec<String>>,
     /// Whether either was handed over.
     pub(crate) settings_seen: bool,
     /// What runs, the oldest of each.
@@ -64,6 +67,8 @@ impl Mesh {
             {
                 mesh.values = inner_yaml(text);
                 mesh.settings_seen = true;
+                let config = data.get("config").map(|text| inner_yaml(text));
+                mesh.templates = config.as_ref().and_then(templates).or(mesh.templates);
             }
         }
         for (_, spec, _) in &snapshot.operators {
@@ -181,6 +186,13 @@ fn is_managed(snapshot: &Snapshot) -> bool {
             .iter()
             .any(|(w, _)| managed(w.template.metadata.labels.get(label::REVISION)))
         || snapshot.webhooks.iter().any(|w| w.metadata.name.contains("asm-managed"))
+}
+
+/// The names that an injector's configuration has templates for.
+fn templates(config: &Value) -> Option<Vec<String>> {
+    let named = config.get("templates")?.as_object()?;
+    let aliases = config.get("aliases").and_then(Value::as_object).into_iter().flatten();
+    Some(named.iter().chain(aliases).map(|(name, _)| name.clone()).collect())
 }
 
 /// YAML or JSON inside a string; null where it is neither.

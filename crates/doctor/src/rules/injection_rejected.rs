@@ -4,9 +4,10 @@
 //! # Sources
 //! istio/istio `pkg/kube/inject/webhook.go` (`Pod injection failed`), `pkg/kube/inject/validate.go`; RULES.md A6.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sunup_api::report::{EvidenceItem, Severity, Verdict};
 use sunup_api::{annotation, label};
+use sunup_evidence::object::Meta as ObjectMeta;
 
 use crate::judging::fault::{Fault, Judgements};
 use crate::judging::mesh::inner_yaml;
@@ -17,7 +18,7 @@ use crate::judging::remedy::{AnnotationValue, Change, Remedy};
 use crate::judging::rule::Rule;
 use crate::judging::texts::Said;
 use crate::judging::workload::Work;
-use crate::knowledge::{annotations, placeholder, ranges};
+use crate::knowledge::{annotations, injection, placeholder, ranges};
 
 /// The rule.
 pub(crate) struct InjectionRejected;
@@ -80,6 +81,7 @@ fn by_manifest(work: &Work<'_>) -> Option<Fault> {
         let unknown = unknown_template(value, work)?;
         Some((key, value, format!("there is no template {unknown:?}")))
     }));
+    refused.extend(unscrapable(work, meta));
     let (_, _, first) = refused.first()?;
     let more = if refused.len() > 1 {
         format!(" (and {} more)", refused.len() - 1)
@@ -101,29 +103,65 @@ fn by_manifest(work: &Work<'_>) -> Option<Fault> {
         Some(changes) => {
             Remedy::new("mend-annotation", "write what was meant as it is read", changes)
         }
-        None => Remedy::advice(
-            "mend-annotation",
-            "write what the control plane takes: ports are numbers between commas, and ranges of \
-             ports are not known",
-            "kubectl apply --dry-run=server -f FILE".to_owned(),
-        ),
+        None => {
+            let title = if refused.iter().any(|(key, ..)| is_prometheus(key)) {
+                "name the application's own port: the one at which all is scraped is put in its \
+                 place at injection, and the agent asks the application's"
+            } else {
+                "write what the control plane takes: ports are numbers between commas, and ranges \
+                 of ports are not known"
+            };
+            let check = "kubectl apply --dry-run=server -f FILE".to_owned();
+            Remedy::advice("mend-annotation", title, check)
+        }
     };
-    Some(
-        fault
-            .because(
-                "The control plane checks these annotations before it injects anything, and a pod \
-                 that does not pass is not made.",
-            )
-            .offer([remedy]),
-    )
+    let scraped = refused.iter().any(|(key, ..)| is_prometheus(key));
+    fault = fault.because(
+        "The control plane checks these annotations before it injects anything, and a pod that does \
+         not pass is not made.",
+    );
+    if scraped {
+        fault = fault.because(
+            "Releases whose injector does not look at what is to be scraped yet leave that to the \
+             agent.",
+        );
+    }
+    Some(fault.offer([remedy]))
+}
+
+fn is_prometheus(key: &str) -> bool {
+    key.starts_with("prometheus")
+}
+
+/// What is to be scraped, where injection will not have it. Many pods outside of any mesh name a port
+/// in their own way: only those that something asks to be injected count.
+fn unscrapable<'w>(
+    work: &Work<'_>,
+    meta: &'w ObjectMeta,
+) -> Option<(&'w String, &'w String, String)> {
+    let own = meta.annotations.get(annotation::PROXY_CONFIG).map(|text| inner_yaml(text));
+    let own = own.as_ref().and_then(|config| config.get("statusPort"));
+    let of_mesh = work.mesh.mesh_config.pointer("/defaultConfig/statusPort");
+    let config = json!({"statusPort": own.or(of_mesh)});
+    let merged = work.mesh.mesh_config.get("enablePrometheusMerge").and_then(Value::as_bool);
+    let (key, why) =
+        sunup_inject::scrape_refusal(&meta.annotations, merged.unwrap_or(true), &config)?;
+    let (key, value) = meta.annotations.get_key_value(&key)?;
+    let asked = !placeholder::is_one(value) && injection::by_manifest(work).is_some();
+    asked.then_some((key, value, why))
 }
 
 /// Templates that Istio's own installation has.
 const TEMPLATES: [&str; 6] =
     ["sidecar", "gateway", "grpc-simple", "grpc-agent", "waypoint", "kube-gateway"];
 
-/// A template's name that is nearly one that is there, and none that the mesh's own settings add.
+/// A template's name that the injector's own configuration does not have; where that was not handed
+/// over, one that is nearly one of Istio's, and none that the mesh's own settings add.
 fn unknown_template<'v>(value: &'v str, work: &Work<'_>) -> Option<&'v str> {
+    if let Some(known) = &work.mesh.templates {
+        let mut asked = value.split(',').map(str::trim);
+        return asked.find(|name| !known.iter().any(|k| k == name));
+    }
     let own = ["/sidecarInjectorWebhook/templates", "/sidecarInjectorWebhook/aliases"];
     let own = own.iter().filter_map(|path| work.mesh.values.pointer(path)?.as_object());
     let known: Vec<&String> = own.flat_map(|map| map.keys()).collect();

@@ -7,5 +7,6 @@ mod hostile;
 mod judgement;
 mod pages;
 mod redact;
+mod refusals;
 mod rules;
 mod texts;

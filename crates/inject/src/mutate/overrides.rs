@@ -19,21 +19,24 @@ const LISTS: [&str; 2] = ["containers", "initContainers"];
 /// The user's own containers of an earlier injection.
 pub(crate) fn kept(pod: &Value) -> Result<Value, InjectError> {
     let Some(text) = annotation(pod, ANNOTATION) else { return Ok(Value::Null) };
-    let bad = |why: String| {
+    read(text).map_err(|why| {
         InjectError::Annotations(format!("invalid value for annotation '{ANNOTATION}': {why}"))
-    };
-    let kept: Value = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+    })
+}
+
+/// What the annotation's text holds.
+pub(crate) fn read(text: &str) -> Result<Value, String> {
+    let kept: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
     if !kept.is_object() {
-        return Err(bad("it is not a JSON map".to_owned()));
+        return Err("it is not a JSON map".to_owned());
     }
     for list in LISTS {
         let items = kept.get(list).filter(|v| !v.is_null());
         match items.map(Value::as_array) {
-            Some(None) => return Err(bad(format!("{list} is not a list"))),
+            Some(None) => return Err(format!("{list} is not a list")),
             Some(Some(items)) => {
                 for (i, item) in items.iter().enumerate() {
-                    check_container(item, &|| format!("{list}[{i}]"))
-                        .map_err(|e| bad(e.to_string()))?;
+                    check_container(item, &|| format!("{list}[{i}]")).map_err(|e| e.to_string())?;
                 }
             }
             None => {}

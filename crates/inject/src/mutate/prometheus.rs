@@ -1,17 +1,21 @@
 //! Prometheus merge: the app's scrape annotations move into the proxy's environment, and point
 //! at the agent instead, which serves both.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sunup_api::container;
 
 use crate::error::InjectError;
 use crate::go::{parse_bool, sanitize_label};
+use crate::settings::proxy_config;
 use crate::value::{annotation, at, find_mut, list_mut, name, set_annotation};
 
 const SCRAPE: &str = "prometheus_io_scrape";
 const PORT: &str = "prometheus_io_port";
 const PATH: &str = "prometheus_io_path";
 const TARGETS: &str = "prometheus_istio_io_scrape_targets";
+const MERGE: &str = "prometheus.istio.io/merge-metrics";
 const SECURE_PORT: &str = "prometheus_istio_io_secure_port";
 const ENV: &str = "ISTIO_PROMETHEUS_ANNOTATIONS";
 
@@ -50,19 +54,27 @@ pub(crate) fn is_ours(pod: &Value, status_port: u64) -> bool {
     found(pod, PORT) == Some(status_port.to_string().as_str())
 }
 
-/// Moves the scrape configuration.
+/// What a pod asks to be scraped at.
+struct Scraped {
+    scrape: String,
+    path: String,
+    port: String,
+    targets: Vec<(String, String)>,
+}
+
+/// The scrape configuration that is to be moved; `None` where there is none to move.
 ///
 /// # Errors
 /// A port that is none, or one of the proxy's own.
-pub(crate) fn merge(
-    pod: &mut Value,
+fn scraped(
+    pod: &Value,
     enabled_in_mesh: bool,
     status_port: u64,
-) -> Result<(), InjectError> {
-    let asked = annotation(pod, "prometheus.istio.io/merge-metrics").and_then(parse_bool);
+) -> Result<Option<Scraped>, InjectError> {
+    let asked = annotation(pod, MERGE).and_then(parse_bool);
     let scraped = found(pod, SCRAPE).and_then(parse_bool).unwrap_or(true);
     if !scraped || !asked.unwrap_or(enabled_in_mesh) || is_ours(pod, status_port) {
-        return Ok(());
+        return Ok(None);
     }
     let own = |key| found(pod, key).unwrap_or_default().to_owned();
     let (scrape, mut path, mut port) = (own(SCRAPE), own(PATH), own(PORT));
@@ -75,6 +87,38 @@ pub(crate) fn merge(
     } else if !port.is_empty() {
         check(&port, status_port, "configuration", "port")?;
     }
+    Ok(Some(Scraped { scrape, path, port, targets }))
+}
+
+/// Why a pod with these annotations is refused, and the annotation that says it; `None` where it is
+/// not. `config` is the proxy's configuration as the mesh and the pod give it.
+#[must_use]
+pub fn scrape_refusal(
+    annotations: &BTreeMap<String, String>,
+    enabled_in_mesh: bool,
+    config: &Value,
+) -> Option<(String, String)> {
+    let pod = json!({"metadata": {"annotations": annotations}});
+    let why = scraped(&pod, enabled_in_mesh, proxy_config::status_port(config)).err()?;
+    let told = |wanted| annotations.keys().find(|key| sanitize_label(key) == wanted);
+    // Targets are what counts where both are there.
+    let key = told(TARGETS).filter(|key| !targets(&annotations[*key]).is_empty());
+    Some((key.or_else(|| told(PORT))?.clone(), why.to_string()))
+}
+
+/// Moves the scrape configuration.
+///
+/// # Errors
+/// A port that is none, or one of the proxy's own.
+pub(crate) fn merge(
+    pod: &mut Value,
+    enabled_in_mesh: bool,
+    status_port: u64,
+) -> Result<(), InjectError> {
+    let Some(Scraped { scrape, path, port, targets }) = scraped(pod, enabled_in_mesh, status_port)?
+    else {
+        return Ok(());
+    };
     let nothing = [&scrape, &path, &port].iter().all(|s| s.is_empty()) && targets.is_empty();
     if !nothing {
         let mut text = json!({"scrape": scrape, "path": path, "port": port});
@@ -172,6 +216,23 @@ mod tests {
             let pod = merged(json!({key: "false"})).unwrap();
             assert_eq!(pod["metadata"]["annotations"], json!({key: "false"}));
         }
+    }
+
+    #[test]
+    fn a_refusal_names_the_annotation_that_counts() {
+        let all = BTreeMap::from(
+            [("prometheus.io/port", "8080"), ("prometheus.istio.io/scrape-targets", "15090")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned())),
+        );
+        let (key, why) = scrape_refusal(&all, true, &Value::Null).unwrap();
+        assert_eq!(key, "prometheus.istio.io/scrape-targets");
+        assert!(why.contains("15090 is reserved"), "{why}");
+        assert_eq!(scrape_refusal(&all, false, &Value::Null), None);
+        let port = BTreeMap::from([("prometheus_io_port".to_owned(), "15020".to_owned())]);
+        assert_eq!(scrape_refusal(&port, true, &Value::Null), None);
+        // The agent listens elsewhere, and 15020 stays reserved.
+        let (key, _) = scrape_refusal(&port, true, &json!({"statusPort": 15030})).unwrap();
+        assert_eq!(key, "prometheus_io_port");
     }
 
     #[test]

@@ -316,6 +316,18 @@ pub(crate) fn of_log_file(name: &str) -> Option<ContainerKey> {
     kubelet(stem(last), folders)
 }
 
+/// Whether a file or a stream is a machine's own: its logs, other than those of containers, its event
+/// log, or a stream by the name of one of Amazon's instances, as their agent names it.
+pub(crate) fn is_machines(name: &str) -> bool {
+    let own = name.starts_with("/var/log/") || name.starts_with("WinEventLog");
+    let of_containers = ["/containers/", "/pods/"].iter().any(|folder| name.contains(folder));
+    let instance = name.strip_prefix("i-").is_some_and(|rest| {
+        let id = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        matches!(id, 8 | 17) && !rest[id..].starts_with(|c: char| c.is_ascii_alphanumeric())
+    });
+    own && !of_containers || instance
+}
+
 /// `k8s_<container>_<pod>_<ns>_<uid>_<attempt>`, as the kubelet names Docker's containers.
 pub(crate) fn of_docker_name(name: &str) -> Option<ContainerKey> {
     let mut parts = name.trim_start_matches('/').strip_prefix("k8s_")?.split('_');

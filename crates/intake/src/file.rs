@@ -37,6 +37,8 @@ pub(crate) struct File<'r> {
     pub(crate) is_log: bool,
     /// Lines that stand in front of this text in the file that it is a part of.
     pub(crate) lines_before: u64,
+    /// The line of the file that each line of the text is, where they are not the same.
+    pub(crate) lines: Option<Arc<[u64]>>,
     /// How the text begins, as it was recognised: without colours, at most
     /// [`sunup_logs::scan::HEAD_BYTES`]; empty unless its reader takes lines or the stream.
     pub(crate) head: String,
@@ -76,6 +78,13 @@ impl File<'_> {
     /// Whether a text holds a word that lines are kept for.
     pub(crate) fn is_telling(&self, text: &str) -> bool {
         self.filter.next_text(text.as_bytes(), 0).is_some()
+    }
+
+    /// Where a line of the text stands in the file.
+    pub(crate) fn line(&self, of_text: u64) -> u64 {
+        let line = of_text + self.lines_before;
+        let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.lines.as_ref().and_then(|lines| lines.get(index)).copied().unwrap_or(line)
     }
 
     fn whole(&self) -> Option<Arc<str>> {
@@ -167,6 +176,7 @@ impl<'r> File<'r> {
             uncopied: None,
             is_log: false,
             lines_before: 0,
+            lines: origin.lines.clone(),
             head: String::new(),
             command: None,
             limits: Limits::default(),
@@ -196,6 +206,7 @@ impl<'r> File<'r> {
             uncopied: None,
             is_log: self.is_log,
             lines_before: self.lines_before,
+            lines: self.lines.clone(),
             head: String::new(),
             command: self.command.clone(),
             limits: self.limits,

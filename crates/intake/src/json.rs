@@ -90,6 +90,10 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
             continue;
         }
         if !line.starts_with(b"{") || !line.ends_with(b"}") {
+            // Chats and terminals cut long lines: what is left of one may tell enough.
+            if let Some(whole) = crate::closed::closed(line).filter(|_| line.starts_with(b"{")) {
+                marked_entry(file, &whole, (number, number <= LOOK_AT), marked, out);
+            }
             out.bad(number, broken_line(line));
         } else {
             marked_entry(file, line, (number, number <= LOOK_AT), marked, out);
@@ -390,6 +394,9 @@ fn collected(file: &File<'_>, map: &Map<String, Value>, at_line: u64, out: &mut 
     // Any tool's JSON may quote an error; in arrays and whole documents only what says whose it
     // is, or has a time and a message, is taken for a log; in lines, what has one of them.
     let named = attributed || entry.whose(false).is_some();
+    if !attributed && entry.is_machines() {
+        return out.of_no_pod();
+    }
     let says = payload::has_message(map) || entry.line().is_some();
     let timed = payload::at(map).is_some() || entry.get(Role::Time).is_some();
     if !named && !(timed && says || file.is_log && (timed || says)) {

@@ -11,7 +11,9 @@
 
 mod alien;
 mod attribution;
+mod closed;
 mod colours;
+mod copied;
 mod export;
 mod file;
 mod filter;

@@ -18,6 +18,8 @@ pub(crate) struct Origin {
     pub(crate) explicit: bool,
     pub(crate) kustomization: Option<Arc<str>>,
     pub(crate) rotated: bool,
+    /// The line of the file that each line of the text is, where they are not the same.
+    pub(crate) lines: Option<Arc<[u64]>>,
 }
 
 impl Origin {
@@ -32,6 +34,7 @@ impl Origin {
             explicit: false,
             kustomization: None,
             rotated: false,
+            lines: None,
         }
     }
 
@@ -48,6 +51,7 @@ impl Origin {
             explicit: file.explicit,
             kustomization: file.kustomization,
             rotated: file.rotated,
+            lines: None,
         }
     }
 }

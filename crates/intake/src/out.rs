@@ -28,14 +28,14 @@ pub(crate) enum Item {
 
 impl Item {
     /// Moves an item to where its text stands within a longer one.
-    pub(crate) fn shift(&mut self, lines: u64) {
+    pub(crate) fn shift(&mut self, to: impl Fn(u64) -> u64) {
         let moved = |place: &mut Place| {
             if let Some(line) = &mut place.line {
-                *line += lines;
+                *line = to(*line);
             }
         };
         match self {
-            Item::Line(noticed) => noticed.line += lines,
+            Item::Line(noticed) => noticed.line = to(noticed.line),
             Item::Event(event) => {
                 if let Some(place) = &mut event.place {
                     moved(place);
@@ -43,7 +43,7 @@ impl Item {
             }
             Item::Object(both) => moved(&mut both.1.place),
             Item::Listed(row) => moved(&mut row.place),
-            Item::Template(line) | Item::Bad(Some(line), _) => *line += lines,
+            Item::Template(line) | Item::Bad(Some(line), _) => *line = to(*line),
             Item::Seen(_) | Item::Bad(None, _) | Item::Unplaced(_) => {}
         }
     }
@@ -73,6 +73,11 @@ impl Out {
     /// Notes lines that this form does not explain, so that they are not passed over in silence.
     pub(crate) fn unplaced(&mut self, lines: u64) {
         self.items.push(Item::Unplaced(lines));
+    }
+
+    /// Notes that an entry was understood, and that no pod wrote it.
+    pub(crate) fn of_no_pod(&mut self) {
+        self.items.push(Item::Unplaced(0));
     }
 
     /// Whether nothing was found but a template, which shows nothing before it is rendered.

@@ -263,8 +263,8 @@ impl<'o> Run<'o> {
         }
         for mut item in out.items {
             self.found = true;
-            if file.lines_before > 0 {
-                item.shift(file.lines_before);
+            if file.lines_before > 0 || file.lines.is_some() {
+                item.shift(|line| file.line(line));
             }
             // What is not kept any more gives no names to what is.
             let kept = !self.collector.is_full();

@@ -64,7 +64,7 @@ pub fn shape(head: &[u8], whole: bool) -> Shape {
 pub fn says(name: &str) -> Option<Field> {
     Some(match roles::of(name)?.role {
         Role::Time | Role::First | Role::Last | Role::Count => Field::Time,
-        Role::Line | Role::Message => Field::Text,
+        Role::Line | Role::Message | Role::Machine => Field::Text,
         Role::Path => Field::Path,
         Role::Labels | Role::Tags => Field::Pairs,
         Role::Namespace

@@ -38,6 +38,16 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Whether a text is one that people may have copied out of something: no manifest, and nothing
+    /// that only programs write.
+    pub(crate) fn is_loose(self) -> bool {
+        match self {
+            Format::Log(_) | Format::Timeless => true,
+            Format::Known(reader) => matches!(reader.read, Way::Parts | Way::Whole(_)),
+            _ => false,
+        }
+    }
+
     /// The form that a text of this format is counted as, where it holds anything.
     pub(crate) fn form(self, head: &[u8]) -> &'static Form {
         match self {

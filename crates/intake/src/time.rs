@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
+use crate::export::stamp::{self, Stamp};
+
 /// How far into a line an application's own timestamp may begin, behind brackets and a level.
 const LEAD_MAX: usize = 40;
 
@@ -30,7 +32,12 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
 /// `T` or a space, `2024/01/02 15:04:05`, `[2024-01-02 15:04:05,123]`, behind a level, brackets
 /// or `time=`. Without a zone UTC is assumed, which is what containers run in.
 pub(crate) fn of_text(text: &str) -> Option<Timestamp> {
-    let (civil, offset) = leading(text)?;
+    let Some((civil, offset)) = leading(text) else {
+        return match stamp::leading(text)? {
+            Stamp::Instant(at) => Some(at),
+            Stamp::Clock(civil) => jiff::tz::Offset::UTC.to_timestamp(civil).ok(),
+        };
+    };
     offset.unwrap_or(jiff::tz::Offset::UTC).to_timestamp(civil).ok()
 }
 
@@ -108,30 +115,11 @@ fn date_time(text: &str, at: usize) -> Option<(DateTime, Option<jiff::tz::Offset
 fn zone(rest: &str) -> Option<Option<jiff::tz::Offset>> {
     let named = rest.strip_prefix(' ').unwrap_or(rest);
     let word: &str = &named[..named.bytes().take_while(u8::is_ascii_alphabetic).count()];
-    if matches!(
-        word,
-        "CET"
-            | "CEST"
-            | "EST"
-            | "EDT"
-            | "PST"
-            | "PDT"
-            | "MST"
-            | "MDT"
-            | "CST"
-            | "CDT"
-            | "JST"
-            | "IST"
-            | "BST"
-            | "KST"
-            | "SGT"
-            | "AEST"
-            | "AEDT"
-            | "MSK"
-            | "EET"
-            | "EEST"
-    ) {
+    if stamp::is_unsure(named) {
         return None;
+    }
+    if let Some(offset) = Some(word).filter(|w| w.len() > 2).and_then(stamp::offset) {
+        return Some(Some(offset));
     }
     let signed =
         if named.len() == rest.len() || named.starts_with(['+', '-']) { named } else { "" };
@@ -172,6 +160,10 @@ mod tests {
             "E, [2024-01-02T15:04:05 #1] ERROR -- : x",
             "2024-01-02 15:04:05 UTC [1] LOG: x",
             "2024-01-02 17:04:05 +0200 x",
+            "2024-01-02 16:04:05 CET x",
+            "2024-01-02 16:04:05,000 MEZ x",
+            "02.01.2024 15:04:05 x",
+            "2024年1月2日 15:04:05 x",
         ] {
             assert_eq!(of_text(text).map(|t| t.to_string()).as_deref(), Some(want), "{text}");
         }
@@ -184,7 +176,7 @@ mod tests {
         for text in [
             "connection refused since yesterday at 2024-01-02 15:04:05",
             "10.0.0.1 - - [x]",
-            "2024-01-02 15:04:05 CET x",
+            "2024-01-02 15:04:05 IST x",
             "2024-13-02 15:04:05 x",
             "",
             "é2024",

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sunup_evidence::line::ContainerKey;
 
 use super::entry::{self, Entry};
 use super::roles::{self, Meaning};
@@ -243,6 +244,10 @@ pub(crate) fn stream(file: &File<'_>, bytes: &[u8], line: u64, out: &mut Out) ->
     let Ok(stream) = serde_json::from_slice::<Stream<'_>>(bytes) else { return false };
     let (Some(labels), Some(values)) = (&stream.stream, list(stream.values)) else { return false };
     let labels = Entry::of_map(labels).opened();
+    if labels.is_machines() && file.whose == ContainerKey::default() {
+        out.of_no_pod();
+        return true;
+    }
     let whose = labels.whose(true).unwrap_or_else(|| crate::out::borrowed(&file.whose));
     let mut place = Place { whole: bytes, counted: 0, line };
     raw_items(values, |pair| {

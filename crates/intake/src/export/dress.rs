@@ -236,7 +236,8 @@ fn logcli(line: &str) -> Option<Bare<'_>> {
     let mut entry = Entry::default();
     entry.labels(labels);
     let whose = entry.whose(true).map(|whose| ContainerKey::from(&whose)).unwrap_or_default();
-    let text = text.trim_start_matches([' ', '\t']);
+    // A machine's own file tells nothing of a pod.
+    let text = if entry.is_machines() { "" } else { text.trim_start_matches([' ', '\t']) };
     Some(Bare { at: Some(at), whose, text })
 }
 

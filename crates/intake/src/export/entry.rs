@@ -223,6 +223,24 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// Whether what wrote it is no pod: a machine's own file, a stream that bears an instance's name, an
+    /// entry that its collector describes by the machine alone.
+    pub(crate) fn is_machines(&self) -> bool {
+        let named = [Role::Pod, Role::Container, Role::Deployment];
+        if named.into_iter().any(|role| self.get(role).is_some()) {
+            return false;
+        }
+        let tags = self.get(Role::Tags).filter(|tags| tags.contains(':'));
+        // Datadog's agent tags whatever runs in a container with its image and its pod.
+        let bare = |tags: &str| {
+            let kept = ["kube_", "pod_", "container_", "image_", "docker_", "short_image"];
+            !tags.split(',').any(|tag| kept.iter().any(|k| tag.trim().starts_with(k)))
+        };
+        self.get(Role::Machine).is_some()
+            || self.get(Role::Path).is_some_and(attribution::is_machines)
+            || tags.is_some_and(bare)
+    }
+
     /// Whether it is a collector's entry about a line, and not itself a line of an application.
     pub(crate) fn wraps(&self) -> bool {
         let both = |a, b| self.get(a).is_some() && self.get(b).is_some();
@@ -284,6 +302,10 @@ pub(crate) fn row(
     let entry = entry.opened();
     if let Some(event) = entry.event(dates, Place::new(&file.label, number)) {
         out.event(event);
+        return true;
+    }
+    if entry.is_machines() && file.whose == ContainerKey::default() {
+        out.of_no_pod();
         return true;
     }
     let Some(said) = entry.line().or_else(|| entry.get(Role::Message)) else { return false };
@@ -353,6 +375,9 @@ pub(crate) fn wrapped(
     (number, within): (u64, usize),
     out: &mut Out,
 ) {
+    if outer.pod.is_none() && outer.container.is_none() && entry.is_machines() {
+        return out.of_no_pod();
+    }
     let at = entry.at(&Dates::default(), out).or(outer_at);
     let whose = match entry.whose(false) {
         Some(own) => completed(own, outer),

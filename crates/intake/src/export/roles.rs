@@ -20,6 +20,8 @@ pub(crate) enum Role {
     Container,
     /// The file or stream that the line came from, whose name may say whose it is.
     Path,
+    /// What collectors on a machine write, of which a pod is not what it tells.
+    Machine,
     /// More fields in one: JSON, or `{pod="…"}`.
     Labels,
     /// `pod_name:…,kube_namespace:…`.
@@ -91,6 +93,9 @@ const ROLES: &[(Role, Trust, &[&str])] = &[
     (Path, Strong, &["@logStream", "logStream", "logStreamName", "log.file.path", "log.path", "@log_stream",
         "log_stream_name", "log_stream"]),
     (Path, Weak, &["source", "file", "filename", "path", "tag", "fluentbit_tag", "file_name"]),
+    // Azure's tables of machines; what Elastic's collectors add of the machine itself.
+    (Machine, Strong, &["SyslogMessage", "RenderedDescription", "cloud.instance.id", "host.os.platform",
+        "host.os.name", "host.os.type"]),
     (Labels, Weak, &["labels", "stream", "fields", "attributes", "kubernetes", "KubernetesMetadata", "k8s"]),
     (Tags, Weak, &["tags", "ddtags"]),
     (Deployment, Strong, &["kubernetes.deployment.name", "kube_deployment", "k8s.deployment.name",
@@ -150,6 +155,10 @@ pub(crate) fn of_squashed(name: &str) -> Option<Meaning> {
 /// A name by its letters and digits alone: `PodName`, `pod_name` and `pod.name` are one.
 pub(crate) fn squashed(name: &str) -> String {
     let bare = name.split(" [").next().unwrap_or(name);
+    // CloudWatch's group of streams; `log` is a line.
+    if bare == "@log" {
+        return "loggroup".to_owned();
+    }
     bare.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
@@ -174,6 +183,7 @@ mod tests {
             assert_eq!(of(name).map(|m| m.role), Some(role), "{name}");
         }
         assert_eq!(of("severity"), None);
+        assert_eq!(of("@log"), None);
         assert_eq!(of(&"pod".repeat(4000)), None);
     }
 

@@ -272,6 +272,16 @@ const ZONES: &[(&str, i32)] = &[
     ("PDT", -420),
 ];
 
+/// Names of zones that mean several offsets, or whose offset is not known here.
+const UNSURE: &[&str] = &["IST", "CST", "CDT", "BST", "MST", "MDT", "SGT"];
+
+/// Whether a text begins with the name of a zone that says no offset.
+pub(crate) fn is_unsure(text: &str) -> bool {
+    let text = text.trim_start();
+    let word = &text[..text.bytes().take_while(u8::is_ascii_alphabetic).count()];
+    UNSURE.contains(&word)
+}
+
 /// The zone that a text begins with, if any, and what stands behind; `None` for one that is
 /// named and could mean several.
 fn zone(text: &str) -> Option<(Option<Offset>, &str)> {
@@ -305,9 +315,56 @@ pub(crate) fn offset(text: &str) -> Option<Offset> {
     zone(text).filter(|(_, rest)| rest.trim().is_empty())?.0
 }
 
-const MONTHS: &[&str] =
-    &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// How months begin in English, German, French, Spanish, Italian, Portuguese and Dutch: none begins two
+/// of them.
+const MONTHS: [&[&str]; 12] = [
+    &["jan", "ene", "gen"],
+    &["feb", "fev", "fév"],
+    &["mar", "mär", "maa", "mrt"],
+    &["apr", "avr", "abr"],
+    &["may", "mai", "mei", "mag"],
+    &["jun", "juin", "giu"],
+    &["jul", "juil", "lug"],
+    &["aug", "aoû", "aou", "ago"],
+    &["sep", "set"],
+    &["oct", "okt", "ott", "out"],
+    &["nov"],
+    &["dec", "dez", "dic", "déc"],
+];
 const DAYS: &[&str] = &["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// A time in front of a text, with a date in whatever order and language, where nothing about it is
+/// ambiguous: `30.11.2026 21:41:41,645`, `2026年11月30日 21:41:41`, `30 nov. 2026 21:41`.
+pub(crate) fn leading(text: &str) -> Option<Stamp> {
+    let text = text.trim_start_matches(['[', '(', '<', '"', '\'', ' ']);
+    let mut end = text.len().min(LENGTH_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let head = &text[..end];
+    // Cheap: most lines of a log begin in another way.
+    if !head.contains("20") || !head.starts_with(|c: char| c.is_ascii_digit() || c.is_alphabetic())
+    {
+        return None;
+    }
+    let clock = clock_at(head)?;
+    let (time, rest) = time_of_day(&head[clock..])?;
+    let mut date = Date::default();
+    date.words(&head[..clock])?;
+    let sure = date.month.is_some() || date.dotted || date.numbers.first()?.1 == 4;
+    let (year, month, day) =
+        date.order(date.dotted, time.halved).filter(|_| sure || is_day_first(head).is_some())?;
+    let civil =
+        DateTime::new(year, month, day, time.hour, time.minute, time.second, time.nanos).ok()?;
+    if is_unsure(rest) {
+        return None;
+    }
+    // Any word may follow; only a zone is one.
+    match zone(rest).and_then(|(zone, _)| zone) {
+        Some(offset) => offset.to_timestamp(civil).ok().map(Stamp::Instant),
+        None => Some(Stamp::Clock(civil)),
+    }
+}
 
 /// The parts of a date in their order.
 #[derive(Default)]
@@ -320,13 +377,11 @@ struct Date {
 impl Date {
     /// Takes numbers, months and days of the week; any other word is no part of a date.
     fn words(&mut self, text: &str) -> Option<()> {
-        if text.chars().any(|c| !c.is_ascii() && !c.is_whitespace()) {
-            return None;
-        }
-        let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|p| !p.is_empty());
-        for part in parts {
+        let cut =
+            |c: char| !c.is_alphanumeric() || matches!(c, '年' | '月' | '日' | '년' | '월' | '일');
+        for part in text.split(cut).filter(|p| !p.is_empty()) {
             let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-            let word = part[digits..].to_ascii_lowercase();
+            let word = part[digits..].to_lowercase();
             if digits > 0 {
                 let ordinal = matches!(word.as_str(), "" | "st" | "nd" | "rd" | "th" | "t");
                 if !ordinal || digits > 4 || self.numbers.len() > 2 {
@@ -335,10 +390,9 @@ impl Date {
                 self.numbers.push((part[..digits].parse().ok()?, digits));
                 continue;
             }
-            let begins = |names: &[&str]| {
-                names.iter().position(|name| word.len() >= 3 && word.starts_with(name))
-            };
-            match (begins(MONTHS), begins(DAYS)) {
+            let begins = |name: &&str| word.starts_with(*name);
+            let month = MONTHS.iter().position(|names| names.iter().any(begins));
+            match (month, DAYS.iter().find(|name| begins(name))) {
                 (Some(month), _) if self.month.is_none() => {
                     self.month = i8::try_from(month + 1).ok();
                 }
@@ -438,9 +492,50 @@ mod tests {
             "99999999999999999999",
             "10:00:00 é",
             "é10:00:00 1 2 2024",
+            "é 10:00:00",
             &"9".repeat(5000),
         ] {
             assert_eq!(shown(cell), "none", "{cell}");
+        }
+    }
+
+    #[test]
+    fn times_in_front_of_a_line_in_several_languages() {
+        let shown = |text: &str| match leading(text) {
+            Some(Stamp::Instant(at)) => at.to_string(),
+            Some(Stamp::Clock(civil)) => format!("{civil}"),
+            None => "none".to_owned(),
+        };
+        for text in [
+            "30.11.2026 21:41:41,645 FATAL x",
+            "[30.11.2026 21:41:41.645] x",
+            "30. November 2026 21:41:41.645 x",
+            "30 nov. 2026 21:41:41,645 x",
+            "2026年11月30日 21:41:41.645 x",
+            "2026년 11월 30일 21:41:41.645 x",
+            "30/11/2026 21:41:41.645 x",
+            "11/30/2026, 9:41:41.645 PM x",
+            "Nov 30, 2026 @ 21:41:41.645 x",
+            "30/Nov/2026:21:41:41.645 x",
+        ] {
+            assert_eq!(shown(text), "2026-11-30T21:41:41.645", "{text}");
+        }
+        let zoned = "30/Nov/2026:22:41:41 +0100] \"GET / HTTP/1.1\" 200";
+        assert_eq!(shown(zoned), "2026-11-30T21:41:41Z");
+        assert_eq!(shown("30. Nov. 2026 22:41:41 MEZ x"), "2026-11-30T21:41:41Z");
+        for month in ["3. März 2026", "3 mars 2026", "3. Mär. 2026", "2026/3/3", "3 maart 2026"] {
+            assert_eq!(shown(&format!("{month} 09:14:00 x")), "2026-03-03T09:14:00", "{month}");
+        }
+        for text in [
+            // Whose day and month are not known.
+            "05/11/2026 21:41:41 x",
+            "21:41:41 x",
+            "since 30.11.2026 21:41:41 it is refused",
+            "10.0.0.1:8080 2026",
+            "30.11.2026 x",
+            "",
+        ] {
+            assert_eq!(shown(text), "none", "{text}");
         }
     }
 

@@ -238,7 +238,7 @@ fn columns(names: &[String]) -> Option<Vec<Column>> {
         }
     }
     let any = |wanted: &[Role]| roles.iter().any(|role| wanted.contains(role));
-    let line = any(&[Role::Line, Role::Message]);
+    let line = any(&[Role::Line, Role::Message, Role::Machine]);
     // A table of events has a `source` too, and is somebody else's to read.
     let stream = columns.iter().any(
         |c| matches!(c.what, What::Field(m) if m.role == Role::Path && m.trust == Trust::Strong),

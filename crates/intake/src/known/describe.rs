@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 use sunup_evidence::listed::Listed;
 use sunup_evidence::object::{Meta, NodeInfo, Object, Pod};
 use sunup_evidence::record::Place;
+use sunup_evidence::shape::is_mesh_container;
 
 use crate::file::File;
 use crate::out::Out;
+use crate::parts;
 use events::Told;
 use line::Line;
 use pod::{containers, map_of, pair, top};
@@ -26,7 +28,8 @@ const HEAD_LINES: usize = 40;
 pub(crate) fn is_describe(text: &str) -> bool {
     let mut name_before = false;
     for line in text.lines().filter(|line| !line.trim().is_empty()).take(HEAD_LINES) {
-        if events::is_head(line) || name_before && is_second(line.trim_start()) {
+        let second = name_before && is_second(line.trim_start());
+        if events::is_head(line) || second || parts::is_of_container(line) {
             return true;
         }
         name_before = is_name_field(line.trim_start());
@@ -81,6 +84,13 @@ fn alone(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
     let (mut told, _strange) = events::read(&rows);
     let (kind, name, namespace) = events::subject(&told);
     let of_pod = matches!(kind.as_str(), "" | "Pod");
+    let started = told.iter().filter_map(|told| events::started(&told.event.message));
+    let started: Vec<&str> = started.collect();
+    if let (Some(name), true, Some(mut pod)) = (&name, of_pod, rest(&lines[..head], &started)) {
+        pod.metadata.name.clone_from(name);
+        pod.metadata.namespace = namespace.clone().or_else(|| file.whose.namespace.clone());
+        file.object(Object::Pod(Box::new(pod)), lines[0].number, 0, None, false, out);
+    }
     for Told { event, .. } in &mut told {
         event.namespace = namespace.clone().or_else(|| file.whose.namespace.clone());
         // Only a component's name makes it certain that this is about something else.
@@ -88,6 +98,48 @@ fn alone(file: &File<'_>, lines: &[Line<'_>], out: &mut Out) {
         event.name = name.clone().or_else(|| file.whose.pod.clone().filter(|_| of_pod));
     }
     put(file, told, out);
+}
+
+/// What is left of a description whose head was cut off: its last containers, the first of them perhaps
+/// without its name, which the one that was `started` beside the others then has. Where the proxy is
+/// not among them, it may have stood above, and nothing is made of the others.
+fn rest(lines: &[Line<'_>], started: &[&str]) -> Option<Pod> {
+    let mut pod = Pod::default();
+    let mut sections: Sections<'_, '_> = BTreeMap::new();
+    let mut section = "";
+    for line in lines {
+        if line.indent > 0 || line.text.is_empty() {
+            sections.entry(section).or_default().push(line);
+        } else {
+            section = line.text.split_once(':').map_or(line.text, |(key, _)| key);
+        }
+    }
+    // What stands above the containers are those that come before them.
+    let above = if sections.contains_key("Containers") { "Init Containers" } else { "Containers" };
+    let mut nameless = Vec::new();
+    if let Some(mut lines) = sections.remove("") {
+        let head = lines.iter().position(|line| line.text.ends_with(':') && line.indent == 2);
+        let named = lines.split_off(head.unwrap_or(lines.len()));
+        nameless = lines;
+        sections.entry(above).or_insert(named);
+    }
+    for (key, init) in [("Init Containers", true), ("Containers", false)] {
+        containers(&mut pod, sections.get(key).map_or(&[], Vec::as_slice), init);
+    }
+    pod::conditions(&mut pod, sections.get("Conditions").map_or(&[], Vec::as_slice));
+    pod.metadata.uid = Some(String::new());
+    let known = |name: &str| {
+        let mut all = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+        all.any(|c| c.name == name) || is_mesh_container(name)
+    };
+    let mut others: Vec<&str> = started.iter().copied().filter(|name| !known(name)).collect();
+    others.sort_unstable();
+    others.dedup();
+    if let ([name], false, "Containers") = (others.as_slice(), nameless.is_empty(), above) {
+        pod::one_container(&mut pod, name, &nameless);
+    }
+    let mut all = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+    all.any(|c| c.name == sunup_api::container::PROXY).then_some(pod)
 }
 
 fn put(file: &File<'_>, told: Vec<Told>, out: &mut Out) {

@@ -121,6 +121,7 @@ pub(super) fn start(line: &str, next: &str) -> Option<Start> {
         && ["Namespace:", "Roles:", "Labels:", "Priority:"].iter().any(|key| described(key))
         || line.split_whitespace().eq(["Type", "Reason", "Age", "From", "Message"])
         || bare == "Events:" && next.split_whitespace().next() == Some("Type")
+        || is_of_container(line)
     {
         return Some(Start::Describe);
     }
@@ -131,6 +132,15 @@ pub(super) fn start(line: &str, next: &str) -> Option<Start> {
         ["{\"apiVersion\"", "{\"kind\"", "[{\""].iter().any(|begin| line.starts_with(begin));
     let open = matches!(line, "{" | "[") && next.trim_start().starts_with(['"', '{', '}', ']']);
     (object || open).then_some(Start::Json)
+}
+
+/// A field of a described container, as kubectl aligns it: what a description whose head is gone begins
+/// with.
+pub(crate) fn is_of_container(line: &str) -> bool {
+    const FIELDS: [&str; 5] =
+        ["Container ID:  ", "Image ID:  ", "Restart Count:  ", "State:     ", "Last State:     "];
+    let field = line.trim_start();
+    line.len() - field.len() >= 4 && FIELDS.iter().any(|name| field.starts_with(name))
 }
 
 /// Names in capitals, at least two spaces apart, as kubectl and its like print them.

@@ -13,6 +13,7 @@ use sunup_evidence::line::ContainerKey;
 use crate::alien::{self, Shape};
 use crate::attribution;
 use command::{Command, Verb};
+pub(crate) use line::is_of_container;
 use line::{Fence, Start, fence, start, timed, title};
 use prompt::{goes_on, prompt};
 
@@ -77,13 +78,19 @@ pub(crate) fn is_marked(head: &str) -> bool {
     comments > 0
 }
 
-/// Whether a short text has paragraphs of a person's words beside evidence of some form.
+/// Whether a short text has paragraphs of a person's words beside evidence of some form, or a log below
+/// a description.
 pub(crate) fn is_mixed(head: &str) -> bool {
     if head.len() > MIXED_MAX || is_manifest(head) {
         return false;
     }
     let (mut prose, mut evidence) = (false, false);
+    let (mut described, mut logged) = (false, false);
     for lines in paragraphs(head) {
+        let next = |at: usize| lines.get(at + 1).copied().unwrap_or_default();
+        let begins = |at: usize| start(lines[at], next(at)) == Some(Start::Describe);
+        described |= (0..lines.len()).any(begins);
+        logged |= lines.iter().all(|line| timed(line));
         let comment = lines.iter().all(|line| line.starts_with('#'));
         let here = lines.iter().enumerate().any(|(i, line)| {
             timed(line) || start(line, lines.get(i + 1).copied().unwrap_or_default()).is_some()
@@ -92,7 +99,23 @@ pub(crate) fn is_mixed(head: &str) -> bool {
         let lead = leading_prose(&lines);
         prose |= !comment && (lead > 0 && (lead == lines.len() || here));
     }
-    prose && evidence
+    prose && evidence || described && logged
+}
+
+/// Whether a line begins something by itself: it is no rest of the line above.
+pub(crate) fn begins(line: &str) -> bool {
+    let field = line.split_once(':').is_some_and(|(key, _)| {
+        let word = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | '-');
+        key.starts_with(|c: char| c.is_ascii_uppercase()) && key.len() < 30 && key.chars().all(word)
+    });
+    field
+        || line.starts_with("  ")
+        || line.starts_with('\t')
+        || timed(line)
+        || prompt(line).is_some_and(|found| found.certain)
+        || title(line).is_some()
+        || fence(line).is_some()
+        || start(line, "").is_some()
 }
 
 /// A script prints nothing here: its commands are not prompts.
@@ -264,6 +287,10 @@ impl<'t> Region<'t> {
         let of_log = self.command.as_ref().is_some_and(|command| command.verb == Verb::Logs);
         let all = leading_prose(&lines);
         if of_log || matches!(kind, Some(Start::Yaml | Start::Json | Start::Describe)) {
+            // A log below a description, with a line above that says so.
+            if kind == Some(Start::Describe) && lines.get(all).is_some_and(|line| timed(line)) {
+                return all;
+            }
             let sentences = lines.iter().all(|line| alien::shape(line) == Shape::Sentence);
             return if sentences { lines.len() } else { 0 };
         }
@@ -280,7 +307,15 @@ fn start_at(paragraph: &[Line<'_>], at: usize) -> Option<Start> {
 fn leading_prose(lines: &[&str]) -> usize {
     let row = |line: &str| line.trim_start().starts_with('|') || line.contains(" | ");
     let own = |line: &str| !timed(line) && !row(line) && alien::shape(line) != Shape::Other;
-    lines.iter().take_while(|line| own(line)).count()
+    // `logs of orders (previous):` is a person's, whatever its shape.
+    let announces = |line: &str, next: Option<&&str>| {
+        line.trim_end().ends_with(':')
+            && line.len() < 80
+            && !line.starts_with([' ', '\t'])
+            && next.is_some_and(|next| timed(next))
+    };
+    let mine = |at: &usize| own(lines[*at]) || announces(lines[*at], lines.get(*at + 1));
+    (0..lines.len()).take_while(mine).count()
 }
 
 /// Runs of lines without an empty one.

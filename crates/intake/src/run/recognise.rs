@@ -1,7 +1,7 @@
 //! Decides how a text is read, and keeps account of it: read as what, in part, not recognised, or
 //! passed over. Whatever is handed over ends in one of these.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use sunup_api::report::{Assumed, FormRead, PartlyRead, Unrecognised};
@@ -13,6 +13,7 @@ use super::{LIMITS, Run};
 use crate::alien::{self, Alien};
 use crate::attribution;
 use crate::colours::{Colours, Plain};
+use crate::copied::{self, Copied};
 use crate::file::File;
 use crate::form::{self, Form};
 use crate::known::{Reader, Way};
@@ -30,7 +31,17 @@ impl Run<'_> {
         label: &Arc<str>,
         depth: usize,
     ) {
-        let format = sniff::format(head, head.len() < HEAD_BYTES);
+        let whole = head.len() < HEAD_BYTES;
+        let format = sniff::format(head, whole);
+        // What people paste is short, and in hand as a whole.
+        if whole && origin.lines.is_none() && format.is_loose() {
+            let text = std::str::from_utf8(head).ok();
+            if let Some(Copied { text, lines }) = text.and_then(copied::undressed) {
+                let bare = Origin { path: None, lines: Some(lines.into()), ..origin.clone() };
+                let reader = Box::new(Cursor::new(text.as_bytes()));
+                return self.recognised(text.as_bytes(), reader, &bare, label, depth);
+            }
+        }
         if matches!(format, Format::Tar) {
             return self.tar(reader, label, depth);
         }
@@ -228,7 +239,7 @@ impl Run<'_> {
 
     /// Names a text that looks like evidence and can't be read.
     pub(super) fn strange(&mut self, file: &File<'_>, why: &str, nearest: &'static Form) {
-        let line = Some(file.lines_before + 1).filter(|line| *line > 1);
+        let line = Some(file.line(1)).filter(|line| *line > 1);
         let better = form::better(nearest);
         let told = format!("not recognised: {why}; better: {better}");
         self.unreadable(&file.label, line, told);

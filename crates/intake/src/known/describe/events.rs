@@ -157,6 +157,12 @@ pub(super) fn subject(told: &[Told]) -> (String, Option<String>, Option<String>)
     }
 }
 
+/// The container that a message of the kubelet says it has started.
+pub(super) fn started(message: &str) -> Option<&str> {
+    let name = message.strip_prefix("Started container ")?;
+    crate::attribution::is_name(name.trim_end_matches('.')).then(|| name.trim_end_matches('.'))
+}
+
 /// The pod that a message of the scheduler or the kubelet names.
 fn pod_in(message: &str) -> Option<(&str, Option<&str>)> {
     let word = |text| -> Option<&str> { str::split_whitespace(text).next() };

@@ -63,6 +63,13 @@ pub(super) fn containers(pod: &mut Pod, lines: &[&Line<'_>], init: bool) {
     }
 }
 
+/// A container of which the lines are there, and its name was known otherwise.
+pub(super) fn one_container(pod: &mut Pod, name: &str, lines: &[&Line<'_>]) {
+    let (container, status) = container(name, lines);
+    pod.spec.containers.push(container);
+    pod.status.container_statuses.push(status);
+}
+
 fn container(name: &str, lines: &[&Line<'_>]) -> (Container, ContainerStatus) {
     let mut container = Container { name: name.to_owned(), ..Container::default() };
     let mut status = ContainerStatus { name: name.to_owned(), ..ContainerStatus::default() };

@@ -290,7 +290,11 @@ fn wrapped(lines: &mut Vec<Line<'_>>) -> bool {
     if lines.iter().take(SAMPLE * 8).all(|(_, line)| parts::begins(line)) {
         return false;
     }
-    let begins: Vec<bool> = lines.iter().map(|(_, line)| parts::begins(line)).collect();
+    // A row of a table has several gaps; what a break leaves of one, at most a few.
+    let row =
+        |line: &str| line.trim().split("  ").filter(|cell| !cell.trim().is_empty()).count() > 2;
+    let begins: Vec<bool> =
+        lines.iter().map(|(_, line)| row(line) || parts::begins(line)).collect();
     let mut joins: Vec<bool> = vec![false; lines.len()];
     // What the break left would have fitted: then it was no window that broke the lines.
     let mut others = 0;

@@ -88,6 +88,12 @@ fn what_wears_nothing_is_left_alone() {
         "dial tcp 10.0.0.1:80: connect: connection refused\n".repeat(20),
         "2026-11-30T21:41:41Z a\nb\n2026-11-30T21:41:42Z a\nb\n".repeat(9),
         "| NAME | READY |\n|------|-------|\n| web  | 1/2   |\n| db   | 2/2   |\n".to_owned(),
+        "NAME                   READY   STATUS     RESTARTS   AGE\n\
+         pod/import-lvbqt       1/2     NotReady   0          41m\n\
+         pod/shop-0             2/2     Running    0          46m\n\n\
+         NAME               COMPLETIONS   DURATION   AGE\n\
+         job.batch/import   0/1           41m        41m\n"
+            .to_owned(),
         "12:30:01 up\n12:30:02 up\n12:30:02 down\n12:30:04 up\n".to_owned(),
         "8080 open\n9090 open\n15020 open\n15021 open\n".to_owned(),
         "a > b\nb > c\nc\nd\n".to_owned(),

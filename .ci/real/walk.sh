@@ -52,6 +52,18 @@ well() {
   [ -z "$(unwell "$1")" ] || fail "restarted or not ready: $(unwell "$1")"
 }
 
+# No replica of the server is left that ends: those take reviews for a moment longer, with the settings
+# that they have.
+replaced() {
+  local _
+  for _ in $(seq 60); do
+    [ -n "$(k -n sunup-system get pods -o json |
+      jq -r '.items[] | select(.metadata.deletionTimestamp != null) | .metadata.name')" ] || return 0
+    sleep 1
+  done
+  fail "replicas don't end"
+}
+
 # Where the proxy of a workload's newest pod is: first, last or init.
 place() {
   k -n "$1" get pods -l "app=$2" --sort-by=.metadata.creationTimestamp -o json |
@@ -159,6 +171,7 @@ guarded() {
   ready guarded billing
   [ "$(place guarded orders)" = last ] || fail "the guard has moved a proxy unasked"
   page guard-sidecars
+  replaced
   k -n guarded rollout restart deploy >/dev/null
   for deploy in orders billing; do ready guarded $deploy; done
   clean guarded

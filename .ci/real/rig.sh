@@ -124,11 +124,14 @@ own_cluster() {
   step "Kubernetes"
   rig=$cache/rig
   mkdir -p "$rig/images"
+  # One walk at a time: the next waits. The cluster's own processes must not hold its place.
+  exec 8>"$cache/rig.lock"
+  flock -n 8 || { echo "waiting for another walk on $rig to end"; flock 8; }
   # One that was left up is not empty.
   "$realk8s/down.sh" "$rig"
   rm -f "$rig"/images/*.tar
   cp "$images"/*.tar "$rig/images/"
-  on "$("$realk8s/up.sh" "$rig")"
+  on "$("$realk8s/up.sh" "$rig" 8>&-)"
   kubectl=$rig/bin/kubectl
   step "image"
   export CONTAINERD_ADDRESS=$rig/run/containerd.sock
@@ -193,7 +196,7 @@ given_back() {
 # A reboot of the node.
 reboot() {
   "$realk8s/down.sh" "$rig"
-  KEEP=1 "$realk8s/up.sh" "$rig" >/dev/null
+  KEEP=1 "$realk8s/up.sh" "$rig" 8>&- >/dev/null
 }
 
 finish() {

@@ -21,6 +21,7 @@ mod cli {
     pub(crate) mod output;
     pub(crate) mod redact;
     pub(crate) mod renderings;
+    pub(crate) mod rights;
     pub(crate) mod shells;
     pub(crate) mod store;
     pub(crate) mod usage;

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::Cluster;
 use crate::follow::{Event, Follow, meta};
+use crate::{Cluster, Trouble};
 
 /// How often things are looked at when nothing changes.
 const TICK: Duration = Duration::from_secs(1);
@@ -106,13 +106,16 @@ fn failed(container: &Value) -> Option<String> {
 /// `None`. `decide` is called with all of them whenever one changes, and once a second.
 ///
 /// A watch that ends, is refused (410 among it) or breaks off is begun anew, with back-off.
+///
+/// # Errors
+/// The API server says that it isn't allowed (403), which no waiting changes.
 pub async fn watch<T>(
     cluster: &Cluster,
     namespace: &str,
     selector: &Selector,
     until: Instant,
     mut decide: impl AsyncFnMut(&Pods) -> ControlFlow<T>,
-) -> Option<T> {
+) -> Result<Option<T>, Trouble> {
     let by_name;
     let selector = match selector {
         Selector::Labels(labels) => ("labelSelector", labels.as_str()),
@@ -137,14 +140,15 @@ pub async fn watch<T>(
             }
             Ok(Some(Event::Changed(pod))) => put(&mut pods, &pod),
             Ok(Some(Event::Gone(pod))) => drop(pods.remove(meta(&pod, "uid"))),
+            Ok(Some(Event::Trouble(why))) if why.code() == Some(403) => return Err(why),
             // It goes on by itself, later and later; what was known stays known.
             Ok(Some(Event::Trouble(_)) | None) | Err(_) => {}
         }
         if known && let ControlFlow::Break(decided) = decide(&pods).await {
-            return Some(decided);
+            return Ok(Some(decided));
         }
         if Instant::now() >= until {
-            return None;
+            return Ok(None);
         }
     }
 }

@@ -200,20 +200,21 @@ templates:
     spec:
       initContainers:
       - name: istio-init
-        image: proxyv2
+        image: docker.io/istio/proxyv2:1.30.2
         args: [istio-iptables, "-u", "1337", "-x", ""]
       {{- if not .NativeSidecars }}
       containers:
       {{- end }}
       - name: istio-proxy
-        image: proxyv2
+        image: docker.io/istio/proxyv2:1.30.2
         {{- if .NativeSidecars }}
         restartPolicy: Always
         {{- end }}
         args: [proxy, sidecar]
+        readinessProbe: {httpGet: {path: /healthz/ready, port: 15021}}
 "#;
 
-fn istio(native: bool) -> Injector {
+pub(crate) fn istio(native: bool) -> Injector {
     let mut sources = Sources::default();
     sources.injector_config(TEMPLATES).unwrap();
     let native = if native { NativeSidecars::Always } else { NativeSidecars::Never };

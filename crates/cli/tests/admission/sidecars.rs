@@ -4,38 +4,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sunup_inject::{Injector, NativeSidecars, Options, ProxyKind, Sources};
 
 use super::cluster::{names, with_cluster};
-use super::orders::{authority, other, ours};
+use super::orders::{authority, istio, other, ours};
 use super::server::{pod, start_in};
 use super::standin::{self, Change};
-
-/// As Istio's: a capture container, and a proxy that is asked whether it is ready.
-const TEMPLATES: &str = r#"
-policy: enabled
-defaultTemplates: [sidecar]
-templates:
-  sidecar: |
-    spec:
-      initContainers:
-      - name: istio-init
-        image: docker.io/istio/proxyv2:1.30.2
-        args: [istio-iptables, "-u", "1337", "-x", ""]
-      containers:
-      - name: istio-proxy
-        image: docker.io/istio/proxyv2:1.30.2
-        args: [proxy, sidecar]
-        readinessProbe: {httpGet: {path: /healthz/ready, port: 15021}}
-"#;
-
-fn istio() -> Injector {
-    let mut sources = Sources::default();
-    sources.injector_config(TEMPLATES).unwrap();
-    let options =
-        Options { proxy: ProxyKind::Istio, native: NativeSidecars::Never, ..Options::default() };
-    Injector::new(sources.build(options).unwrap()).unwrap()
-}
 
 /// What the server is asked for, the containers that come of it, and what is said.
 type Case = (&'static [&'static str], [&'static [&'static str]; 2], Option<&'static str>);
@@ -65,7 +38,7 @@ fn classic_sidecars_start_first_where_the_guard_is_asked_to_see_to_it() {
     let test = "classic_sidecars_start_first_where_the_guard_is_asked_to_see_to_it";
     with_cluster(test, async |cluster| {
         let home = cluster.namespace("home", json!({})).await;
-        let paths = BTreeMap::from([("/istio", standin::istio(istio()) as Change)]);
+        let paths = BTreeMap::from([("/istio", standin::istio(istio(false)) as Change)]);
         let standin = standin::serve(paths).await;
         for (number, (options, lists, said)) in CASES.iter().enumerate() {
             let server = start_in(&cluster, &home, "none", 0, options).await;

@@ -20,6 +20,8 @@ pub(crate) struct Logs {
     pub(crate) texts: Mutex<BTreeMap<String, String>>,
     /// Whether changes are forbidden.
     pub(crate) refuse: AtomicBool,
+    /// The right that is missing: group, resource and verb.
+    pub(crate) without: Mutex<Option<(&'static str, &'static str, &'static str)>>,
     /// Requests that no role printed by `sunup rbac --fix` allows.
     beyond: Mutex<BTreeSet<String>>,
 }
@@ -66,6 +68,12 @@ impl Desk for Logs {
         if !allowed(head) {
             let asked = format!("{} {}", head.method, head.uri);
             self.beyond.lock().expect("no test panics here").insert(asked);
+        }
+        let (group, resource, verb) = attributes(head);
+        let without = *self.without.lock().expect("no test panics here");
+        if without == Some((group.as_str(), resource.as_str(), verb)) {
+            let why = format!("{resource} is forbidden: you may not {verb} them");
+            return Reply::Answer(status(StatusCode::FORBIDDEN, "Forbidden", &why));
         }
         if head.method == http::Method::PATCH && self.refuse.load(Ordering::Relaxed) {
             return Reply::Answer(status(StatusCode::FORBIDDEN, "Forbidden", "you may not patch"));

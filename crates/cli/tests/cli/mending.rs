@@ -31,7 +31,7 @@ fn log(name: &str) -> String {
 }
 
 /// The incident's pod as a template, under these annotations.
-fn template(annotations: Value) -> Value {
+pub(crate) fn template(annotations: Value) -> Value {
     let mut pod = incident("pod.json");
     pod["spec"]["schedulerName"] = json!("nobody");
     for field in ["nodeName", "serviceAccountName", "serviceAccount", "volumes"] {
@@ -46,7 +46,7 @@ fn template(annotations: Value) -> Value {
         "spec": pod["spec"]})
 }
 
-fn deployment(annotations: Value) -> Value {
+pub(crate) fn deployment(annotations: Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orders"},
         "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "orders"}},
             "template": template(annotations)}})
@@ -54,7 +54,7 @@ fn deployment(annotations: Value) -> Value {
 
 /// What becomes of a pod.
 #[derive(Clone, Copy, PartialEq)]
-enum Fate {
+pub(crate) enum Fate {
     /// Its application is faster than its proxy.
     Fault,
     /// The same, and it never comes up.
@@ -65,7 +65,7 @@ enum Fate {
     Silence,
 }
 
-fn held(pod: &Value) -> bool {
+pub(crate) fn held(pod: &Value) -> bool {
     let config = pod["metadata"]["annotations"]["proxy.istio.io/config"].as_str();
     config.is_some_and(|config| config.contains(HOLD))
 }
@@ -107,7 +107,7 @@ fn kubelet(cluster: &Cluster, told: &mut HashSet<String>, fate: &dyn Fn(&Value, 
 }
 
 /// Runs something while the kubelet is at work.
-fn with_kubelet<T>(
+pub(crate) fn with_kubelet<T>(
     cluster: &Cluster,
     fate: impl Fn(&Value, usize) -> Fate + Sync,
     run: impl FnOnce(&dyn Fn(usize)) -> T,
@@ -399,7 +399,7 @@ fn a_pod_of_its_own_is_made_anew_with_consent_only() {
 }
 
 /// The template of `orders` as a workload of another kind, under its name.
-fn workload(kind: &str, version: &str, spec: Value) -> Value {
+pub(crate) fn workload(kind: &str, version: &str, spec: Value) -> Value {
     let mut object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "orders"},
         "spec": {"template": template(json!({}))}});
     for (key, value) in spec.as_object().expect("fields") {
@@ -428,7 +428,7 @@ fn a_stateful_sets_pod_that_never_comes_up_is_replaced() {
 }
 
 /// A template that a Job may have.
-fn finite(mut job: Value) -> Value {
+pub(crate) fn finite(mut job: Value) -> Value {
     job["template"]["spec"]["restartPolicy"] = json!("OnFailure");
     job
 }

@@ -96,17 +96,16 @@ impl Work<'_> {
         };
         let mut new = source;
         overlay(&mut new, plan.patch.as_ref().unwrap_or(&Value::Null));
-        if self.args.dry_run || !self.args.recreate {
-            // The server's own word on it; under another name, since this one is taken.
-            let mut tried = new.clone();
-            if let Some(meta) = tried["metadata"].as_object_mut() {
-                meta.remove("name");
-                meta.insert("generateName".to_owned(), "sunup-tried-".into());
-            }
-            self.runtime
-                .block_on(target.create(&tried, Mode::DryRun))
-                .context("it could not be made anew; nothing was changed")?;
+        // The server's own word on it, before anything is deleted; under another name, since this one
+        // is taken.
+        let mut tried = new.clone();
+        if let Some(meta) = tried["metadata"].as_object_mut() {
+            meta.remove("name");
+            meta.insert("generateName".to_owned(), "sunup-tried-".into());
         }
+        self.runtime
+            .block_on(target.create(&tried, Mode::DryRun))
+            .context("it could not be made anew; nothing was changed")?;
         if self.args.dry_run {
             self.say.dry(object, &new);
             return Ok(Outcome::Fixed);

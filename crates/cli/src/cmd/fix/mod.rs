@@ -270,7 +270,7 @@ impl Work<'_> {
         let until = tokio::time::Instant::now() + Duration::from_secs(30);
         let once = async |pods: &Pods| std::ops::ControlFlow::Break(pods.clone());
         let now = sunup_kube::watch::watch(self.cluster, &self.namespace, selector, until, once);
-        let now = now.await;
+        let now = now.await.context("the workload's pods can't be watched: `sunup rbac --fix`")?;
         ensure!(now.is_some(), "the workload's pods could not be watched: `sunup rbac --fix`");
         Ok(now.unwrap_or_default())
     }

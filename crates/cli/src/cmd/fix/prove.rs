@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sunup_api::report::{EVERY_RULE, Finding, Report, Verdict};
+use sunup_kube::Trouble;
 use sunup_kube::watch::{PodState, Pods, Selector, watch};
 use tokio::time::Instant;
 
@@ -52,9 +53,16 @@ impl Work<'_> {
             let seen =
                 self.runtime.block_on(self.next(selector, before, object, until, &mut looked));
             let (pods, up) = match seen {
-                Some(Seen::Up(pods)) => (pods, true),
-                Some(Seen::Trouble(pods)) => (pods, false),
-                None => return self.too_late(plan, looked.new),
+                Ok(Some(Seen::Up(pods))) => (pods, true),
+                Ok(Some(Seen::Trouble(pods))) => (pods, false),
+                Ok(None) => return self.too_late(plan, looked.new),
+                Err(why) => {
+                    self.say.not_fixed(&format!(
+                        "it can't be told: the new pods can't be watched: {why} (`sunup rbac --fix` \
+                         prints what it takes)"
+                    ));
+                    return Ok(Outcome::Untried);
+                }
             };
             let report = self.diagnose(Some(&pods))?;
             match same(&report, plan) {
@@ -123,7 +131,7 @@ impl Work<'_> {
         object: &Value,
         until: Instant,
         looked: &mut Looked,
-    ) -> Option<Seen> {
+    ) -> Result<Option<Seen>, Trouble> {
         let wanted = wanted(object);
         let decide = async |all: &Pods| {
             let new = |pod: &&PodState| !before.contains_key(&pod.uid) && !pod.leaving;

@@ -134,7 +134,8 @@ pub struct Scenario {
     /// Why the unfixed manifests are not tried under Sunup, where that says nothing.
     #[serde(default)]
     pub not_under_sunup: Option<String>,
-    /// The unfixed pods come up with Istio's proxy, too, on a node with Sunup's agent.
+    /// The unfixed pods come up with Istio's proxy, too, on a node with Sunup's agent. Not taken over
+    /// by who extends this one.
     #[serde(default)]
     pub node_agent: bool,
     /// The same after what the doctor advises was done, where no fix of its own does it: another
@@ -363,6 +364,8 @@ fn whole(text: &str, bases: u32) -> anyhow::Result<toml::Table> {
     let (_, text) = known.with_context(|| format!("extends: no scenario {id}"))?;
     anyhow::ensure!(bases > 0, "extends: {id} leads back to where it came from");
     let mut base = whole(text, bases - 1)?;
+    // What comes of another fault on such a node is for itself to say.
+    base.remove("node-agent");
     merge(&mut base, table);
     Ok(base)
 }

@@ -9,7 +9,7 @@ use sunup_capture::ruleset::{NODE_TABLE, TABLE};
 
 use crate::capture::{self, CaptureError};
 use crate::netlink::NetlinkError;
-use crate::nft::{self, GateState};
+use crate::nft::{self, Existing, GateState};
 
 /// What setting it came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,9 @@ pub enum Set {
 pub fn set(ports: &[u16], dns: bool, deadline: Duration) -> Result<Set, CaptureError> {
     let mut socket = capture::open()?;
     let own = nft::existing(&mut socket, TABLE).map_err(CaptureError::Unreadable)?;
-    if !own.is_empty() {
+    // One whose gate was turned off has none.
+    let gated = |table: &Existing| table.note.as_ref().is_none_or(|n| !n.gate_ports.is_empty());
+    if own.iter().any(gated) {
         clear()?;
         return Ok(Set::OwnGate);
     }

@@ -266,6 +266,10 @@ fn a_pod_that_has_a_gate_of_its_own_keeps_that_one_alone() {
         let set = || gate::set(&[PORT], false, Duration::ZERO).unwrap();
         assert_eq!(world.pod.run(set).unwrap(), gate::Set::InForce);
         assert_eq!(world.pod.run(gate::state).unwrap().unwrap().len(), 2);
+        // A gate that was turned off is none.
+        let rules = ruleset(&["-i", "*", "--start-gate=off"]);
+        world.pod.run(|| capture::apply(&rules).unwrap()).unwrap();
+        assert_eq!(world.pod.run(set).unwrap(), gate::Set::InForce);
         let rules = ruleset(&["-i", "*"]);
         world.pod.run(|| capture::apply(&rules).unwrap()).unwrap();
         assert_eq!(world.pod.run(set).unwrap(), gate::Set::OwnGate);

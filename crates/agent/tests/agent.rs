@@ -257,7 +257,9 @@ fn a_proxy_that_dies_again_and_again_refuses_nobody() {
             all
         })
     });
-    let failed: Vec<_> = outcomes.iter().filter(|o| o.is_err()).collect();
+    // A reset is that of a connection which the dead proxy had: it was made.
+    let refused = |error: &std::io::Error| error.kind() != std::io::ErrorKind::ConnectionReset;
+    let failed: Vec<_> = outcomes.iter().filter(|o| o.as_ref().is_err_and(refused)).collect();
     assert!(outcomes.len() > runs, "{} connections", outcomes.len());
     assert!(failed.is_empty(), "{} of {}: {failed:?}", failed.len(), outcomes.len());
 }

@@ -6,8 +6,11 @@
 
 use std::time::Duration;
 
-/// How often is looked while something may happen at any moment.
+/// How often is looked while somebody waits.
 pub const FAST: Duration = Duration::from_millis(10);
+/// How often is looked at a young start while nobody waits: who comes between the proxy's first
+/// listening and the next look waits no longer than this.
+pub const READY: Duration = Duration::from_millis(20);
 /// How often is looked at a start that takes long, while nobody waits.
 pub const SLOW: Duration = Duration::from_millis(100);
 /// How often is looked where the gate decides alone, for somebody who listens after all.
@@ -307,7 +310,13 @@ impl Life {
 
     fn look_again(&mut self) {
         let young = self.now.saturating_sub(self.since) < YOUNG;
-        let pause = if young || self.held.is_some() { FAST } else { SLOW };
+        let pause = match (self.phase, young) {
+            // istio-validation's listener may be there for as short a time.
+            (Phase::Waiting, true) => FAST,
+            _ if self.held.is_some() => FAST,
+            (_, true) => READY,
+            (_, false) => SLOW,
+        };
         self.look_at = Some(self.now.saturating_add(pause));
     }
 }

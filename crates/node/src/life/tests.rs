@@ -247,7 +247,11 @@ fn a_long_start_is_looked_at_less_often_unless_somebody_waits() {
         life.look_at().unwrap() - now
     };
     let (mut life, _) = story(Begin::Fresh, &[(0, Event::Stood)]);
-    assert_eq!(look(&mut life, 1, 0), FAST);
+    assert_eq!(look(&mut life, 1, 0), READY);
+    assert_eq!(look(&mut life, 2, 1), FAST);
+    // What waited was taken back; somebody may still come.
+    assert_eq!(look(&mut life, 3, 0), FAST);
+    let (mut life, _) = story(Begin::Fresh, &[(0, Event::Stood)]);
     assert_eq!(look(&mut life, 40, 0), SLOW);
     assert_eq!(look(&mut life, 41, 1), FAST);
 }

@@ -31,19 +31,16 @@ pub(super) async fn read(client: &mut TcpStream) -> io::Result<(Option<String>, 
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Parsed {
+pub(super) enum Parsed {
     More,
     Wrong,
     Name(Option<String>),
 }
 
-fn parse(mut bytes: &[u8]) -> Parsed {
+pub(super) fn parse(mut bytes: &[u8]) -> Parsed {
     // The greeting may be spread over several records.
     let mut hello = Vec::new();
     loop {
-        if bytes.first().is_some_and(|kind| *kind != 22) || bytes.get(1).is_some_and(|v| *v != 3) {
-            return Parsed::Wrong;
-        }
         if hello.first().is_some_and(|kind| *kind != 1) {
             return Parsed::Wrong;
         }
@@ -52,6 +49,10 @@ fn parse(mut bytes: &[u8]) -> Parsed {
             if let Some(body) = rest.get(..length) {
                 return server_name(body).map_or(Parsed::Wrong, Parsed::Name);
             }
+        }
+        // What follows a greeting may be of another kind: data that a client sends with it.
+        if bytes.first().is_some_and(|kind| *kind != 22) || bytes.get(1).is_some_and(|v| *v != 3) {
+            return Parsed::Wrong;
         }
         let [_, _, _, a, b, rest @ ..] = bytes else { return Parsed::More };
         let length = usize::from(u16::from_be_bytes([*a, *b]));
@@ -131,6 +132,16 @@ pub(super) mod tests {
             assert_eq!(parse(&bytes), Parsed::Name(Some("shop.example.com".into())));
             assert_eq!(parse(&greeting(None, record)), Parsed::Name(None));
         }
+    }
+
+    #[test]
+    fn what_comes_with_a_greeting_takes_no_name_back() {
+        let name = Parsed::Name(Some("shop.example.com".into()));
+        for with in [&[20, 3, 3, 0, 1, 1][..], &[23, 3, 3, 0, 1, 9], &[0], b"GET"] {
+            let bytes = [&greeting(Some("shop.example.com"), 1000), with].concat();
+            assert_eq!(parse(&bytes), name, "{with:?}");
+        }
+        assert_eq!(parse(&[22, 3, 1, 0, 1, 1, 23]), Parsed::Wrong);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use httparse::{Header, Status};
 
 use super::body::{Body, is_token, says_who_asks};
 
-/// The most fields a head may have.
+/// The most fields a head may have; and the most names in `Connection` and in `Upgrade`.
 const FIELDS_MAX: usize = 100;
 
 /// Why a request is answered by us.
@@ -108,6 +108,10 @@ impl<'b> Framing<'b> {
                 self.chunked = true;
             }
             _ => {}
+        }
+        // Each is held against every field, or against each that the other side names.
+        if self.hop.len().max(self.protocols.len()) > FIELDS_MAX {
+            return Err(Wrong::new(431, "too many connection options or protocols"));
         }
         Ok(())
     }

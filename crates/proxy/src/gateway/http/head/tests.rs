@@ -114,6 +114,12 @@ fn what_could_be_read_in_two_ways_is_refused() {
     }
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(100));
     assert_eq!(request(&many), Err(431));
+    for list in ["Connection", "Upgrade"] {
+        let head =
+            |n: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{list}: {}\r\n\r\n", "x,".repeat(n));
+        assert_eq!(request(&head(101)), Err(431), "{list}");
+        assert!(request(&head(100)).is_ok(), "{list}");
+    }
 }
 
 fn response(

@@ -113,7 +113,10 @@ pub(crate) fn reapply(
             }
         }
     }
-    if status.is_none() && !overrides.is_empty() {
+    // Istio keeps them at the first injection only; what a status that says nothing of them, or can't
+    // be read, leaves to the user is the user's at the next injection too.
+    let first = status.is_none() || (hooks == Hooks::Replace && kept.is_null());
+    if first && !overrides.is_empty() {
         set_annotation(pod, ANNOTATION, Value::Object(overrides).to_string());
     }
     Ok(())

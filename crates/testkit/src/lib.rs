@@ -5,7 +5,11 @@
 //! A dev-dependency only: nothing that ships may depend on this crate.
 
 pub mod export_gen;
+<<<<<<< HEAD
 pub mod web;
+=======
+pub mod growth;
+>>>>>>> c3326c8 (Count the growth of redacting, archives, wide tables and queries)
 
 use std::path::{Path, PathBuf};
 

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use sunup_testkit::growth;
 
-use crate::count::{doctor, each, grows_evenly, grows_evenly_inside, write};
+use crate::count::{doctor, each, grows_evenly, write};
 
 /// A Deployment with a finding that has a fix.
 fn faulty(i: usize) -> String {
@@ -95,7 +96,7 @@ fn injections_of_one_file() {
 
 #[test]
 fn the_patch_of_a_review() {
-    grows_evenly_inside("edits::the_patch_of_a_review", 4000, |size| {
+    growth::inside("edits::the_patch_of_a_review", 4000, |size| {
         let containers: Vec<Value> = (0..size).map(|i| json!({"name": format!("c{i}")})).collect();
         let with = [vec![json!({"name": "istio-proxy"})], containers.clone()].concat();
         let ops = sunup_inject::diff(

@@ -28,6 +28,10 @@ new-rule ID:
 docs:
     cargo xtask docs
 
+# Fuzz everything that reads what others wrote, each target for so many seconds
+fuzz SECONDS="60" *TARGETS:
+    cargo xtask fuzz --seconds {{SECONDS}} {{TARGETS}}
+
 # The whole gate, in a fresh clone
 ci:
     .ci/run

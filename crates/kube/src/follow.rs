@@ -3,6 +3,9 @@
 //! Objects are JSON values: what is wanted of them is a handful of fields, which need no type of
 //! the whole API. Knows no kind.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -9,6 +9,8 @@ pub mod client;
 pub mod collect;
 mod follow;
 pub mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod kubelet;
 mod list;
 pub mod mesh;

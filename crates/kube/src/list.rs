@@ -1,6 +1,9 @@
 //! Lists in pages: bounded in memory, continued where the server has forgotten the beginning, and
 //! handed on with one object a line.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use std::collections::HashSet;
 
 use bytes::Bytes;

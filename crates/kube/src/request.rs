@@ -1,6 +1,9 @@
 //! One request to the API server: with a deadline, repeated where repeating helps, and an answer
 //! that is either bytes or a [`Trouble`] that says what kind of trouble it is.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};

@@ -93,6 +93,9 @@ fn name(bytes: &[u8], mut at: usize) -> Option<(String, usize)> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,8 @@
 mod dns;
 mod enter;
 pub mod export;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod image;
 mod inside;
 mod kubelet;

@@ -4,6 +4,8 @@
 //! Reads no file and no environment itself; unknown fields are for others and are left alone.
 
 mod entry;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod ports;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,9 @@
 //!
 //! It reads of a message only its header: what is asked is between the client and the server.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -13,6 +13,8 @@ mod copy;
 mod destination;
 mod dns;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gateway;
 mod http;
 mod idle;

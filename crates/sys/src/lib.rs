@@ -6,6 +6,8 @@
 
 pub mod capture;
 pub mod container;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod gate;
 pub mod host;
 mod iptables;

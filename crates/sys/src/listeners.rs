@@ -4,6 +4,9 @@
 //! `include/uapi/linux/inet_diag.h`, `sock_diag.h`; kernel `net/ipv4/inet_diag.c`,
 //! `net/core/sock_diag.c`.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -108,6 +111,13 @@ fn listener(payload: &[u8], port: u16) -> Option<Listener> {
     Some(Listener { ip, one_family, uid: word(64), queued: word(56), cookie })
 }
 
+fn ended(payload: &[u8]) -> Option<End> {
+    let fixed = payload.first_chunk::<ANSWER>()?;
+    let word = |at: usize| fixed[at..at + 4].try_into().map(u32::from_ne_bytes).unwrap_or(0);
+    let port = u16::from_be_bytes([fixed[4], fixed[5]]);
+    Some(End { port, cookie: u64::from(word(44)) | u64::from(word(48)) << 32 })
+}
+
 /// Hears of the end of listeners of certain ports in one namespace. Connections' ends are kept out
 /// by the kernel, so that a busy pod costs nothing here.
 #[derive(Debug)]
@@ -152,15 +162,7 @@ impl Ends {
         loop {
             match recv(&self.fd, &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((length, _)) => {
-                    for answer in answers(&buffer[..length]) {
-                        let Some(fixed) = answer.payload.first_chunk::<ANSWER>() else { continue };
-                        let word = |at: usize| {
-                            fixed[at..at + 4].try_into().map(u32::from_ne_bytes).unwrap_or(0)
-                        };
-                        let port = u16::from_be_bytes([fixed[4], fixed[5]]);
-                        let cookie = u64::from(word(44)) | u64::from(word(48)) << 32;
-                        out.push(End { port, cookie });
-                    }
+                    out.extend(answers(&buffer[..length]).filter_map(|told| ended(told.payload)));
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}

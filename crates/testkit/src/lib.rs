@@ -5,11 +5,8 @@
 //! A dev-dependency only: nothing that ships may depend on this crate.
 
 pub mod export_gen;
-<<<<<<< HEAD
-pub mod web;
-=======
 pub mod growth;
->>>>>>> c3326c8 (Count the growth of redacting, archives, wide tables and queries)
+pub mod web;
 
 use std::path::{Path, PathBuf};
 

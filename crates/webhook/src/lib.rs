@@ -7,6 +7,8 @@
 mod body;
 mod ca;
 mod certs;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod metrics;
 mod path;
 mod policy;

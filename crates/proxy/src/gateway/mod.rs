@@ -8,6 +8,8 @@
 mod certificates;
 pub(crate) mod connection;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http;
 mod names;
 pub(crate) mod routes;

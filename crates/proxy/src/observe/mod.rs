@@ -3,6 +3,8 @@
 //! It only looks: nothing waits for it, so server-first protocols are never delayed, and bytes it
 //! doesn't understand end the looking, not the connection. Memory is bounded whatever comes.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http1;
 mod http2;
 mod lost;

@@ -1,6 +1,8 @@
 //! Netlink: messages out, acknowledgements and dumps in. Knows no subsystem.
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod message;
 mod socket;
 

@@ -130,12 +130,16 @@ impl Socket {
 }
 
 /// `None` for an acknowledgement.
-fn refusal(answer: Answer<'_>, what: &impl Fn(u32) -> String) -> Option<NetlinkError> {
+pub(super) fn refusal(answer: Answer<'_>, what: &impl Fn(u32) -> String) -> Option<NetlinkError> {
     let garbled = || NetlinkError::Garbled { what: what(answer.sequence) };
     let Some(code) = answer.payload.first_chunk::<4>() else { return Some(garbled()) };
     let code = i32::from_ne_bytes(*code);
     if code == 0 {
         return None;
+    }
+    // The kernel's codes are these (`include/linux/err.h`); what is none has no name.
+    if !(-4095..0).contains(&code) {
+        return Some(garbled());
     }
     let mut text = String::new();
     if answer.flags & NLM_F_ACK_TLVS != 0 {
@@ -149,7 +153,7 @@ fn refusal(answer: Answer<'_>, what: &impl Fn(u32) -> String) -> Option<NetlinkE
         let attrs = Attrs(answer.payload.get(4 + request..).unwrap_or_default());
         text = attrs.text(NLMSGERR_ATTR_MSG).unwrap_or_default().to_owned();
     }
-    let errno = Errno::from_raw_os_error(code.saturating_neg());
+    let errno = Errno::from_raw_os_error(-code);
     Some(NetlinkError::Refused { what: what(answer.sequence), errno, text })
 }
 

@@ -5,6 +5,8 @@
 //! `include/uapi/linux/netfilter/nf_tables.h`, `nfnetlink.h`; kernel `net/netfilter/nft_*.c`.
 
 mod encode;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod message;
 mod read;
 mod transaction;

@@ -22,23 +22,29 @@ pub(crate) struct Existing {
 pub(crate) fn existing(socket: &mut Socket, table: &str) -> Result<Vec<Existing>, NetlinkError> {
     let ask = Message::new(kind::GET_TABLE, NLM_F_DUMP, &header(0, 0), "listing tables");
     let mut out = Vec::new();
-    socket.dump(&ask, |answer| {
-        let attrs = Attrs(answer.payload.get(4..).unwrap_or_default());
-        let family = match answer.payload.first() {
-            Some(2) => Family::Ip,
-            Some(10) => Family::Ip6,
-            _ => return,
-        };
-        if attrs.text(1) == Some(table) {
-            let note = attrs.get(6).and_then(read_comment).and_then(|text| Note::parse(&text));
-            out.push(Existing { family, note });
-        }
-    })?;
+    socket.dump(&ask, |answer| out.extend(existing_in(answer.payload, table)))?;
     out.sort_by_key(|table| table.family == Family::Ip6);
     Ok(out)
 }
 
-fn read_comment(data: &[u8]) -> Option<String> {
+/// The attributes behind the family's header.
+fn attrs(payload: &[u8]) -> Attrs<'_> {
+    Attrs(payload.get(4..).unwrap_or_default())
+}
+
+/// A table, where it has this name.
+pub(super) fn existing_in(payload: &[u8], table: &str) -> Option<Existing> {
+    let attrs = attrs(payload);
+    let family = match payload.first() {
+        Some(2) => Family::Ip,
+        Some(10) => Family::Ip6,
+        _ => return None,
+    };
+    let note = attrs.get(6).and_then(read_comment).and_then(|text| Note::parse(&text));
+    (attrs.text(1) == Some(table)).then_some(Existing { family, note })
+}
+
+pub(super) fn read_comment(data: &[u8]) -> Option<String> {
     let [0, length, rest @ ..] = data else { return None };
     let text = rest.get(..usize::from(*length).checked_sub(1)?)?;
     String::from_utf8(text.to_vec()).ok()
@@ -54,19 +60,20 @@ fn rules_of(
     let mut ask = Message::new(kind::GET_RULE, NLM_F_DUMP, &fixed, "listing rules");
     ask.put_str(1, table);
     let mut out = Vec::new();
-    socket.dump(&ask, |answer| {
-        let attrs = Attrs(answer.payload.get(4..).unwrap_or_default());
-        // Old kernels don't filter by table.
-        if attrs.text(1) == Some(table) {
-            let comment = attrs.get(7).and_then(read_comment).unwrap_or_default();
-            out.push((attrs.text(2).unwrap_or_default().to_owned(), comment));
-        }
-    })?;
+    socket.dump(&ask, |answer| out.extend(rule_in(answer.payload, table)))?;
     Ok(out)
 }
 
+/// Chain and comment of a rule of a table; old kernels don't filter by table.
+pub(super) fn rule_in(payload: &[u8], table: &str) -> Option<(String, String)> {
+    let attrs = attrs(payload);
+    let comment = attrs.get(7).and_then(read_comment).unwrap_or_default();
+    let chain = attrs.text(2).unwrap_or_default().to_owned();
+    (attrs.text(1) == Some(table)).then_some((chain, comment))
+}
+
 /// One element of a set.
-struct Element {
+pub(super) struct Element {
     key: Vec<u8>,
     end: bool,
     expires: Option<Duration>,
@@ -82,18 +89,20 @@ fn elements_of(
     let mut ask = Message::new(kind::GET_ELEMENTS, NLM_F_DUMP, &header(number(family), 0), what);
     ask.put_str(1, table).put_str(2, set);
     let mut out = Vec::new();
-    socket.dump(&ask, |answer| {
-        let attrs = Attrs(answer.payload.get(4..).unwrap_or_default());
-        for (_, element) in attrs.nested(3).iter() {
-            let element = Attrs(element);
-            out.push(Element {
-                key: element.nested(1).get(1).unwrap_or_default().to_vec(),
-                end: element.be32(3).is_some_and(|flags| flags & 1 != 0),
-                expires: element.be64(5).map(Duration::from_millis),
-            });
-        }
-    })?;
+    socket.dump(&ask, |answer| elements_in(answer.payload, &mut out))?;
     Ok(out)
+}
+
+/// Adds the elements of one part of an answer.
+pub(super) fn elements_in(payload: &[u8], out: &mut Vec<Element>) {
+    for (_, element) in attrs(payload).nested(3).iter() {
+        let element = Attrs(element);
+        out.push(Element {
+            key: element.nested(1).get(1).unwrap_or_default().to_vec(),
+            end: element.be32(3).is_some_and(|flags| flags & 1 != 0),
+            expires: element.be64(5).map(Duration::from_millis),
+        });
+    }
 }
 
 /// How far a table is from what a ruleset says.
@@ -254,12 +263,14 @@ fn counters(
     let mut ask = Message::new(kind::GET_OBJECT, NLM_F_DUMP, &fixed, "listing counters");
     ask.put_str(1, table).put_be32(3, 1);
     let mut out = Vec::new();
-    socket.dump(&ask, |answer| {
-        let attrs = Attrs(answer.payload.get(4..).unwrap_or_default());
-        if attrs.text(1) == Some(table) {
-            let name = attrs.text(2).unwrap_or_default().to_owned();
-            out.push((name, attrs.nested(4).be64(2).unwrap_or(0)));
-        }
-    })?;
+    socket.dump(&ask, |answer| out.extend(counter_in(answer.payload, table)))?;
     Ok(out)
+}
+
+/// A counter of a table: its name and how many packets it saw.
+pub(super) fn counter_in(payload: &[u8], table: &str) -> Option<(String, u64)> {
+    let attrs = attrs(payload);
+    let name = attrs.text(2).unwrap_or_default().to_owned();
+    let packets = attrs.nested(4).be64(2).unwrap_or(0);
+    (attrs.text(1) == Some(table)).then_some((name, packets))
 }

@@ -7,6 +7,8 @@
 
 mod body;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod head;
 mod pool;
 mod traffic;

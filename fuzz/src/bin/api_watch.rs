@@ -1,0 +1,4 @@
+//! A watch of an API server.
+#![no_main]
+
+sunup_fuzz::target!(sunup_kube::fuzz::changes);

@@ -1,0 +1,4 @@
+//! A secret planted in a file of evidence.
+#![no_main]
+
+sunup_fuzz::target!(text sunup_fuzz::redact::file);

@@ -1,8 +1,10 @@
 //! Text of evidence made fit for people's eyes, the one way there is: nothing of it may steer a
-//! terminal, read other than it is written, or stand where a line of ours would.
+//! terminal or a runner of CI, read other than it is written, or stand where a line of ours would.
 //!
 //! # Sources
-//! ECMA-48 (control functions, C1); Unicode, UAX 9 (directional formatting) and UTR 36; xterm,
+//! GitHub's runner, `ActionCommand.cs` (a command begins a line, or is `##[…]` anywhere), and the
+//! agent of Azure Pipelines, `Command.cs` (`##vso[…]` anywhere): whatever a step prints is looked
+//! through for them. ECMA-48 (control functions, C1); Unicode, UAX 9 (directional formatting) and UTR 36; xterm,
 //! "Control Sequences", for strings that end with BEL or ST.
 
 use std::borrow::Cow;
@@ -26,7 +28,10 @@ pub fn text(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    match says_commands(&out) {
+        true => disarmed(&out, "# #", ": :"),
+        false => out,
+    }
 }
 
 /// The same in one line: a name, a path, a message that stands within a sentence of ours.
@@ -61,7 +66,10 @@ pub fn escaped(words: &str) -> String {
             out.push(c);
         }
     }
-    out
+    match says_commands(&out) {
+        true => disarmed(&out, "#\\u{23}", ":\\u{3a}"),
+        false => out,
+    }
 }
 
 /// JSON as a terminal may be given it: what JSON itself lets stand and a terminal obeys is written
@@ -69,9 +77,11 @@ pub fn escaped(words: &str) -> String {
 #[must_use]
 pub fn json(json: &str) -> Cow<'_, str> {
     let raw = |c: char| is_hidden(c) || ('\u{7f}'..='\u{9f}').contains(&c) || is_break(c);
-    if !json.contains(raw) {
+    if !json.contains(raw) && !json.contains("##") {
         return Cow::Borrowed(json);
     }
+    // Only strings have such signs, and no line begins with what is in a string.
+    let json = &json.replace("##", "#\\u0023");
     let mut out = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         if raw(c) {
@@ -86,20 +96,76 @@ pub fn json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Commands that a runner of GitHub takes from the beginning of a line, however far it is indented.
+const COMMANDS: [&str; 17] = [
+    "add-mask",
+    "add-matcher",
+    "add-path",
+    "debug",
+    "echo",
+    "endgroup",
+    "error",
+    "group",
+    "internal-set-repo-path",
+    "notice",
+    "remove-matcher",
+    "save-state",
+    "set-env",
+    "set-output",
+    "stop-commands",
+    "warning",
+    "pause-logging",
+];
+
+/// Whether a runner may find a command in a text.
+fn says_commands(text: &str) -> bool {
+    text.contains("##") || text.contains("::")
+}
+
+/// A text in which no runner finds a command, wherever its lines are broken at a blank.
+fn disarmed(text: &str, hashes: &str, colons: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while let Some(at) = rest.find("##").into_iter().chain(rest.find("::")).min() {
+        out.push_str(&rest[..at]);
+        let (hashed, behind) = (rest[at..].starts_with('#'), &rest[at + 2..]);
+        let begins = |word: &str, ends: [char; 2]| {
+            let own = behind.get(..word.len()).is_some_and(|own| own.eq_ignore_ascii_case(word));
+            own && behind[word.len()..].starts_with(ends)
+        };
+        let first = out.chars().next_back().is_none_or(char::is_whitespace);
+        let command = match hashed {
+            true => begins("", ['[', '[']) || begins("vso", ['[', '[']),
+            false => first && COMMANDS.iter().any(|word| begins(word, [':', ' '])),
+        };
+        match (command, hashed) {
+            (true, true) => out.push_str(hashes),
+            (true, false) => out.push_str(colons),
+            // The second sign may begin another pair.
+            (false, _) => out.push_str(&rest[at..at + 1]),
+        }
+        rest = if command { behind } else { &rest[at + 1..] };
+    }
+    out + rest
+}
+
 pub(crate) fn is_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Characters that nobody sees and that make a line read other than it is: directions, tags,
-/// annotations, the mark of an order of bytes.
+/// Characters that nobody sees and that make a line read other than it is: directions, joints that
+/// break no line or every one, tags, annotations, the mark of an order of bytes.
 pub(crate) fn is_hidden(c: char) -> bool {
     matches!(
         c,
-        '\u{61c}'
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'
             | '\u{200e}'
             | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
+            | '\u{2060}'..='\u{206f}'
             | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
@@ -165,9 +231,41 @@ mod tests {
         ] {
             assert_eq!(text(evil), shown, "{evil:?}");
         }
+        // Two words that look alike are shown alike, and a shell gets them with their difference.
+        assert_eq!(text("we\u{200b}b\u{2060}-\u{ad}0"), "web-0");
+        assert_eq!(crate::shell::word("we\u{200b}b"), "$'we\\342\\200\\213b'");
         assert_eq!(line("web\nerror[x] y"), "web error[x] y");
         assert_eq!(escaped("a\nb\u{9b}1\u{202e}é"), "a\\nb\\u{9b}1\\u{202e}é");
         assert_eq!(indented("web\nerror[x] y\n  z"), "web\n  error[x] y\n  z");
+    }
+
+    #[test]
+    fn a_runner_obeys_nothing_of_it() {
+        for (evil, shown) in [
+            ("::error::x", ": :error::x"),
+            ("a\n  ::add-mask::x", "a\n  : :add-mask::x"),
+            // A line may be broken anywhere.
+            ("a ::SET-output name=x::y", "a : :SET-output name=x::y"),
+            (
+                "a ##[group]b ##vso[task.setvariable variable=x]y",
+                "a # #[group]b # #vso[task.setvariable variable=x]y",
+            ),
+            ("###[x] ###VSO[x] :::error::", "## #[x] ## #VSO[x] :::error::"),
+            (
+                "::1 ::ffff:10.0.0.1 std::error::Error a::b # ## #! ::errors::",
+                "::1 ::ffff:10.0.0.1 std::error::Error a::b # ## #! ::errors::",
+            ),
+            ("::é ##", "::é ##"),
+        ] {
+            assert_eq!(text(evil), shown, "{evil:?}");
+        }
+        assert_eq!(escaped("x ##vso[y] ::error::"), "x #\\u{23}vso[y] :\\u{3a}error::");
+        let written = serde_json::to_string("##vso[x] ## ###").expect("JSON");
+        assert!(!json(&written).contains("##"));
+        assert_eq!(
+            serde_json::from_str::<String>(&json(&written)).expect("JSON"),
+            "##vso[x] ## ###"
+        );
     }
 
     #[test]

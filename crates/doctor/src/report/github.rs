@@ -89,7 +89,7 @@ mod tests {
             Some("--- a/x,y:z.yaml\n+++ b\n@@ -1 +1 @@\n+a\n".into());
         let got = github(&report);
         assert_eq!(got.lines().count(), 2, "{got}");
-        assert!(got.contains("50%25%0A::stop-commands"), "{got}");
+        assert!(got.contains("50%25%0A: :stop-commands"), "{got}");
         assert!(got.starts_with("::error file=x%2Cy%3Az.yaml,line=1,"), "{got}");
     }
 }

@@ -27,6 +27,9 @@ fn write(folder: &Path, name: &str, text: &str) {
 /// file's name as well.
 const EVIL: &str = "x\nerror[forged] y\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\u{202e}\u{2066}\u{e0041}\u{2028}\r\u{85}";
 
+/// What runners of CI obey at the beginning of a line, or anywhere.
+const COMMANDS: &str = " ::error::z ##[error]y ##vso[z]w\n::add-mask::x";
+
 /// A folder in which everything that has a name has an evil one, and a fault that is found.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -60,12 +63,14 @@ fn folder() -> tempfile::TempDir {
     write(folder.path(), "pod.yaml", &object);
     let event = format!(
         "apiVersion: v1\nkind: Event\nmetadata: {{name: e, namespace: {ns}}}\ninvolvedObject: {{kind: Pod, \
-         name: {pod}, namespace: {ns}}}\nreason: {app}\nmessage: {app}\nfirstTimestamp: \
+         name: {pod}, namespace: {ns}}}\nreason: {app}\nmessage: {said}\nfirstTimestamp: \
          \"2026-11-03T08:14:22Z\"\n",
-        pod = json(&pod)
+        pod = json(&pod),
+        said = json(&format!("{EVIL}{COMMANDS}")),
     );
     write(folder.path(), "event.yaml", &event);
-    let line = EVIL.replace(['\n', '\r'], " ");
+    // `##[` is what a runner's own log has.
+    let line = format!("{EVIL}{COMMANDS}").replace(['\n', '\r'], " ").replace("##[", "##");
     let proxy = "2026-11-03T08:14:06.290200001Z info Starting proxy agent\n2026-11-03T08:14:09.300200107Z \
         warn Envoy proxy is NOT ready: config not received from XDS server (is Istiod running?): cds \
         updates: 0 successful, 0 rejected; lds updates: 0 successful, 0 rejected\n\
@@ -106,7 +111,8 @@ fn no_text_of_the_evidence_steers_a_terminal_or_forges_a_line() {
     let all = stories(&snapshot);
     assert!(report.findings.iter().any(|f| f.fixes.iter().any(|fix| fix.diff.is_some())));
     assert!(!report.unreadable.is_empty() && !edits.is_empty());
-    let gaps = vec![(EVIL.to_owned(), EVIL.to_owned())];
+    let evil = format!("{EVIL}{COMMANDS}");
+    let gaps = vec![(evil.clone(), evil)];
     let seen = Seen { gaps, ..Seen::default() };
     let look = Look { verbose: true, ..Look::default() };
     for (format, drawn) in [
@@ -124,9 +130,14 @@ fn no_text_of_the_evidence_steers_a_terminal_or_forges_a_line() {
         // A browser breaks lines elsewhere.
         let lines = drawn.lines().filter(|line| line.starts_with("error[forged]"));
         assert!(format == "html" || lines.count() == 0, "{format}: {drawn}");
+        let begins = |line: &str, word| line.trim_start().starts_with(word);
         if format == "github" {
             assert!(drawn.lines().all(|line| line.starts_with("::")), "{drawn}");
+        } else {
+            assert!(!drawn.lines().any(|line| begins(line, "::error::")), "{format}: {drawn}");
         }
+        assert!(!drawn.lines().any(|line| begins(line, "::add-mask::")), "{format}: {drawn}");
+        assert!(!drawn.contains("##[") && !drawn.contains("##vso["), "{format}: {drawn}");
     }
     let read_back: sunup_api::report::Report =
         serde_json::from_str(&report::json(&report)).expect("a report");

@@ -189,27 +189,33 @@ impl Log {
         });
     }
 
-    /// `logs/shop_web-0_app.log`; where a name could be misread so, the longer way to say it.
+    /// `logs/shop_web-0_app.log`; where a name could be misread so, or is longer than a file's name can
+    /// be, the longer way to say it.
     fn name(&self) -> String {
         let Log { namespace, pod, container, previous } = self;
         let random = |name: &str| name.rsplit_once('-').is_some_and(|(_, last)| last.len() == 5);
         let ends = |name: &str| name.ends_with("-previous");
-        if random(namespace) || ends(container) {
+        let previous_or_not = if *previous { "_previous" } else { "" };
+        let short = format!("{namespace}_{pod}_{container}{previous_or_not}.log");
+        if random(namespace) || ends(container) || short.len() > NAME_MAX {
             let which = if *previous { "previous" } else { "current" };
             return format!(
                 "namespaces/{namespace}/pods/{pod}/{container}/{container}/logs/{which}.log"
             );
         }
-        let previous = if *previous { "_previous" } else { "" };
-        format!("logs/{namespace}_{pod}_{container}{previous}.log")
+        format!("logs/{short}")
     }
 }
 
+/// Bytes of a file's name, on the file systems there are.
+const NAME_MAX: usize = 255;
+
 /// Whether a namespace, a pod or a container can have this name (DNS labels and subdomains, RFC 1123).
+/// None has capitals: two files whose names differ by them alone are one on some file systems.
 fn is_name(name: &str) -> bool {
-    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    first && name.len() <= 253 && name.chars().all(part)
+    let sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let part = |c: char| sign(c) || matches!(c, '-' | '.');
+    name.starts_with(sign) && name.len() <= 253 && name.chars().all(part)
 }
 
 /// A refusal without the pod's name, so that it is told once.
@@ -218,5 +224,22 @@ fn refusal(trouble: &Trouble, namespace: &str) -> String {
     match trouble.code() {
         Some(code) => format!("not allowed to get {resource} in namespace {namespace} ({code})"),
         None => trouble.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Log;
+
+    #[test]
+    fn no_name_is_longer_than_a_files_can_be() {
+        for (pod, short) in [("web-0".to_owned(), true), ("a".repeat(253), false)] {
+            for previous in [true, false] {
+                let (namespace, container) = ("n".repeat(63), "app".to_owned());
+                let name = Log { namespace, pod: pod.clone(), container, previous }.name();
+                assert_eq!(name.starts_with("logs/"), short, "{name}");
+                assert!(name.split('/').all(|part| part.len() <= 255), "{name}");
+            }
+        }
     }
 }

@@ -235,6 +235,11 @@ fn names_that_could_be_misread_are_kept_the_longer_way() {
     let question = Question { namespace: Some("team-x7k2p".to_owned()), ..shop() };
     let (_, pieces) = world.ask(&world.cluster(), &question);
     assert!(names(&pieces).contains(&"namespaces/team-x7k2p/pods/a/app/app/logs/current.log"));
+    world.put("/api/v1/namespaces/shop/pods", vec![pod("shop", "A", 0)]);
+    let (collected, _) = world.collect();
+    // `logs/shop_A_app.log` beside `logs/shop_a_app.log` would be one file for some systems.
+    let gaps = collected.unwrap().gaps;
+    assert!(gaps.iter().any(|gap| gap.why.contains("`A` is no name")), "{gaps:?}");
 }
 
 #[test]

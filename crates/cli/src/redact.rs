@@ -75,7 +75,7 @@ fn redactor(from: &Path) -> anyhow::Result<Redactor> {
     sunup_intake::read(vec![Input::Path(from.to_owned())], &Options::default(), &mut collector);
     // A name that is not known would not be taken out.
     ensure!(!collector.is_full(), "more evidence than is kept at once: redact it in parts");
-    Ok(Redactor::new(&collector.finish(), Addresses::Mapped)?)
+    Ok(Redactor::new(&collector.finish(), Addresses::Mapped).learning())
 }
 
 type Files = (Vec<(Source, Layout)>, Vec<(String, String)>);
@@ -153,5 +153,6 @@ fn rewrite(
         out.write_all(sheet.line(redactor, &text).as_bytes())?;
         line.clear();
     }
+    out.write_all(sheet.rest(redactor).as_bytes())?;
     Ok(())
 }

@@ -14,7 +14,8 @@ What it promises:
   and images only the mesh's own stay; remarks in YAML are left out.
   In free text (logs, messages, sessions) these are replaced: what such fields held, names of
   objects, addresses, hosts, mail addresses, and what has the form of a secret: keys, tokens,
-  cookies, passwords in URLs, options and settings.
+  cookies, passwords in URLs, options and settings; also where its name stands in a line above
+  (blocks, quotes, the input of a command), behind escapes, or across the cut of a long line.
   What is packed is refused, what is no text is left out. The copy is for you alone (0700).
 
 What it does not promise:

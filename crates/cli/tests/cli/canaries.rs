@@ -212,7 +212,33 @@ lines ¤\"
 ";
 
 /// What surrounds a pod: journals, runners of CI, settings, answers of log services.
-const AROUND: [(&str, &str); 8] = [
+const AROUND: [(&str, &str); 16] = [
+    (
+        "blocks.log",
+        "2020-03-31T10:41:15Z secret: |\n2020-03-31T10:41:15Z   ¤\n2020-03-31T10:41:15Z   ¤ ¤\n2020-03-31T10:41:16Z up\npassword: >-\n  ¤\n  ¤\nnext: x\npassword: \"¤\n  ¤\"\ntokens:\n- ¤\n",
+    ),
+    (
+        "parts.log",
+        "2020-03-31T10:41:15.1Z stdout P login with pass\n2020-03-31T10:41:15.2Z stdout F word=¤ done\n2020-03-31T10:41:15.3Z stderr P secret: |\\n  ¤\\n \n2020-03-31T10:41:15.4Z stderr P  ¤\n",
+    ),
+    (
+        "entries.json",
+        "{\"message\":\"read\\nsecret: |\\n  ¤\\n  ¤\\n\",\"log\":\"{\\\"msg\\\":\\\"password: |\\\\n  ¤\\\\n\\\"}\"}\n",
+    ),
+    (".pgpass", "db.corp.example:5432:orders:alice:¤\n*:*:*:bob:¤\n"),
+    (".netrc", "machine h\n  login ¤\n  password ¤\n"),
+    (
+        "kubeconfig",
+        "apiVersion: v1\nkind: Config\nclusters:\n- {name: ¤, cluster: {server: 'https://¤.corp.example', certificate-authority-data: ¤}}\nusers:\n- name: ¤\n  user: {token: ¤, client-key-data: ¤, username: ¤, password: ¤}\n",
+    ),
+    (
+        "terraform.tfstate",
+        "{\"outputs\":{\"x\":{\"sensitive\":true,\"value\":\"¤\"}},\"resources\":[{\"instances\":[{\"attributes\":{\"password\":\"¤\",\"endpoint\":\"¤\"}}]}]}\n",
+    ),
+    (
+        "commands.txt",
+        "$ vault write secret/x - <<EOF\n¤\n¤\nEOF\n$ docker login --password-stdin <<< ¤\n$ export DB_PASSWORD=\"¤\n¤\"\n$ run --password \\\n  ¤\n$ echo %70assword%3D¤ password%253D¤ {\"\\u0070assword\":\"¤\"}\n",
+    ),
     (
         "loki.json",
         r#"{"status":"success","data":{"resultType":"streams","result":[{"stream":{"pod":"¤","namespace":"¤","team":"¤"},"values":[["1585651275552128897","password=¤"],["1585651275552128898","¤"]]}]}}"#,

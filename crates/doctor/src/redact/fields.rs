@@ -10,6 +10,7 @@ use super::at::{At, Says, Values};
 use super::class::Class;
 use super::forms::{is_said, is_secret_name};
 use super::kept::{ENVIRONMENT, FILES, IMAGES, LABELS, PLAIN, SENTENCES, WORDS, is_data, is_time};
+use super::lines::Lines;
 use super::mesh::{MESH, SHELL, decoded, is_meshs};
 use super::redactor::Redactor;
 use super::settings::Settings;
@@ -17,7 +18,7 @@ use super::{json, known};
 
 impl Values for Redactor {
     fn text(&mut self, text: &str) -> String {
-        Redactor::text(self, text)
+        self.shown(text)
     }
 
     fn key(&mut self, key: &str) -> String {
@@ -69,26 +70,12 @@ impl Values for Redactor {
     }
 
     fn word(&mut self, value: &str) -> String {
-        let address = value.split('/').next().unwrap_or(value);
-        if MESH.iter().any(|mesh| value.contains(mesh)) {
-            return self.text(value);
+        if let Some(told) = self.before(value) {
+            return told.clone();
         }
-        if address.parse::<std::net::IpAddr>().is_ok() {
-            return self.text(value);
-        }
-        if PLAIN.is_match(value) || known::is_public(value) || known::is_common(value) {
-            return value.to_owned();
-        }
-        let lower = value.to_ascii_lowercase();
-        if sunup_evidence::line::literals().iter().any(|phrase| lower.contains(*phrase)) {
-            return self.text(value);
-        }
-        let told = self.text(value);
-        let named = told != value || known::public_phrases().any(|phrase| value.contains(phrase));
-        match named && self.tells_nothing(&told) {
-            true => told,
-            false => self.removed(Class::Value, value),
-        }
+        let told = self.single(value);
+        self.remember(value, &told);
+        told
     }
 
     fn argument(&mut self, value: &str) -> String {
@@ -167,6 +154,29 @@ impl Values for Redactor {
 }
 
 impl Redactor {
+    /// A word that was not seen before.
+    fn single(&mut self, value: &str) -> String {
+        let address = value.split('/').next().unwrap_or(value);
+        if MESH.iter().any(|mesh| value.contains(mesh)) {
+            return self.text(value);
+        }
+        if address.parse::<std::net::IpAddr>().is_ok() {
+            return self.text(value);
+        }
+        if PLAIN.is_match(value) || known::is_public(value) || known::is_common(value) {
+            return value.to_owned();
+        }
+        if known::is_told(&value.to_ascii_lowercase()) {
+            return self.text(value);
+        }
+        let told = self.text(value);
+        let named = told != value || known::public_phrases().any(|phrase| value.contains(phrase));
+        match named && self.tells_nothing(&told) {
+            true => told,
+            false => self.removed(Class::Value, value),
+        }
+    }
+
     /// The value of a variable: of where it leads only that is kept which a rule reads.
     fn variable(&mut self, value: &str) -> String {
         static LEADS: LazyLock<Regex> = LazyLock::new(|| {
@@ -263,9 +273,19 @@ impl Redactor {
         text.split_inclusive('\n').map(|line| settings.line(self, line)).collect()
     }
 
-    /// A sentence, which may be an object in JSON all of it.
+    /// A sentence, or several lines; it may be an object in JSON all of it.
     fn sentence(&mut self, value: &str, says: Says) -> String {
-        json::within(self, value, says).unwrap_or_else(|| self.text(value))
+        if let Some(told) = json::within(self, value, says) {
+            return told;
+        }
+        if !value.trim_end().contains('\n') {
+            return self.shown(value);
+        }
+        // Of several lines each may say what those below it are.
+        let mut lines = Lines::default();
+        let told: String =
+            value.split_inclusive('\n').map(|line| lines.line(self, line, says)).collect();
+        told + &lines.rest(self, says)
     }
 
     fn image(&mut self, value: &str) -> String {

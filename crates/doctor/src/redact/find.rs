@@ -10,16 +10,15 @@ use regex::Regex;
 use crate::rules::rules;
 
 use super::class::Class;
+use super::disguise;
 use super::forms::{FORMS, Unless, is_said};
 use super::kept::IMAGES;
-use super::known::{self, Known};
+use super::known;
+use super::span::{Span, stands_alone};
+use super::words::Words;
 
-/// A place, and what stands there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) range: Range<usize>,
-    pub(super) class: Class,
-}
+/// Bytes of what was found that are looked through once more.
+const AGAIN_MAX: usize = 64;
 
 /// Keys that Istio, Kubernetes and the like define, our own words, versions of APIs.
 static KEPT: LazyLock<Regex> = LazyLock::new(|| {
@@ -27,31 +26,13 @@ static KEPT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(text).expect("a pattern that tests run")
 });
 
-/// What is to be replaced, in order, without overlaps.
-pub(super) fn spans(text: &str, known: &[Known], words: &AhoCorasick) -> Vec<Span> {
-    let mut found: Vec<Span> = words
-        .find_overlapping_iter(text)
-        .filter_map(|hit| {
-            let class = known[hit.pattern().as_usize()].class;
-            let range = hit.start()..hit.end();
-            stands_alone(text, &range, class).then_some(Span { range, class })
-        })
-        .collect();
-    forms(text, &mut found);
-    if found.is_empty() {
-        return found;
+/// What is to be replaced, in order, without overlaps; what escapes hide, too.
+pub(super) fn spans(text: &str, words: &Words) -> Vec<Span> {
+    let mut found = open(text, words);
+    if let Some(plain) = disguise::plain(text) {
+        let hidden = open(plain.text(), words).into_iter();
+        found.extend(hidden.map(|span| Span { range: plain.place(&span.range), ..span }));
     }
-    let kept: Vec<Range<usize>> = KEPT.find_iter(text).map(|hit| hit.range()).collect();
-    let ids = own_ids(text);
-    found.retain(|span| {
-        let meets =
-            |kept: &Range<usize>| kept.start < span.range.end && span.range.start < kept.end;
-        let holds =
-            |kept: &Range<usize>| kept.start <= span.range.start && span.range.end <= kept.end;
-        // A key may hold a name of somebody's; what is secret is so everywhere.
-        span.class.is_secret() && span.class != Class::Value
-            || !(kept.iter().any(meets) || ids.iter().any(holds))
-    });
     // The longest of those that begin together, then what overlaps is one with what is before it.
     found.sort_by_key(|span| (span.range.start, std::cmp::Reverse(span.range.end)));
     let mut out: Vec<Span> = Vec::new();
@@ -66,14 +47,39 @@ pub(super) fn spans(text: &str, known: &[Known], words: &AhoCorasick) -> Vec<Spa
     out
 }
 
-fn forms(text: &str, found: &mut Vec<Span>) {
-    for index in FORMS.any.matches(text) {
-        let form = &FORMS.all[index];
+/// What stands in a text as it is.
+fn open(text: &str, words: &Words) -> Vec<Span> {
+    let mut found: Vec<Span> = Vec::new();
+    words.find(text, &mut found);
+    forms(text, FORMS.gates.open(text), &mut found);
+    if found.iter().all(|span| span.class.is_secret() && span.class != Class::Value) {
+        return found;
+    }
+    let kept: Vec<Range<usize>> = KEPT.find_iter(text).map(|hit| hit.range()).collect();
+    let ids = own_ids(text);
+    found.retain(|span| {
+        let meets =
+            |kept: &Range<usize>| kept.start < span.range.end && span.range.start < kept.end;
+        let holds =
+            |kept: &Range<usize>| kept.start <= span.range.start && span.range.end <= kept.end;
+        // A key may hold a name of somebody's; what is secret is so everywhere.
+        span.class.is_secret() && span.class != Class::Value
+            || !(kept.iter().any(meets) || ids.iter().any(holds))
+    });
+    found
+}
+
+/// What has one of the forms whose gates are open.
+fn forms(text: &str, mut gates: u128, found: &mut Vec<Span>) {
+    while gates != 0 {
+        let form = &FORMS.all[gates.trailing_zeros() as usize];
+        gates &= gates - 1;
         let mut at = 0;
-        // Patterns look at the sign before and after: the search goes on behind the group alone.
+        // Patterns look at the sign before and after, and what was found may be the name of what is
+        // behind it: the search goes on within the group, if that is short, else behind it.
         while let Some(hit) = form.regex.captures_at(text, at) {
             let Some(hit) = hit.iter().skip(1).flatten().next() else { break };
-            at = hit.end().max(at + 1);
+            at = if hit.len() <= AGAIN_MAX { hit.start() } else { hit.end() }.max(at + 1);
             while !text.is_char_boundary(at.min(text.len())) {
                 at += 1;
             }
@@ -157,7 +163,7 @@ const FILES: [&str; 58] = [
 ];
 
 /// Whether a row of letters and digits is chosen by a machine.
-fn is_row(text: &str) -> bool {
+pub(super) fn is_row(text: &str) -> bool {
     let count = |what: fn(&u8) -> bool| text.bytes().filter(what).count();
     let (digits, capitals) = (count(u8::is_ascii_digit), count(u8::is_ascii_uppercase));
     let joined = text.contains(['/', '-', '_']);
@@ -223,23 +229,71 @@ fn is_email(before: &str, found: &str) -> bool {
     named && !digest
 }
 
-/// Whether a known word is a word here: names are not replaced inside of other words.
-fn stands_alone(text: &str, range: &Range<usize>, class: Class) -> bool {
-    if class.is_secret() && range.len() >= 8 {
-        return true;
-    }
-    let part = |c: char| c.is_alphanumeric();
-    let before = text[..range.start].chars().next_back();
-    let after = text[range.end..].chars().next();
-    !before.is_some_and(part) && !after.is_some_and(part)
-}
-
 /// Ids of rules and names that everybody knows, which may have somebody's name in them.
 fn own_ids(text: &str) -> Vec<Range<usize>> {
-    let mut all = Vec::new();
-    for id in rules().map(|meta| meta.id).chain(known::public_phrases()) {
-        let places = text.match_indices(id).map(|(at, id)| at..at + id.len());
-        all.extend(places.filter(|range| stands_alone(text, range, Class::Object)));
+    static IDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        let ids = rules().map(|meta| meta.id).chain(known::public_phrases());
+        AhoCorasick::new(ids).expect("some hundred short names always build")
+    });
+    let places = IDS.find_overlapping_iter(text).map(|hit| hit.range());
+    places.filter(|range| stands_alone(text, range, Class::Object)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::strategy::{Strategy as _, ValueTree as _};
+    use proptest::test_runner::TestRunner;
+    use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
+
+    use super::*;
+    use crate::redact::forms::patterns;
+
+    /// A pattern without what it asks of its surroundings, which no text can be made for.
+    fn bare(hir: &Hir) -> Hir {
+        match hir.kind() {
+            HirKind::Look(_) => Hir::empty(),
+            HirKind::Repetition(one) => {
+                // Some repetitions are enough, and their texts short.
+                let max = one.max.unwrap_or(one.min + 3);
+                Hir::repetition(Repetition {
+                    max: Some(max),
+                    sub: Box::new(bare(&one.sub)),
+                    ..*one
+                })
+            }
+            HirKind::Capture(one) => {
+                Hir::capture(Capture { sub: Box::new(bare(&one.sub)), ..one.clone() })
+            }
+            HirKind::Concat(parts) => Hir::concat(parts.iter().map(bare).collect()),
+            HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(bare).collect()),
+            _ => hir.clone(),
+        }
     }
-    all
+
+    #[test]
+    fn no_gate_hides_a_form() {
+        let mut runner = TestRunner::deterministic();
+        let all = (1u128 << FORMS.all.len()) - 1;
+        let mut never = Vec::new();
+        for pattern in patterns() {
+            let hir = bare(&regex_syntax::parse(&pattern.text).expect("it is one"));
+            let texts = proptest::string::bytes_regex_parsed(&hir).expect("no surroundings");
+            let mut any = false;
+            for _ in 0..40 {
+                let text = texts.new_tree(&mut runner).expect("a text").current();
+                let text = String::from_utf8(text).expect("UTF-8");
+                for text in [text.clone(), format!("at {text} it"), text.to_uppercase()] {
+                    let (mut asked, mut gated) = (Vec::new(), Vec::new());
+                    forms(&text, all, &mut asked);
+                    forms(&text, FORMS.gates.open(&text), &mut gated);
+                    assert_eq!(asked, gated, "{text:?} of {}", pattern.text);
+                    any |= !asked.is_empty();
+                }
+            }
+            if !any {
+                never.push(pattern.text);
+            }
+        }
+        assert!(never.len() < 8, "texts of these are never found, so nothing is shown: {never:#?}");
+    }
 }

@@ -9,9 +9,10 @@
 
 use std::sync::LazyLock;
 
-use regex::{Regex, RegexSet};
+use regex::Regex;
 
 use super::class::Class;
+use super::gate::{Gates, Shape};
 
 /// A form: its first group is what is replaced.
 pub(super) struct Form {
@@ -34,10 +35,10 @@ pub(super) enum Unless {
     Image,
 }
 
-/// All forms, and one automaton that says which of them a text may have.
+/// All forms, and what says which of them a text may have.
 pub(super) struct Forms {
     pub(super) all: Vec<Form>,
-    pub(super) any: RegexSet,
+    pub(super) gates: Gates,
 }
 
 /// Names of what is secret, as a part of a longer name.
@@ -48,10 +49,10 @@ const WHOLE: &str =
     r"(?:pass|pw|pswd|auth|sig|signature|pin|sid|session|session[_.-]?id|nonce|salt|dsn|cred)";
 
 /// Quoted, or as far as a word goes; what is in quotes may hold blanks.
-const VALUE: &str = r#"(?:\\?"((?:[^"\\]|\\[^"])+)|'([^']+)|`([^`]+)|([^\s"'`\\,;&<>{}()\[\]|]+))"#;
+const VALUE: &str = r#"(?:\\*"((?:[^"\\]|\\[^"])+)|'([^']+)|`([^`]+)|([^\s"'`\\,;&<>{}()\[\]|]+))"#;
 
 /// How tokens of known makers begin.
-const MAKERS: &str = r"gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas|ffct)-|GR1348941|xox[a-z]-|xoxe\.|xapp-|sk-|[srp]k_(?:live|test|prod)_|whsec_|AIza|ya29\.|GOCSPX-|hv[sbr]\.|s\.[A-Za-z0-9]{20}|do[opr]_v1_|npm_|pypi-|SG\.|key-[0-9a-f]{28}|dapi[0-9a-f]{28}|hf_|api_org_|lin_api_|ntn_|PMAK-|pul-[0-9a-f]{20}|rdme_|rubygems_|shp(?:at|ca|pa|ss)_|sntry[su]_|gl(?:c|sa)_|fo1_|fm[12][ar]?_|pscale_(?:tkn|pw|oauth)_|dp\.(?:pt|st|ct|sa)\.|dt0[a-z][0-9]{2}\.|NR(?:AK|II|JS)-|ops_|A3-[A-Z0-9]{6}-|AGE-SECRET-KEY-1|sha256~|LTAI|AKCp|cmVmd|AQVN|ATATT3|ATBB|xkeysib-|tfp_|HRKU-|bedrock-api-key-|ABSK|figd_|sbp_|EZ[AT]K|FLWSECK|duffel_|shippo_|sgp_|sq0[a-z]{3}-|pplx-|gsk_|r8_|tk-us-|CLOJARS_|API-[A-Z0-9]{20}|p8e-|ico-[A-Za-z0-9]{20}|sm_[aps]at_|pnu_|authress_|glrt-|v1\.0-[a-f0-9]{20}";
+const MAKERS: &str = r"gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas|ffct)-|GR1348941|xox[a-z]-|xoxe\.|xapp-|sk-|[srp]k_(?:live|test|prod)_|whsec_|AIza|ya29\.|GOCSPX-|hv[sbr]\.|do[opr]_v1_|npm_|pypi-|SG\.|key-[0-9a-f]{28}|dapi[0-9a-f]{28}|hf_|api_org_|lin_api_|ntn_|PMAK-|pul-[0-9a-f]{20}|rdme_|rubygems_|shp(?:at|ca|pa|ss)_|sntry[su]_|gl(?:c|sa)_|fo1_|fm[12][ar]?_|pscale_(?:tkn|pw|oauth)_|dp\.(?:pt|st|ct|sa)\.|dt0[a-z][0-9]{2}\.|NR(?:AK|II|JS)-|ops_|A3-[A-Z0-9]{6}-|AGE-SECRET-KEY-1|sha256~|LTAI|AKCp|cmVmd|AQVN|ATATT3|ATBB|xkeysib-|tfp_|HRKU-|bedrock-api-key-|ABSK|figd_|sbp_|EZ[AT]K|FLWSECK|duffel_|shippo_|sgp_|sq0[a-z]{3}-|pplx-|gsk_|r8_|tk-us-|CLOJARS_|API-[A-Z0-9]{20}|p8e-|ico-[A-Za-z0-9]{20}|sm_[aps]at_|pnu_|authress_|glrt-|v1\.0-[a-f0-9]{20}";
 
 /// Countries' domains.
 const COUNTRIES: &str = "ac|ad|ae|af|ag|al|am|ao|aq|ar|as|at|au|aw|ax|az|ba|bb|bd|be|bf|bg|bh|bi|bj|bm|bn|bo|br|bs|bt|bw|by|bz|ca|cd|cf|cg|ch|ci|ck|cl|cm|cn|co|cr|cu|cv|cw|cx|cy|cz|de|dj|dk|dm|do|dz|ec|ee|eg|er|es|et|eu|fi|fj|fk|fm|fo|fr|ga|gd|ge|gf|gg|gh|gi|gl|gm|gn|gp|gq|gr|gs|gt|gu|gw|gy|hk|hm|hn|hr|ht|hu|id|ie|il|im|in|iq|ir|is|it|je|jm|jo|jp|ke|kg|kh|ki|km|kn|kp|kr|kw|ky|kz|la|lb|lc|li|lk|lr|ls|lt|lu|lv|ly|ma|mc|me|mg|mh|mk|ml|mm|mn|mo|mp|mq|mr|ms|mt|mu|mv|mw|mx|my|mz|na|nc|ne|nf|ng|ni|nl|no|np|nr|nu|nz|om|pa|pe|pf|pg|ph|pk|pm|pn|pr|ps|pt|pw|qa|re|ro|ru|rw|sa|sb|sc|sd|se|sg|si|sj|sk|sl|sm|sn|sr|ss|st|su|sv|sx|sy|sz|tc|td|tf|tg|th|tj|tk|tl|tm|tn|to|tr|tt|tv|tw|tz|ua|ug|uk|us|uy|uz|va|vc|ve|vg|vi|vn|vu|wf|ws|ye|yt|za|zm|zw";
@@ -63,31 +64,59 @@ const DOMAINS: &str = "svc(?:\\.cluster\\.local)?|com|net|org|io|dev|cloud|local
 const LABEL: &str = "[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?";
 
 pub(super) static FORMS: LazyLock<Forms> = LazyLock::new(|| {
-    let patterns = [keys(), makers(), said(), hosts()].concat();
-    let any = RegexSet::new(patterns.iter().map(|(_, _, text)| text)).expect("tests run them");
-    let form = |(class, unless, text): Pattern| Form {
-        class,
-        unless,
-        regex: Regex::new(&text).expect("a pattern that tests run"),
+    let patterns = patterns();
+    let domains = DOMAINS.split('|').chain(COUNTRIES.split('|'));
+    let domains = domains.filter_map(|domain| domain.split('(').next()).collect();
+    let shapes = patterns.iter().map(|pattern| (pattern.text.as_str(), pattern.shape));
+    let gates = Gates::new(shapes, domains);
+    let form = |pattern: Pattern| Form {
+        class: pattern.class,
+        unless: pattern.unless,
+        regex: Regex::new(&pattern.text).expect("a pattern that tests run"),
     };
-    Forms { all: patterns.into_iter().map(form).collect(), any }
+    Forms { all: patterns.into_iter().map(form).collect(), gates }
 });
 
-type Pattern = (Class, Unless, String);
+/// A form, and what a text must have for it.
+pub(super) struct Pattern {
+    class: Class,
+    unless: Unless,
+    pub(super) shape: Shape,
+    pub(super) text: String,
+}
+
+impl Pattern {
+    fn new(class: Class, text: impl Into<String>) -> Self {
+        Pattern { class, unless: Unless::Never, shape: Shape::Literal, text: text.into() }
+    }
+
+    fn unless(self, unless: Unless) -> Self {
+        Pattern { unless, ..self }
+    }
+
+    fn shaped(self, shape: Shape) -> Self {
+        Pattern { shape, ..self }
+    }
+}
+
+/// Every form.
+pub(super) fn patterns() -> Vec<Pattern> {
+    [keys(), makers(), said(), below(), hosts()].into_iter().flatten().collect()
+}
 
 fn token(text: impl Into<String>) -> Pattern {
-    (Class::Token, Unless::Never, text.into())
+    Pattern::new(Class::Token, text)
 }
 
 fn row(text: &str) -> Pattern {
-    (Class::Token, Unless::Row, text.to_owned())
+    token(text).unless(Unless::Row).shaped(Shape::Row)
 }
 
 /// What has a form of its own.
 fn keys() -> Vec<Pattern> {
     vec![
         // PEM, whole, begun, or in one line with its breaks written out.
-        token(r"-----BEGIN [A-Z0-9 ]+-----((?:\\[nr]|[\sA-Za-z0-9+/=]){8,})"),
+        token(r"-----BEGIN [A-Z0-9 ]+-----((?:\\+[nr]|[\sA-Za-z0-9+/=]){8,})"),
         // A header in base64 begins with `{"`.
         token(r"(eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]+){0,2})"),
         token(
@@ -98,9 +127,11 @@ fn keys() -> Vec<Pattern> {
         row(r"(?:^|[^A-Za-z0-9+/=_-])([A-Za-z0-9+/_-]{38,}={0,2})"),
         row(r"(?:^|[^0-9A-Fa-f-])([0-9a-f]{24,})(?:$|[^0-9A-Fa-f-])"),
         // Numbers of cards, in groups, and of accounts (ISO 7812, ISO 13616).
-        token(r"\b([0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7})\b"),
-        token(r"\b([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)\b"),
-        token(r"(?:^|[^0-9A-Fa-f:-])((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})(?:$|[^0-9A-Fa-f:-])"),
+        token(r"\b([0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7})\b").shaped(Shape::Groups),
+        token(r"\b([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)\b")
+            .shaped(Shape::Account),
+        token(r"(?:^|[^0-9A-Fa-f:-])((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})(?:$|[^0-9A-Fa-f:-])")
+            .shaped(Shape::Pairs),
     ]
 }
 
@@ -109,7 +140,11 @@ fn makers() -> Vec<Pattern> {
         token(format!(r"\b((?:{MAKERS})[A-Za-z0-9_./+=~-]{{4,}})")),
         token(r"([A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{10,})"),
         token(r"(?:^|[^A-Za-z0-9_~.])([A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{20,})"),
-        token(r"\b(SK[0-9a-fA-F]{32}|pat[A-Za-z0-9]{14}\.[a-f0-9]{20,}|EAA[A-Z][A-Za-z0-9]{20,})"),
+        token(r"\b(SK[0-9a-fA-F]{32}|EAA[A-Z][A-Za-z0-9]{20,})").shaped(Shape::Row),
+        token(r"\b(pat[A-Za-z0-9]{14}\.[a-f0-9]{20,})"),
+        // Vault's of old; what Google gives to get new ones by.
+        token(r"\b(s\.[A-Za-z0-9]{20,})").shaped(Shape::Row),
+        token(r"\b(1//[A-Za-z0-9_-]{16,})"),
         // Who knows these addresses may write there.
         token(r"(?i)hooks\.slack\.com/(?:services|workflows|triggers)/([^\s\x22']+)"),
         token(r"(?i)discord(?:app)?\.com/api/webhooks/([^\s\x22']+)"),
@@ -128,13 +163,13 @@ fn makers() -> Vec<Pattern> {
         token(r"\b(?:projects|subscriptions|resourceGroups|organizations|tenants)/([\w.-]{4,})"),
         token(r"(?i)\b(?:cn|uid|ou|dc)=([^,\s\x22'/]{2,})"),
         // Queries: signatures, codes, sessions. What is a number or a time stays.
-        (Class::Token, Unless::Number, r"[?&](?:amp;)?[\w.%\[\]-]+=([^&\s\x22'<>#]+)".to_owned()),
+        token(r"[?&](?:amp;)?[\w.%\[\]-]+=([^&\s\x22'<>#]+)").unless(Unless::Number),
     ]
 }
 
 /// What stands behind a word that says so.
 fn said() -> Vec<Pattern> {
-    let quoted = |lead: String| (Class::Token, Unless::Said, format!("(?i){lead}{VALUE}"));
+    let quoted = |lead: String| token(format!("(?i){lead}{VALUE}")).unless(Unless::Said);
     vec![
         token(
             r#"(?i)\b(?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:[a-z-]+\s+)?([^"'\s,]{3,}(?:[^"'\r\n])*)"#,
@@ -146,13 +181,13 @@ fn said() -> Vec<Pattern> {
         token(r"(?i)\b(?:bearer|basic|negotiate|ntlm)\s+([A-Za-z0-9._~+/=-]{6,})"),
         // `password=…`, `"token": "…"`, `secret => …`, `--api-key …`, `password is …`.
         quoted(format!(
-            r#"[\w.-]*{SECRET}[\w.-]*\\?["'`\]]?\s*(?:=>|->|:?=|==|[:：]|\|)\s*[\[(]?"#
+            r#"[\w.-]*{SECRET}[\w.-]*\\*["'`\]]?\s*(?:=>|->|:?=|==|[:：]|\|)\s*[\[(]?"#
         )),
         quoted(format!(
-            r#"(?:^|[^\w.-])(?:[\w.-]*[_.-])?{WHOLE}\\?["'`\]]?\s*(?:=>|->|:?=|[:：])\s*"#
+            r#"(?:^|[^\w.-])(?:[\w.-]*[_.-])?{WHOLE}\\*["'`\]]?\s*(?:=>|->|:?=|[:：])\s*"#
         )),
         quoted(r"\b(?:bindpw|password|passwd|passphrase|passwort|kennwort)\s+".to_owned()),
-        quoted(r#"\b(?:user|user[_-]?name|login)["']?\s*[=:]\s*"#.to_owned()),
+        quoted(r#"\b(?:user|user[_-]?name|user[ _-]?id|login)\\*["']?\s*[=:]\s*"#.to_owned()),
         token(r#"(?i)\buser\s+["']([^"']+)"#),
         token(r#"(?i)\b(?:username|response|nonce|cnonce|opaque)="([^"]+)"#),
         token(format!(r"(?i)<[\w:.-]*{SECRET}[\w.-]*>([^<]+)")),
@@ -173,27 +208,49 @@ fn said() -> Vec<Pattern> {
     ]
 }
 
+/// What stands below, or in files that have only such: blocks, commands' input, `.pgpass`, `.netrc`.
+fn below() -> Vec<Pattern> {
+    let end = r"(?:\\r|\r)?(?:\\n|\n)";
+    let deep = r"(?:[ \t]|\\t)(?:[^\\\n]|\\[^nr])*";
+    vec![
+        // `password: |`, its lines in one text: all that is deeper than the edge of it.
+        token(format!(
+            r#"(?i){SECRET}[\w.-]*\\*["']?\s*[:=]\s*(?:[!&]\S+\s+)*[|>][0-9+-]{{0,2}}[ \t]*((?:{end}(?:{deep})?)*{end}{deep})"#
+        )),
+        // What a command reads that asks for a secret.
+        token(
+            r#"(?i)\b(?:echo|printf)\s+(?:-\S+\s+)*["']?([^|\r\n]*?)["']?\s*\|[^|\r\n]*(?:-stdin\b|passwd|\blogin\b|\bsudo\s+-S|\bbase64\b|\bopenssl\b|\bkubeseal\b|\bvault\b)"#,
+        ),
+        token(r#"<<<\s*["']?([^"'\r\n]+)"#),
+        token(r"^\s*[^\s:#]+:(?:[0-9]{1,5}|\*):[^\s:]*:[^\s:]+:(\S+)\s*$"),
+        token(r"(?im)^\s*(?:login|account|password)\s+(\S+)\s*$"),
+        // Terraform's variables.
+        token(r#"\bdefault\s*=\s*"([^"]+)""#),
+    ]
+}
+
 fn hosts() -> Vec<Pattern> {
-    let host = |text: String| (Class::Host, Unless::Never, text);
-    let ip = |text: &str| (Class::Ip, Unless::Never, text.to_owned());
+    let host = |text: String| Pattern::new(Class::Host, text);
+    let domain = |text: String| host(text).shaped(Shape::Domain);
+    let ip = |text: &str, shape| Pattern::new(Class::Ip, text).shaped(shape);
     vec![
         // The machine that a system's journal is of, and whose pod a kubelet speaks of.
         host(r"^[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}(?:\.[0-9]+)? ([\w.-]+) [\w./()-]+(?:\[[0-9]+\])?:".to_owned()),
-        (Class::Namespace, Unless::Never, r#"\bpod=["']([^"'/\s]+)/"#.to_owned()),
-        (Class::Value, Unless::Image, r#"(?i)\bimage\s+["']([^"'\s]+)"#.to_owned()),
-        (Class::Email, Unless::Never, r"([\p{L}\p{N}._%+'-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*)".to_owned()),
-        ip(r"(?:^|[^0-9.])((?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:/[0-9]{1,2})?)(?:$|[^0-9.]|\.(?:$|[^0-9]))"),
-        ip(r"(?:^|[^0-9A-Za-z:.])([0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3})?)"),
+        Pattern::new(Class::Namespace, r#"\bpod=["']([^"'/\s]+)/"#),
+        Pattern::new(Class::Value, r#"(?i)\bimage\s+["']([^"'\s]+)"#).unless(Unless::Image),
+        Pattern::new(Class::Email, r"([\p{L}\p{N}._%+'-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*)"),
+        ip(r"(?:^|[^0-9.])((?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:/[0-9]{1,2})?)(?:$|[^0-9.]|\.(?:$|[^0-9]))", Shape::V4),
+        ip(r"(?:^|[^0-9A-Za-z:.])([0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:/[0-9]{1,3})?)", Shape::V6),
         // An address with dashes, as nodes and pods are called by.
-        host(r"(?i)(?:^|[^0-9A-Za-z])((?:ip-)?(?:[0-9]{1,3}-){3}[0-9]{1,3}(?:\.[a-z0-9-]+)*)(?:$|[^0-9A-Za-z-])".to_owned()),
+        host(r"(?i)(?:^|[^0-9A-Za-z])((?:ip-)?(?:[0-9]{1,3}-){3}[0-9]{1,3}(?:\.[a-z0-9-]+)*)(?:$|[^0-9A-Za-z-])".to_owned()).shaped(Shape::Dashes),
         // Hosts: after a scheme or a word that announces one; or with a domain that is one.
         host(r#"(?i)(?:://(?:[^\s/@'"]*@)?|\blookup |\bhost(?:name)?["']?[=:]\s?["']?|\bserver["']?[=:]\s?["']?|dial tcp:? (?:lookup )?)([a-z0-9](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-9_-]+)*)"#.to_owned()),
-        host(format!(r"(?i)(?:^|[^a-z0-9._/@-])((?:{LABEL}\.)+(?:{DOMAINS}|{COUNTRIES}))(?:$|[^a-z0-9_(/.-]|\.(?:$|\s))")),
+        domain(format!(r"(?i)(?:^|[^a-z0-9._/@-])((?:{LABEL}\.)+(?:{DOMAINS}|{COUNTRIES}))(?:$|[^a-z0-9_(/.-]|\.(?:$|\s))")),
         // With a port, any domain is one; a file with a line is none.
-        host(format!(r"(?i)(?:^|[^a-z0-9._/@-])((?:{LABEL}\.)+[a-z](?:[a-z0-9-]*[a-z0-9])?):[0-9]{{2,5}}(?:$|[^0-9])")),
-        host(format!(r"(?i)(?:^|[^a-z0-9._/@-])((?:{LABEL}\.)+(?:{DOMAINS}|{COUNTRIES}))/")),
+        host(format!(r"(?i)(?:^|[^a-z0-9._/@-])((?:{LABEL}\.)+[a-z](?:[a-z0-9-]*[a-z0-9])?):[0-9]{{2,5}}(?:$|[^0-9])")).shaped(Shape::Port),
+        domain(format!(r"(?i)(?:^|[^a-z0-9._/@-])((?:{LABEL}\.)+(?:{DOMAINS}|{COUNTRIES}))/")),
         // Behind a `-` or a sign that a word may begin with, three labels are one.
-        host(format!(r"(?i)\b((?:{LABEL}\.){{2,}}(?:com|net|org|io|dev|cloud|internal|corp|example|local|lan|{COUNTRIES}))\b")),
+        domain(format!(r"(?i)\b((?:{LABEL}\.){{2,}}(?:com|net|org|io|dev|cloud|internal|corp|example|local|lan|{COUNTRIES}))\b")),
     ]
 }
 
@@ -319,6 +376,7 @@ pub(super) fn is_secret_name(name: &str) -> bool {
 pub(super) fn is_secret_flag(word: &str) -> bool {
     let name = word.trim_matches(['"', '\'', ',']).trim_start_matches('-');
     word.trim_start_matches(['"', '\'']).starts_with('-')
+        && !name.ends_with("stdin")
         && !name.contains('=')
         && is_secret_name(name)
 }

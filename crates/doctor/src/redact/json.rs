@@ -1,6 +1,8 @@
 //! JSON rewritten in place: each value by its keys, blanks and order as they were. One line after
 //! the other, so that a list of any length costs no memory.
 
+use std::borrow::Cow;
+
 use super::at::{At, Says, Values};
 use super::class::Class;
 
@@ -122,12 +124,12 @@ impl Reading {
     }
 
     fn string(&mut self, redactor: &mut dyn Values, raw: &str, says: Says, out: &mut String) {
-        let decoded: Option<String> =
-            serde_json::from_str(raw).or_else(|_| serde_json::from_str(&mended(raw))).ok();
+        let decoded = decoded(raw);
         if let Some(frame) = self.stack.last_mut().filter(|frame| frame.key_next) {
             frame.key_next = false;
             let key = decoded.unwrap_or_default();
-            frame.key.clone_from(&key);
+            frame.key.clear();
+            frame.key.push_str(&key);
             let told = redactor.key(&key);
             out.push_str(&if told == key { raw.to_owned() } else { written(&told) });
             return;
@@ -141,7 +143,7 @@ impl Reading {
             && frame.map
             && frame.key == "name"
         {
-            frame.name = Some(value.clone());
+            frame.name = Some(value.clone().into_owned());
         }
         out.push_str(&if told == value { raw.to_owned() } else { written(&told) });
     }
@@ -162,6 +164,15 @@ impl Reading {
             .collect();
         let name = self.stack.last().and_then(|frame| frame.name.as_deref());
         told(At { path: &path, name, says })
+    }
+}
+
+/// What a string in quotes says.
+fn decoded(raw: &str) -> Option<Cow<'_, str>> {
+    let plain = raw.bytes().all(|byte| byte != b'\\' && byte >= b' ');
+    match raw.get(1..raw.len() - 1).filter(|_| plain) {
+        Some(inner) => Some(Cow::Borrowed(inner)),
+        None => serde_json::from_str(raw).or_else(|_| serde_json::from_str(&mended(raw))).ok(),
     }
 }
 

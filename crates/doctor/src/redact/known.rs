@@ -1,7 +1,9 @@
 //! What an input says of names and values: the words to replace, and those that everybody knows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use serde_json::Value;
 use sunup_api::container;
 use sunup_evidence::listed::Listed;
@@ -183,11 +185,20 @@ pub(super) fn public_phrases() -> impl Iterator<Item = &'static str> {
 
 /// Whether a name is a word that sentences have: in them it can't be told from the word.
 pub(super) fn is_common(name: &str) -> bool {
-    name.len() < 3
-        || COMMON.contains(&name)
-        || sunup_evidence::line::literals()
-            .iter()
-            .any(|phrase| phrase.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| w == name))
+    static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+        let word = |c: char| !c.is_ascii_alphanumeric();
+        let said = sunup_evidence::line::literals();
+        said.into_iter().flat_map(|phrase| phrase.split(word)).chain(COMMON).collect()
+    });
+    name.len() < 3 || WORDS.contains(name)
+}
+
+/// Whether a text, in small letters, has words by which the doctor knows what happened.
+pub(super) fn is_told(lower: &str) -> bool {
+    static PHRASES: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        AhoCorasick::new(sunup_evidence::line::literals()).expect("some hundred literals build")
+    });
+    PHRASES.is_match(lower)
 }
 
 /// Everything that a snapshot names, each text once.
@@ -247,7 +258,7 @@ pub(super) fn of(snapshot: &Snapshot, addresses: Addresses) -> Vec<Known> {
 }
 
 /// What was known, and values that fields had.
-pub(super) fn with(known: Vec<Known>, learnt: BTreeSet<(String, Class)>) -> Vec<Known> {
+pub(super) fn with(known: Vec<Known>, learnt: BTreeSet<(Box<str>, Class)>) -> Vec<Known> {
     let all = known.into_iter().map(|known| (known.text, known.class)).collect();
     let mut words = Words { all, addresses: Addresses::Named };
     for (value, class) in learnt {

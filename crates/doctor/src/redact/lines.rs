@@ -8,12 +8,16 @@ use regex::Regex;
 use super::at::{At, Says, Values};
 use super::class::Class;
 use super::forms::{is_secret_flag, is_secret_name};
-use super::json;
+use super::opened::Opened;
+use super::parts::{Parts, Taken};
 use super::settings::{self, Settings};
+use super::{json, lead};
 
 /// What earlier lines have opened.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
+    parts: Parts,
+    opened: Option<Opened>,
     /// Where in their lines a key in PEM stands that is open.
     in_key: Option<usize>,
     /// The flag in the line before asks for a secret.
@@ -81,28 +85,41 @@ static VALUE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl Lines {
-    /// One line with its end.
+    /// One line with its end; nothing for a part of one that others follow.
     pub(super) fn line(&mut self, redactor: &mut dyn Values, line: &str, says: Says) -> String {
+        match self.parts.take(line) {
+            Taken::Whole => self.whole(redactor, line, says),
+            Taken::Held => String::new(),
+            Taken::Over { head, end } => format!("{head}redacted{end}"),
+            Taken::Last(joined) => joined.cut(&self.whole(redactor, &joined.text(), says)),
+        }
+    }
+
+    /// What is held of lines that have no end.
+    pub(super) fn rest(&mut self, redactor: &mut dyn Values, says: Says) -> String {
+        let rest = self.parts.rest();
+        rest.iter().map(|joined| joined.cut(&self.whole(redactor, &joined.text(), says))).collect()
+    }
+
+    fn whole(&mut self, redactor: &mut dyn Values, line: &str, says: Says) -> String {
+        if let Some(mut opened) = self.opened.take()
+            && let Some((told, goes_on)) = opened.line(redactor, line)
+        {
+            self.opened = goes_on.then_some(opened);
+            return told;
+        }
         if let Some(from) = self.key(line) {
             return format!("{}redacted{}", redactor.text(&line[..from]), end_of(line));
         }
-        if std::mem::take(&mut self.asked) && !line.trim().is_empty() {
-            let word = line.trim_start().trim_start_matches("- ").trim_end();
-            let at = line.find(word).unwrap_or(0);
-            let told = redactor.removed(Class::Token, word);
-            return format!("{}{told}{}", &line[..at], &line[at + word.len()..]);
-        }
-        let last = line.split_whitespace().next_back().unwrap_or_default();
-        self.asked = is_secret_flag(last);
-        if self.object.is_none() && (line.starts_with("apiVersion: ") || line.starts_with("kind: "))
+        if std::mem::take(&mut self.asked)
+            && let Some(told) = answer(redactor, line)
         {
-            self.object = Some(Settings::default());
+            return told;
         }
-        if self.object.is_some() && !settings::goes_on(line) {
-            self.object = None;
-        }
-        if let Some(object) = &mut self.object {
-            return object.line(redactor, line);
+        let mut words = line.split_whitespace().rev().skip_while(|word| *word == "\\");
+        self.asked = words.next().is_some_and(is_secret_flag);
+        if let Some(told) = self.object(redactor, line) {
+            return told;
         }
         if let Some(told) = self.described(redactor, line, says) {
             return told;
@@ -110,13 +127,36 @@ impl Lines {
         if let Some(told) = self.row(redactor, line, says) {
             return told;
         }
-        if let Some(value) = VALUE.captures(line) {
-            let bare = value[2].trim_matches(['"', '\'']);
-            if bare.len() > 1 {
-                return format!("{}{}{}", &value[1], redactor.removed(Class::Env, bare), &value[3]);
+        let told = match VALUE.captures(line) {
+            Some(value) if value[2].trim_matches(['"', '\'']).len() > 1 => {
+                let bare = value[2].trim_matches(['"', '\'']);
+                format!("{}{}{}", &value[1], redactor.removed(Class::Env, bare), &value[3])
             }
+            // A value that is not closed goes as far as its text, and not beyond the line.
+            _ => {
+                let end = end_of(line);
+                entry(redactor, &line[..line.len() - end.len()], says) + end
+            }
+        };
+        self.opened = Opened::of(line, &told);
+        told
+    }
+
+    /// A line of an object in YAML that stands in the text, with what a log puts before each line.
+    fn object(&mut self, redactor: &mut dyn Values, line: &str) -> Option<String> {
+        let begins = |text: &str| text.starts_with("apiVersion: ") || text.starts_with("kind: ");
+        if self.object.is_none() && !line.contains("apiVersion: ") && !line.contains("kind: ") {
+            return None;
         }
-        entry(redactor, line, says)
+        let (before, own) = line.split_at(lead::of(line));
+        if self.object.is_none() && begins(own) {
+            self.object = Some(Settings::default());
+        }
+        if !settings::goes_on(own) {
+            self.object = None;
+        }
+        let told = self.object.as_mut()?.line(redactor, own);
+        Some(if before.is_empty() { told } else { redactor.text(before) + &told })
     }
 
     /// Where in a line a part of a key in PEM begins: from the key's beginning to its end, or to what
@@ -135,8 +175,8 @@ impl Lines {
                 || bare.starts_with("Proc-Type:")
                 || bare.starts_with("DEK-Info:")
         };
-        let own = line.len() - line.trim_start().len();
-        let at = [from, own].into_iter().find(|at| line.get(*at..).is_some_and(body))?;
+        let (own, lead) = (line.len() - line.trim_start().len(), lead::of(line));
+        let at = [from, own, lead].into_iter().find(|at| line.get(*at..).is_some_and(body))?;
         self.in_key = Some(from);
         Some(at)
     }
@@ -215,7 +255,8 @@ impl Lines {
     fn row(&mut self, redactor: &mut dyn Values, line: &str, says: Says) -> Option<String> {
         let bare = line.trim_end();
         let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " -()/:.".contains(c);
-        let names_it = bare.split_whitespace().any(|word| word == "NAME" || word == "OBJECT");
+        let names_it = (bare.contains("NAME") || bare.contains("OBJECT"))
+            && bare.split_whitespace().any(|word| word == "NAME" || word == "OBJECT");
         if names_it && bare.chars().all(upper) && bare.contains("  ") {
             self.columns = starts(bare);
             return Some(line.to_owned());
@@ -273,6 +314,18 @@ fn starts(head: &str) -> Vec<(usize, String)> {
         at += part.len() + 2;
     }
     columns
+}
+
+/// A line below a flag that asks for a secret, without it.
+fn answer(redactor: &mut dyn Values, line: &str) -> Option<String> {
+    let word = line.trim_start().trim_start_matches("- ").trim_end();
+    // What has a time in front and several words is a line of its own.
+    if word.is_empty() || word.contains(' ') && lead::of(line) > 0 {
+        return None;
+    }
+    let at = line.find(word).unwrap_or(0);
+    let told = redactor.removed(Class::Token, word);
+    Some(format!("{}{told}{}", &line[..at], &line[at + word.len()..]))
 }
 
 fn end_of(line: &str) -> &str {

@@ -10,21 +10,31 @@
 mod address;
 mod at;
 mod class;
+mod disguise;
 mod fields;
 mod find;
 mod forms;
+mod gate;
 mod json;
 mod kept;
 mod known;
+mod lead;
+#[cfg(test)]
+mod leaks;
 mod lines;
 mod mesh;
+mod needs;
+mod opened;
+mod parts;
 mod redactor;
 mod report;
 mod settings;
 mod sheet;
+mod span;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 mod yaml;
 
 pub use at::Says;

@@ -1,26 +1,27 @@
 //! Replaces what is known and what has a form, and remembers what by what.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::RandomState;
 use std::net::IpAddr;
 
-use aho_corasick::AhoCorasick;
 use sunup_evidence::snapshot::Snapshot;
 
 use super::address;
 use super::class::{Addresses, Class};
-use super::find::{self, Span};
-use super::known::{self, Known};
+use super::find;
+use super::known;
+use super::span::Span;
+use super::words::Words;
 
 /// Values that are learnt of one input, bytes: beyond it nothing is redacted, but refused.
 const LEARNT_BYTES_MAX: usize = 256 << 20;
 
+/// Bytes of words whose stand-ins are remembered.
+const REMEMBERED_MAX: usize = 16 << 20;
+
 /// Why nothing is redacted: half of it would be worse than none.
 #[derive(Debug, thiserror::Error)]
 pub enum RedactError {
-    /// The automaton that finds known words.
-    #[error("what is known can't be looked for: {0}")]
-    Words(#[from] aho_corasick::BuildError),
     /// Too many values.
     #[error("it holds more than {} MiB of values to look for", LEARNT_BYTES_MAX >> 20)]
     TooMuch,
@@ -30,14 +31,18 @@ pub enum RedactError {
 #[derive(Clone)]
 pub struct Redactor {
     addresses: Addresses,
-    known: Vec<Known>,
-    words: AhoCorasick,
-    given: HashMap<String, String>,
+    words: Words,
+    namespaces: HashSet<String>,
+    /// The number of each stand-in that was given.
+    given: HashMap<Box<str>, (Class, u32)>,
+    /// Words of fields, and what they became: most fields of a log say the same in every entry.
+    told: HashMap<String, String>,
+    told_bytes: usize,
     numbers: BTreeMap<Class, u32>,
     /// Differs from run to run: from a mapped address one can't reckon back.
     key: RandomState,
     /// Values that were removed where they stand, to be found elsewhere.
-    learnt: BTreeSet<(String, Class)>,
+    learnt: BTreeSet<(Box<str>, Class)>,
     learnt_bytes: usize,
     learning: bool,
 }
@@ -45,28 +50,37 @@ pub struct Redactor {
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // What it knows is what must not be shown.
-        f.debug_struct("Redactor").field("known", &self.known.len()).finish_non_exhaustive()
+        f.debug_struct("Redactor").field("known", &self.words.len()).finish_non_exhaustive()
     }
 }
 
 impl Redactor {
     /// Knows the names and values of a snapshot.
-    ///
-    /// # Errors
-    /// Where what it knows can't be looked for.
-    pub fn new(snapshot: &Snapshot, addresses: Addresses) -> Result<Self, RedactError> {
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, addresses: Addresses) -> Self {
         let known = known::of(snapshot, addresses);
-        Ok(Redactor {
+        let namespaces = known.iter().filter(|one| one.class == Class::Namespace);
+        Redactor {
             addresses,
-            words: AhoCorasick::new(known.iter().map(|k| k.text.as_str()))?,
-            known,
+            namespaces: namespaces.map(|one| one.text.clone()).collect(),
+            words: Words::new(known),
             given: HashMap::new(),
+            told: HashMap::new(),
+            told_bytes: 0,
             numbers: BTreeMap::new(),
             key: RandomState::new(),
             learnt: BTreeSet::new(),
             learnt_bytes: 0,
-            learning: true,
-        })
+            learning: false,
+        }
+    }
+
+    /// Reads evidence a first time: until [`Redactor::learnt`] what fields hold is noted, and texts
+    /// stay as they are.
+    #[must_use]
+    pub fn learning(mut self) -> Self {
+        self.learning = true;
+        self
     }
 
     /// Ends learning: what was removed from fields so far is removed wherever it stands.
@@ -78,26 +92,51 @@ impl Redactor {
         if self.learnt_bytes > LEARNT_BYTES_MAX {
             return Err(RedactError::TooMuch);
         }
-        let learnt = std::mem::take(&mut self.learnt);
-        self.known = known::with(std::mem::take(&mut self.known), learnt);
-        self.words = AhoCorasick::new(self.known.iter().map(|k| k.text.as_str()))?;
         // What was given while learning was given to texts that are not shown.
-        self.given.clear();
+        self.given = HashMap::new();
+        self.forget();
         self.numbers.clear();
+        let learnt = std::mem::take(&mut self.learnt);
+        let known = std::mem::take(&mut self.words).into_known();
+        self.words = Words::new(known::with(known, learnt));
         Ok(())
+    }
+
+    /// What a word of a field became before.
+    pub(super) fn before(&self, word: &str) -> Option<&String> {
+        self.told.get(word)
+    }
+
+    /// Remembers what a word of a field became.
+    pub(super) fn remember(&mut self, word: &str, told: &str) {
+        self.told_bytes += word.len() + told.len();
+        if self.told_bytes > REMEMBERED_MAX {
+            self.forget();
+        }
+        self.told.insert(word.to_owned(), told.to_owned());
+    }
+
+    fn forget(&mut self) {
+        self.told.clear();
+        self.told_bytes = 0;
     }
 
     /// Notes a value that was removed.
     pub(super) fn learn(&mut self, class: Class, value: &str) {
-        if self.learning && self.learnt_bytes <= LEARNT_BYTES_MAX {
+        let room = self.learning && self.learnt_bytes <= LEARNT_BYTES_MAX;
+        if room && self.learnt.insert((value.into(), class)) {
             self.learnt_bytes += value.len();
-            self.learnt.insert((value.to_owned(), class));
         }
+    }
+
+    /// A text that is only to be written: while values are learnt, none is.
+    pub(super) fn shown(&mut self, text: &str) -> String {
+        if self.learning { text.to_owned() } else { self.text(text) }
     }
 
     /// A text with everything replaced that is known or has the form of a secret.
     pub fn text(&mut self, text: &str) -> String {
-        let spans = find::spans(text, &self.known, &self.words);
+        let spans = find::spans(text, &self.words);
         if spans.is_empty() {
             return text.to_owned();
         }
@@ -131,14 +170,16 @@ impl Redactor {
     }
 
     pub(super) fn stand_in(&mut self, class: Class, text: &str) -> String {
-        if let Some(given) = self.given.get(text) {
-            return given.clone();
-        }
-        let number = self.numbers.entry(class).or_default();
-        *number += 1;
-        let given = format!("{}-{number}", class.stem());
-        self.given.insert(text.to_owned(), given.clone());
-        given
+        let (class, number) = match self.given.get(text) {
+            Some(&given) => given,
+            None => {
+                let number = self.numbers.entry(class).or_default();
+                *number += 1;
+                self.given.insert(text.into(), (class, *number));
+                (class, *number)
+            }
+        };
+        format!("{}-{number}", class.stem())
     }
 
     fn ip(&mut self, text: &str) -> String {
@@ -165,9 +206,7 @@ impl Redactor {
         }
         let labels: Vec<&str> = lower.trim_end_matches('.').split('.').collect();
         let in_cluster = labels.get(2) == Some(&"svc");
-        let namespace = labels.get(1).is_some_and(|label| {
-            self.known.iter().any(|k| k.class == Class::Namespace && k.text == *label)
-        });
+        let namespace = labels.get(1).is_some_and(|label| self.namespaces.contains(*label));
         if let [service, ns, rest @ ..] = labels.as_slice()
             && (in_cluster || (namespace && rest.is_empty()))
         {

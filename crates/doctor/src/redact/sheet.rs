@@ -41,7 +41,7 @@ impl Sheet {
         Sheet { state, says }
     }
 
-    /// A line with its end, rewritten.
+    /// A line with its end, rewritten; nothing where it is only a part of one, until that is whole.
     pub fn line(&mut self, redactor: &mut Redactor, line: &str) -> String {
         let says = self.says;
         if let State::Json(reading) = &mut self.state {
@@ -59,6 +59,15 @@ impl Sheet {
             State::Lines(lines) => lines.line(redactor, line, says),
             State::Settings(settings) => settings.line(redactor, line),
             State::Json(_) => redactor.text(line),
+        }
+    }
+
+    /// What is held of the last lines.
+    pub fn rest(&mut self, redactor: &mut Redactor) -> String {
+        match &mut self.state {
+            State::Lines(lines) => lines.rest(redactor, self.says),
+            State::Table(table) => table.rest(redactor, self.says),
+            State::Json(_) | State::Settings(_) => String::new(),
         }
     }
 

@@ -2,6 +2,9 @@
 
 use super::at::{At, Says, Values};
 
+/// Bytes of a cell beyond which its quote is taken for one that nobody closes.
+const CELL_MAX: usize = 1 << 20;
+
 /// How far a table has been read.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -37,8 +40,8 @@ impl Table {
                 c if !self.quoted && (c == self.separator || c == '\n' || c == '\r') => {
                     let cell = std::mem::take(&mut self.cell);
                     if head {
+                        out.push_str(&title(redactor, &cell, says));
                         names.push(bare(&cell));
-                        out.push_str(&cell);
                     } else {
                         out.push_str(&self.told(redactor, &cell, says));
                     }
@@ -51,12 +54,28 @@ impl Table {
         // The last line may have no end.
         if !self.quoted && !self.cell.is_empty() && !line.ends_with('\n') {
             let cell = std::mem::take(&mut self.cell);
-            out.push_str(&if head { cell } else { self.told(redactor, &cell, says) });
+            out.push_str(&match head {
+                true => title(redactor, &cell, says),
+                false => self.told(redactor, &cell, says),
+            });
         }
         if head && !self.quoted {
             self.columns = names;
         }
+        if self.cell.len() > CELL_MAX {
+            self.quoted = false;
+            out.push_str(&self.rest(redactor, says));
+        }
         out
+    }
+
+    /// A cell that nobody closed.
+    pub(super) fn rest(&mut self, redactor: &mut dyn Values, says: Says) -> String {
+        let cell = std::mem::take(&mut self.cell);
+        let told = self.told(redactor, &cell, says);
+        // As many lines as before.
+        let lines = cell.matches('\n').count().saturating_sub(told.matches('\n').count());
+        told + &"\n".repeat(lines)
     }
 
     fn told(&self, redactor: &mut dyn Values, cell: &str, says: Says) -> String {
@@ -74,6 +93,13 @@ impl Table {
             false => told,
         }
     }
+}
+
+/// The name of a column: one that is known says nothing of anybody.
+fn title(redactor: &mut dyn Values, cell: &str, says: Says) -> String {
+    let name = bare(cell);
+    let told = if says(&name).is_some() { name.clone() } else { redactor.key(&name) };
+    if told == name { cell.to_owned() } else { told }
 }
 
 fn bare(cell: &str) -> String {

@@ -95,6 +95,6 @@ pub(super) fn examine(
         _ => Vec::new(),
     };
     let named = Addresses::Named;
-    let redactor = args.redact.then(|| Redactor::new(&snapshot, named)).transpose()?;
+    let redactor = args.redact.then(|| Redactor::new(&snapshot, named));
     Ok(Examined { diagnosis, seen, stories, notes, redactor })
 }

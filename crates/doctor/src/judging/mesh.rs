@@ -13,7 +13,7 @@ pub(crate) struct Mesh {
     /// Helm values (ConfigMap `istio-sidecar-injector`, or an IstioOperator's `spec.values`).
     pub(crate) values: Value,
     /// Names that may be asked for as templates, aliases among them, where the injector's own
-    /// configuration was handed over.
+    /// configuration was handed over as a cluster printed it.
     pub(crate) templates: Option<Vec<String>>,
     /// Whether either was handed over.
     pub(crate) settings_seen: bool,
@@ -67,7 +67,9 @@ impl Mesh {
             {
                 mesh.values = inner_yaml(text);
                 mesh.settings_seen = true;
-                let config = data.get("config").map(|text| inner_yaml(text));
+                // A file of some folder may be another mesh's; what a cluster printed is this one's.
+                let printed = data.get("config").filter(|_| meta.uid.is_some());
+                let config = printed.map(|text| inner_yaml(text));
                 mesh.templates = config.as_ref().and_then(templates).or(mesh.templates);
             }
         }

@@ -74,7 +74,7 @@ fn deployment(template: &Value) -> Value {
 /// The injector's own configuration, as a cluster hands it over.
 fn configuration() -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "istio-sidecar-injector", "namespace": "istio-system"},
+        "metadata": {"name": "istio-sidecar-injector", "namespace": "istio-system", "uid": "7"},
         "data": {"values": "{}", "config": "templates: {sidecar: '', gateway: ''}\n"}})
 }
 
@@ -155,6 +155,16 @@ fn whatever_the_injector_refuses_the_doctor_says() {
     let every = [Shown::Manifest, Shown::Unreadable, Shown::Answer];
     let seen = |kind: &Shown| all.iter().any(|(_, refusal)| shown(refusal) == *kind);
     assert!(every.iter().all(seen));
+}
+
+#[test]
+fn a_configuration_that_no_cluster_printed_says_nothing_of_other_folders() {
+    let asks = json!({"inject.istio.io/templates": "sidecar,spire"});
+    let manifest = deployment(&pod(&asks, &json!({})));
+    let mut elsewhere = configuration();
+    elsewhere["metadata"]["uid"] = Value::Null;
+    let report = judged(&[("samples/cart.json", &manifest), ("mesh.json", &elsewhere)]);
+    assert!(report.findings.is_empty(), "{report:#?}");
 }
 
 #[test]

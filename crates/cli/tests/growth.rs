@@ -8,5 +8,7 @@ mod cluster;
 mod count;
 #[path = "growth/edits.rs"]
 mod edits;
+#[path = "growth/parts.rs"]
+mod parts;
 #[path = "growth/texts.rs"]
 mod texts;

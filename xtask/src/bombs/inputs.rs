@@ -281,6 +281,8 @@ pub(super) fn all() -> Vec<Case> {
             DOCTOR,
             Input::Pipe(Box::new(|out| {
                 let block = vec![b'x'; 1 << 20];
+                (0..9).try_for_each(|_| out.write_all(b"2026-10-02T07:14:04Z all is well\n"))?;
+                out.write_all(b"2026-10-02T07:14:04Z ")?;
                 (0..1000).try_for_each(|_| out.write_all(&block))?;
                 out.write_all(format!("\n2026-10-02T07:14:05Z {REFUSED}\n").as_bytes())
             })),

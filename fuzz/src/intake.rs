@@ -11,13 +11,23 @@ use sunup_intake::{Input, Limits, Options, Summary};
 use crate::dice;
 
 /// Small, so that what lies behind a limit is met often.
-pub const LIMITS: Limits =
-    Limits { members: 64, expansion: 200, unpacked: 1 << 20, text: 1 << 20, object: 64 << 10 };
+fn limits() -> Limits {
+    Limits {
+        members: MEMBERS,
+        expansion: 200,
+        unpacked: 1 << 20,
+        text: 1 << 20,
+        object: 64 << 10,
+        ..Limits::default()
+    }
+}
+
+const MEMBERS: usize = 64;
 
 /// Reads one text or archive as standard input, whole and, now and then, in pieces.
 pub fn stream(bytes: &[u8]) {
     let (summary, snapshot) = read(Cursor::new(bytes.to_vec()));
-    assert!(summary.files <= LIMITS.members as u64 + 1, "{summary:?}");
+    assert!(summary.files <= MEMBERS as u64 + 1, "{summary:?}");
     let dice = dice(bytes);
     if dice % 4 == 0 {
         let size = 1 + (dice / 4 % 97) as usize;
@@ -48,7 +58,7 @@ fn is_packed(bytes: &[u8]) -> bool {
 /// What is read of an input.
 pub fn collect(input: Input) -> (Summary, Snapshot) {
     let mut collector = Collector::new(Scope::default());
-    let options = Options { threads: 1, limits: LIMITS, ..Options::default() };
+    let options = Options { threads: 1, limits: limits(), ..Options::default() };
     let summary = sunup_intake::read(vec![input], &options, &mut collector);
     (summary, collector.finish())
 }

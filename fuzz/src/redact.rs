@@ -42,7 +42,7 @@ pub fn file(text: &str) {
 /// As the command does it: read twice, values that are removed the first time are known the second.
 fn redacted(text: &str, layout: Layout) -> String {
     let snapshot = Collector::new(Scope::default()).finish();
-    let mut redactor = Redactor::new(&snapshot, Addresses::Mapped).expect("few words");
+    let mut redactor = Redactor::new(&snapshot, Addresses::Mapped).learning();
     let _ = once(&mut redactor, text, layout);
     redactor.learnt().expect("few words");
     once(&mut redactor, text, layout)
@@ -53,5 +53,7 @@ fn once(redactor: &mut Redactor, text: &str, layout: Layout) -> String {
         return Sheet::yaml(redactor, text, says);
     }
     let mut sheet = Sheet::new(layout, says);
-    text.split_inclusive('\n').map(|line| sheet.line(redactor, line)).collect()
+    let mut out: String = text.split_inclusive('\n').map(|line| sheet.line(redactor, line)).collect();
+    out.push_str(&sheet.rest(redactor));
+    out
 }

@@ -5,7 +5,7 @@
 //! closes the kernel hands them to the proxy (`net.ipv4.tcp_migrate_req`, Linux 5.14). Where that
 //! is not known to be safe, the agent sets the start gate alone, which only drops refusals.
 //!
-//! [`decide`] says which of the two a pod gets and why; [`life`] is one port's life, events in and
+//! [`decide()`] says which of the two a pod gets and why; [`life`] is one port's life, events in and
 //! actions out; [`cni`] is the protocol by which a runtime tells of pods, [`chain`] the plugin's
 //! place in its configuration; [`wire`] is what plugin, agent and `sunup node status` say to each
 //! other. No IO, no clock, no thread: the sockets are in `sunup-sys`, the agent in `sunup-agent`.

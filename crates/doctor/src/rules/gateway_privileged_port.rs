@@ -362,13 +362,15 @@ fn runs_all_the_same(
     if workload.template.spec.host_network {
         return None;
     }
-    // Only what is injected gets it, and the mesh's values take its place.
+    // Only what is injected gets it, and the mesh's values take its place. A pod that was admitted
+    // without it shows that they do, whatever the template of that release says.
     let mut proxies = workload.template.spec.containers.iter();
     let injected = proxies.any(|c| c.name == container::PROXY && c.image == "auto");
     let own = work.mesh.values.pointer("/gateways/securityContext").and_then(|v| v.as_object());
     if let Some((major, minor, patch)) = release
         && (major, minor, patch) >= (1, 20, 3)
         && injected
+        && live.is_empty()
         && own.is_none_or(|own| own.is_empty() || own.contains_key("sysctls"))
     {
         return Some(format!(

@@ -153,7 +153,7 @@ fn the_filter_can_be_pasted_and_asks_for_every_rules_words() {
     assert!(filter.warnings().is_empty());
     for text in sunup_evidence::line::telling() {
         let entry = json!({"resource": {"type": "k8s_container"}, "severity": "DEFAULT",
-            "timestamp": "2026-11-30T21:00:00Z", "jsonPayload": {"msg": format!("x {text} y")}});
+            "timestamp": "2026-11-30T21:45:00Z", "jsonPayload": {"msg": format!("x {text} y")}});
         let entry = entry.to_string();
         let entry = sunup_logs::Entry::parse(entry.as_bytes()).expect("an entry");
         assert!(filter.matches(&entry), "{text}");

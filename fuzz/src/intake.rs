@@ -45,10 +45,9 @@ fn read(reader: impl Read + Send + 'static) -> (Summary, Snapshot) {
     collect(Input::Stdin(Box::new(reader)))
 }
 
-/// All of a snapshot but its index, which is made of the rest and in no order.
+/// What the doctor says of it: a snapshot has indices as well, which are in no order.
 fn told(snapshot: &Snapshot) -> String {
-    let all = format!("{snapshot:?}");
-    all.rsplit_once(", by_name: ").map_or(all.clone(), |(all, _)| all.to_owned())
+    sunup_doctor::report::json(&sunup_doctor::diagnose(snapshot).report)
 }
 
 fn is_packed(bytes: &[u8]) -> bool {

@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 pub(crate) const USAGE: &str = "\
-usage: cargo xtask fuzz [--seconds N] [--jobs N] [--build] [TARGET…]
+usage: cargo xtask fuzz [--seconds N] [--jobs N] [--seed N] [--build] [TARGET…]
   --seconds N   how long each target runs; 60 where nothing is said
   --jobs N      how many run at a time; all cores where nothing is said
+  --seed N      what chance begins with, to go the same way again; another each time where nothing
+                is said
   --build       only build them and write their seeds
   TARGET        a file of fuzz/src/bin; all of them where none is named";
 
@@ -26,6 +28,8 @@ const PATIENCE: u32 = 30;
 pub(crate) struct Asked {
     seconds: u64,
     jobs: usize,
+    /// libFuzzer takes 0 for another each time.
+    seed: u64,
     only_build: bool,
     targets: Vec<String>,
 }
@@ -34,7 +38,8 @@ impl Asked {
     /// Reads the command line.
     pub(crate) fn read(arguments: &[&str]) -> anyhow::Result<Self> {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut asked = Asked { seconds: 60, jobs, only_build: false, targets: Vec::new() };
+        let mut asked =
+            Asked { seconds: 60, jobs, seed: 0, only_build: false, targets: Vec::new() };
         let mut left = arguments.iter();
         while let Some(argument) = left.next() {
             let mut number = || -> anyhow::Result<u64> {
@@ -45,6 +50,7 @@ impl Asked {
             match *argument {
                 "--seconds" => asked.seconds = number()?.max(1),
                 "--jobs" => asked.jobs = usize::try_from(number()?)?.max(1),
+                "--seed" => asked.seed = number()?,
                 "--build" => asked.only_build = true,
                 option if option.starts_with('-') => {
                     anyhow::bail!("{option}: no such option\n{USAGE}")
@@ -69,7 +75,7 @@ pub(crate) fn run(repository: &Path, asked: &Asked) -> anyhow::Result<Vec<String
     if asked.only_build {
         return Ok(vec![format!("{} targets in {}", chosen.len(), programs.display())]);
     }
-    let bench = Bench { folder, programs, seconds: asked.seconds };
+    let bench = Bench { folder, programs, seconds: asked.seconds, seed: asked.seed };
     let queue = Mutex::new(chosen.iter());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -172,6 +178,7 @@ struct Bench {
     folder: PathBuf,
     programs: PathBuf,
     seconds: u64,
+    seed: u64,
 }
 
 /// What came of one.
@@ -192,6 +199,7 @@ impl Bench {
         command
             .arg(self.folder.join("corpus").join(target))
             .arg(format!("-max_total_time={}", self.seconds))
+            .arg(format!("-seed={}", self.seed))
             .arg(format!("-rss_limit_mb={MEMORY_MB}"))
             .arg(format!("-timeout={PATIENCE}"))
             .arg(format!("-artifact_prefix={}/{target}-", artifacts.display()))
@@ -261,8 +269,10 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let asked = Asked::read(&["--seconds", "5", "query", "--jobs", "2"]).unwrap();
-        assert_eq!((asked.seconds, asked.jobs, asked.targets), (5, 2, vec!["query".to_owned()]));
+        let asked =
+            Asked::read(&["--seconds", "5", "query", "--jobs", "2", "--seed", "1"]).unwrap();
+        assert_eq!((asked.seconds, asked.jobs, asked.seed), (5, 2, 1));
+        assert_eq!(asked.targets, ["query"]);
         assert!(Asked::read(&["--seconds"]).is_err() && Asked::read(&["--fast"]).is_err());
     }
 

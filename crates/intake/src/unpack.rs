@@ -14,6 +14,9 @@ const LAYERS_MAX: usize = 4;
 
 const BUFFER: usize = 256 << 10;
 
+/// Bytes that are unpacked at once.
+const AT_ONCE: usize = 16 << 10;
+
 /// The largest window of an xz stream: what `xz -9` writes.
 const XZ_WINDOW_MAX: usize = 64 << 20;
 
@@ -78,6 +81,9 @@ impl<R: Read> Unpacked<R> {
 
 impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // A decoder that meets damage takes with it what it has unpacked since it was asked.
+        let len = buf.len().min(AT_ONCE);
+        let buf = &mut buf[..len];
         match self {
             Unpacked::Gzip(inner) => inner.read(buf),
             Unpacked::Zstd(inner) => inner.read(buf).map_err(of_window),

@@ -216,3 +216,20 @@ fn links_give_each_file_once_and_lead_into_no_folder_outside_nor_into_the_system
     let got = with(both.into(), &Options::default());
     assert_eq!(got.refusals().len(), 3, "{:?}", got.refusals());
 }
+
+#[test]
+fn what_was_unpacked_before_the_damage_is_read() {
+    let at = "2020-03-31T10:41:15Z";
+    // Numbers that pack badly: what comes before the damage is more than is unpacked at once.
+    let noise = |n: u64| format!("{at} {:x}\n", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let log: String = (0..9000).map(noise).collect();
+    let log = format!("{at} {REFUSED}\n{log}");
+    for packed in [gzip(log.as_bytes()), bzip2(log.as_bytes()), zstd(log.as_bytes())] {
+        let mut damaged = packed;
+        let end = damaged.len() - 100;
+        damaged[end..].fill(0xff);
+        let got = text(&damaged);
+        assert_eq!(got.refusals().len(), 1, "{:?}", got.unreadable());
+        assert!(!got.unreadable().is_empty(), "the damage is told");
+    }
+}

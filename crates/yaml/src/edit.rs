@@ -40,6 +40,10 @@ pub(crate) fn edit_as(text: &str, edits: &[DocEdit], how: How<'_>) -> Result<Str
         }
     }
     if now != text {
+        // Nobody could edit it again, nor take the edit back.
+        if let Some(line) = is_template(&now) {
+            return Err(EditError::Template { line });
+        }
         verify(text, &now, edits, how.limits)?;
     }
     Ok(now)

@@ -101,6 +101,19 @@ fn a_document_whose_lines_end_otherwise_than_the_first_is_edited_alike() {
 }
 
 #[test]
+fn no_edit_makes_a_template_of_what_was_none() {
+    // The quote that stays open hides the braces from whoever looks for an action.
+    let text = " \"\n---\n---\n{{";
+    assert_eq!(is_template(text), None);
+    for document in 0..3 {
+        let op = sunup_yaml::Op::Set { path: Vec::new(), value: json!(" # no: comment") };
+        if let Ok(after) = edit(text, &[DocEdit { document, op }], &Limits::default()) {
+            assert_eq!(is_template(&after), None, "{document}: {after:?}");
+        }
+    }
+}
+
+#[test]
 fn no_bytes_break_reading_or_editing() {
     let limits = Limits::default();
     let deadline = Instant::now() + Duration::from_secs(5);

@@ -239,7 +239,8 @@ impl List {
 
 /// What a line of a watch tells, and the version that is known with it.
 fn told(mut change: Value) -> Result<(Option<Event>, String), Ended> {
-    let object = change["object"].take();
+    // A line need not be an object, whatever the API promises.
+    let object = change.get_mut("object").map(Value::take).unwrap_or_default();
     let version = meta(&object, "resourceVersion").to_owned();
     Ok(match change["type"].as_str().unwrap_or_default() {
         "ADDED" | "MODIFIED" => (Some(Event::Changed(object)), version),
@@ -290,5 +291,18 @@ impl Lines {
         let rest = self.bytes.split_off(end + 1);
         let line = std::mem::replace(&mut self.bytes, rest);
         Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_change_ends_the_watch() {
+        for line in ["\"type\"", "7", "null", "[]", "{}", "{\"type\":\"ODD\"}"] {
+            let change = json(line.as_bytes()).expect("JSON");
+            assert!(matches!(told(change), Err(Ended::Failed(Trouble::Garbled(_)))), "{line}");
+        }
     }
 }

@@ -236,14 +236,15 @@ fn time_of_day(text: &str) -> Option<(Time, &str)> {
     }
     let word = rest.trim_start_matches([' ', '\u{a0}', '\u{202f}']);
     let half = word.get(..2).map(str::to_ascii_lowercase);
-    let ends = !word[word.len().min(2)..].starts_with(|c: char| c.is_ascii_alphanumeric());
+    let behind = word.get(2..).unwrap_or_default();
+    let ends = !behind.starts_with(|c: char| c.is_ascii_alphanumeric());
     let halved = ends && matches!(half.as_deref(), Some("am" | "pm"));
     if halved {
         if !(1..=12).contains(&hour) {
             return None;
         }
         hour = hour % 12 + if half.as_deref() == Some("pm") { 12 } else { 0 };
-        rest = &word[2..];
+        rest = behind;
     }
     Some((Time { hour, minute, second, nanos, halved }, rest))
 }
@@ -487,6 +488,9 @@ mod tests {
             "2024-11-13 09:14:00 IST",
             "version 2024-11-13 09:14:00",
             "13:14:00 PM 1/2/2024",
+            // What stands behind is no two bytes of letters.
+            "2024-11-13 09:14:00\u{fffd}\u{fffd}",
+            "2024-11-13 9:14 \u{e9}",
             "10.0.0.1:8080",
             "1731489",
             "99999999999999999999",

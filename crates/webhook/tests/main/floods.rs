@@ -89,8 +89,29 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn floods_of_frames_stop_no_review_and_take_no_memory() {
+/// Says that a process is this test's own.
+const CHILD: &str = "SUNUP_TEST_FLOODS";
+
+/// In a process of its own: memory is the whole process's, and other tests take some too.
+#[test]
+fn floods_of_frames_stop_no_review_and_take_no_memory() {
+    if std::env::var_os(CHILD).is_none() {
+        let exe = std::env::current_exe().unwrap();
+        let name = "floods::floods_of_frames_stop_no_review_and_take_no_memory";
+        let output = std::process::Command::new(exe)
+            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all();
+    runtime.build().unwrap().block_on(flooded());
+}
+
+async fn flooded() {
     for (what, first, next) in floods() {
         let world = World::with(QUICK).await;
         assert_eq!(world.review(API_SERVER).await.unwrap(), 200);

@@ -77,3 +77,19 @@ impl What {
         }
     }
 }
+
+/// A text in double quotes, as both Cloud Logging's language and LogQL have it.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            // Names and literals hold none; whatever is handed over stays one term of one line.
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

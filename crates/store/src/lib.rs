@@ -14,6 +14,7 @@ mod http;
 mod identity;
 mod loki;
 mod plan;
+mod quota;
 mod run;
 
 pub use ask::{Ask, Place, What, Window};

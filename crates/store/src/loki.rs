@@ -13,21 +13,19 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
-use crate::ask::{Ask, Place, What};
+use crate::ask::{Ask, Place, What, quoted};
 use crate::error::Trouble;
-use crate::http::{ANSWER_MAX, Send, Web, after, encoded};
+use crate::http::{ANSWER_MAX, Send, Web, encoded};
+use crate::quota::Patience;
 use crate::run::{Later, Page, Store, Watch};
 
 /// Entries of an answer; Loki's own limit is 5,000 (`max_entries_limit_per_query`) and may be lower.
 const PAGE: usize = 1000;
 /// Pods that are named in one query.
 const PODS_AT_ONCE: usize = 40;
-/// What is waited before a request is sent again that was one too many; doubled up to a minute.
+/// What is waited before a request is sent again that was one too many.
 const QUOTA_WAIT: Duration = Duration::from_secs(1);
-/// For how long that is tried.
-const QUOTA_FOR: Duration = Duration::from_secs(300);
 
 /// What the labels are called by which entries are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,11 +114,11 @@ impl Loki {
     async fn range(
         &self,
         ask: &Ask,
-        after_: Option<&str>,
+        after: Option<&str>,
         watch: &dyn Watch,
     ) -> Result<Page, Trouble> {
         let Some(query) = self.logql(ask) else { return Ok(Page::default()) };
-        let seen = after_.map(Boundary::read).transpose()?;
+        let seen = after.map(Boundary::read).transpose()?;
         let from = seen.as_ref().map_or_else(|| ask.within.from.as_nanosecond(), |seen| seen.at);
         let uri = format!(
             "{}/loki/api/v1/query_range?direction=forward&limit={PAGE}&start={from}&end={}&query={}",
@@ -133,19 +131,12 @@ impl Loki {
         for (name, value) in &self.headers {
             send = send.with(name.clone(), value.clone());
         }
-        let began = Instant::now();
-        let mut wait = QUOTA_WAIT;
+        let mut patience = Patience::new(QUOTA_WAIT);
         loop {
             let answer = self.web.ask(&send, ANSWER_MAX).await?;
             match answer.code {
                 200 => return page(&answer.body, seen),
-                429 if began.elapsed() < QUOTA_FOR => {
-                    let pause = after(&answer.headers).unwrap_or(wait);
-                    watch.waiting(pause);
-                    tokio::time::sleep(pause).await;
-                    wait = (wait * 2).min(Duration::from_secs(60));
-                }
-                429 => return Err(Trouble::Quota(began.elapsed())),
+                429 => patience.wait(&answer.headers, watch).await?,
                 code => {
                     let said = String::from_utf8_lossy(&answer.body);
                     let said = said.lines().next().unwrap_or_default();
@@ -324,20 +315,6 @@ fn escaped(text: &str) -> String {
         }
         out.push(c);
     }
-    out
-}
-
-/// A text in double quotes, as LogQL has it (Go's).
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
     out
 }
 

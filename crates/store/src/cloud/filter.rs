@@ -4,7 +4,7 @@
 //! all shapes of `jsonPayload` are asked at once; entries of severity DEFAULT, which is what
 //! plain standard error gets, are among them.
 
-use crate::ask::{Ask, Place, What};
+use crate::ask::{Ask, Place, What, quoted};
 
 /// How resources are named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -114,19 +114,4 @@ fn any(texts: &[&str]) -> String {
         [one] => one.clone(),
         many => format!("({})", many.join(" OR ")),
     }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            // Names and literals hold none; whatever is handed over stays one term of one line.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

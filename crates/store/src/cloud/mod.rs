@@ -2,20 +2,19 @@
 
 mod filter;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 pub use filter::Names;
 
 use crate::ask::Ask;
 use crate::error::Trouble;
-use crate::http::{ANSWER_MAX, Send, Web, after, encoded};
+use crate::http::{ANSWER_MAX, Send, Web, encoded};
 use crate::identity::{Identity, IdentityError};
+use crate::quota::Patience;
 use crate::run::{Later, Page, Store, Watch};
 
 /// Where the API is.
@@ -27,10 +26,8 @@ const FILTER_MAX: usize = 20_000;
 /// Pods that are named in one filter: each may take 253 characters.
 const PODS_AT_ONCE: usize = 40;
 /// What is waited before a request is sent again that went over the quota of reads (60 a minute
-/// and project); doubled up to a minute.
+/// and project).
 const QUOTA_WAIT: Duration = Duration::from_secs(2);
-/// For how long that is tried.
-const QUOTA_FOR: Duration = Duration::from_secs(300);
 
 /// Cloud Logging of one project, folder, organisation or view.
 #[derive(Debug)]
@@ -40,7 +37,6 @@ pub struct CloudLogging {
     uri: Uri,
     resource: String,
     names: Names,
-    waited: AtomicU64,
 }
 
 #[derive(Serialize)]
@@ -96,7 +92,7 @@ impl CloudLogging {
         let uri = format!("{endpoint}/v2/entries:list").parse().map_err(|_| {
             Trouble::Unasked(format!("`{endpoint}` is no address: give it as {ENDPOINT}").into())
         })?;
-        Ok(CloudLogging { web, identity, uri, resource, names, waited: AtomicU64::new(0) })
+        Ok(CloudLogging { web, identity, uri, resource, names })
     }
 
     /// The resource whose entries are asked for: `projects/shop-prod`.
@@ -105,16 +101,10 @@ impl CloudLogging {
         &self.resource
     }
 
-    /// Seconds that were waited for the quota of reads.
-    #[must_use]
-    pub fn waited(&self) -> u64 {
-        self.waited.load(Ordering::Relaxed)
-    }
-
     async fn list(
         &self,
         ask: &Ask,
-        after_: Option<&str>,
+        after: Option<&str>,
         watch: &dyn Watch,
     ) -> Result<Page, Trouble> {
         let request = Request {
@@ -122,7 +112,7 @@ impl CloudLogging {
             filter: filter::filter(ask, self.names),
             order_by: "timestamp asc",
             page_size: PAGE,
-            page_token: after_,
+            page_token: after,
         };
         if request.filter.len() > FILTER_MAX {
             let length = request.filter.len();
@@ -130,8 +120,7 @@ impl CloudLogging {
         }
         let body =
             serde_json::to_vec(&request).map_err(|why| Trouble::Unasked(why.to_string().into()))?;
-        let began = Instant::now();
-        let mut wait = QUOTA_WAIT;
+        let mut patience = Patience::new(QUOTA_WAIT);
         let mut anew = false;
         loop {
             let answer = self.web.ask(&self.request(&body, anew).await?, ANSWER_MAX).await?;
@@ -139,14 +128,7 @@ impl CloudLogging {
                 200 => return page(answer.body),
                 // A token that was good a moment ago may have been taken back.
                 401 if !anew && self.identity.is_some() => anew = true,
-                429 if began.elapsed() < QUOTA_FOR => {
-                    let pause = after(&answer.headers).unwrap_or(wait);
-                    watch.waiting(pause);
-                    tokio::time::sleep(pause).await;
-                    self.waited.fetch_add(pause.as_secs(), Ordering::Relaxed);
-                    wait = (wait * 2).min(Duration::from_secs(60));
-                }
-                429 => return Err(Trouble::Quota(began.elapsed())),
+                429 => patience.wait(&answer.headers, watch).await?,
                 code => return Err(self.refused(code, &answer.body)),
             }
         }

@@ -4,6 +4,7 @@
 //! No IO, no Kubernetes client, no runtime: every other crate may depend on this one.
 
 pub mod annotation;
+pub mod causes;
 pub mod container;
 pub mod label;
 pub mod port;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sunup_store::{
-    Ask, Asked, Bounds, CloudLogging, Identity, Labels, Loki, Names, Place, Proxies, Store, Wanted,
-    Watch, Web, What, Where, Window,
+    Bounds, CloudLogging, Identity, Labels, Loki, Names, Place, Proxies, Store, Wanted, Watch, Web,
+    Where, Window,
 };
 use tokio::sync::watch;
 
@@ -29,36 +29,52 @@ const SINCE: &str = "24h";
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "From a log store")]
 pub(crate) struct StoreArgs {
-    /// Ask Cloud Logging, also of pods that are gone: first for what can show a fault, then for the
-    /// start of the pods that came up. PROJECT is a project's id, or a resource name such as
-    /// folders/123. Reads only; takes logging.logEntries.list, by Application Default Credentials or
-    /// else `gcloud`. Without --since: the last 24 hours
-    #[arg(long, value_name = "PROJECT", group = "asked", conflicts_with = "loki")]
-    pub(crate) cloud_logging: Option<String>,
+    #[command(flatten)]
+    cloud: CloudArgs,
 
     /// Only this cluster's entries
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "stores")]
     cluster: Option<String>,
 
     /// Only those of clusters in this region or zone
     #[arg(long, value_name = "PLACE", requires = "cloud_logging")]
     location: Option<String>,
 
-    /// Ask one view instead: locations/LOCATION/buckets/BUCKET/views/VIEW
-    #[arg(long, value_name = "VIEW", requires = "cloud_logging")]
-    view: Option<String>,
-
     /// Ask for the resource types of Legacy Logging: container and gke_cluster
     #[arg(long, requires = "cloud_logging")]
     legacy_resources: bool,
 
+    #[command(flatten)]
+    loki: LokiArgs,
+
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+/// Which Cloud Logging.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct CloudArgs {
+    /// Ask Cloud Logging, also of pods that are gone. PROJECT is a project's id, or a resource name
+    /// such as folders/123. Reads only; takes logging.logEntries.list, by Application Default
+    /// Credentials or else `gcloud`. Where no time is said: the last 24 hours
+    #[arg(long, value_name = "PROJECT", groups = ["asked", "stores"])]
+    pub(crate) cloud_logging: Option<String>,
+
+    /// Ask one view instead: locations/LOCATION/buckets/BUCKET/views/VIEW
+    #[arg(long, value_name = "VIEW", requires = "cloud_logging")]
+    view: Option<String>,
+
     /// Where the API is, if not at https://logging.googleapis.com
     #[arg(long, value_name = "URL", requires = "cloud_logging")]
     endpoint: Option<String>,
+}
 
+/// Which Loki, and what things are called there.
+#[derive(Debug, Clone, Default, clap::Args)]
+struct LokiArgs {
     /// Ask the Loki at this address instead
-    #[arg(long, value_name = "URL", group = "asked")]
-    pub(crate) loki: Option<String>,
+    #[arg(long, value_name = "URL", groups = ["asked", "stores"], conflicts_with = "cloud_logging")]
+    loki: Option<String>,
 
     /// Send this header to Loki, for a tenant or a token: `X-Scope-OrgID=shop`; with `NAME=@FILE` its
     /// value is read from a file
@@ -72,20 +88,27 @@ pub(crate) struct StoreArgs {
     /// The streams in which Loki has Kubernetes events, such as {job="kubernetes-events"}
     #[arg(long, value_name = "SELECTOR", requires = "loki")]
     loki_events: Option<String>,
+}
 
+/// How far a store may be asked.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ReachArgs {
     /// Entries that are read at most [default: 200000]
-    #[arg(long, value_name = "NUMBER", requires = "asked")]
+    #[arg(long, value_name = "NUMBER", requires = "stores")]
     max_entries: Option<NonZeroU64>,
 
     /// Minutes that asking may take [default: 15]
-    #[arg(long, value_name = "MINUTES", requires = "asked")]
+    #[arg(long, value_name = "MINUTES", requires = "stores")]
     max_time: Option<NonZeroU64>,
 }
+
+/// A store, and how it is called.
+pub(crate) type Named = (Box<dyn Store>, String);
 
 impl StoreArgs {
     /// Whether a store was named.
     pub(crate) fn is_asked(&self) -> bool {
-        self.cloud_logging.is_some() || self.loki.is_some()
+        self.cloud.cloud_logging.is_some() || self.loki.loki.is_some()
     }
 
     /// What is wanted of it.
@@ -95,15 +118,6 @@ impl StoreArgs {
         (pod, workload): (Option<&str>, Option<&str>),
         (since, until): (Option<&When>, Option<&When>),
     ) -> anyhow::Result<Wanted> {
-        let until = match until {
-            Some(until) => until.at,
-            None => jiff::Timestamp::now(),
-        };
-        let from = match since {
-            Some(since) => since.at,
-            None => SINCE.parse::<When>().map_err(anyhow::Error::msg)?.at.min(until),
-        };
-        ensure!(from < until, "--since is not before --until: nothing would be asked for");
         Ok(Wanted {
             place: Place {
                 cluster: self.cluster.clone(),
@@ -112,44 +126,52 @@ impl StoreArgs {
                 pods: pod.map(str::to_owned).into_iter().collect(),
                 pods_of: workload.map(str::to_owned),
             },
-            within: Window { from, until },
+            within: window(since, until)?,
         })
     }
 
-    /// The store, and how it is called. No entry is asked for yet.
-    pub(crate) async fn connect(&self) -> anyhow::Result<(Box<dyn Store>, String)> {
-        let web = Web::new(&proxies(), None).map_err(anyhow::Error::msg)?;
-        if let Some(url) = &self.loki {
-            let headers = self.loki_header.iter().map(|text| header(text));
-            let headers = headers.collect::<anyhow::Result<Vec<_>>>()?;
-            let loki = Loki::new(web, url, &headers, self.labels()?)?;
-            return Ok((Box::new(loki), format!("Loki at {}", without_secrets(url))));
+    /// The store. No entry is asked for yet.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Named> {
+        let names = if self.legacy_resources { Names::Legacy } else { Names::Current };
+        match &self.loki.loki {
+            Some(url) => self.loki.connect(url),
+            None => self.cloud.connect(names).await,
         }
-        let Some(project) = &self.cloud_logging else { bail!("no store was named") };
-        let identity = match self.endpoint.as_deref().is_some_and(|url| url.starts_with("http://"))
-            && std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS").is_none()
-        {
-            // An endpoint without TLS is one on this machine: nobody's token is sent there unasked.
+    }
+
+    /// How far asking may go, from now on.
+    pub(crate) fn bounds(&self, stop: watch::Receiver<bool>) -> Bounds {
+        self.reach.bounds(stop)
+    }
+}
+
+impl CloudArgs {
+    /// Cloud Logging of the project that was named.
+    pub(crate) async fn connect(&self, names: Names) -> anyhow::Result<Named> {
+        let Some(project) = &self.cloud_logging else { bail!("no project was named") };
+        let web = web()?;
+        let endpoint = self.endpoint.as_deref();
+        // An endpoint without TLS is one on this machine: nobody's token is sent there unasked.
+        let plain = endpoint.is_some_and(|url| url.starts_with("http://"));
+        let named = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS").is_some();
+        let identity = match plain && !named {
             true => None,
             false => Some(Identity::find(&places(), &web).await?),
         };
         let who = identity.as_ref().map(|who| format!(", as {}", who.said())).unwrap_or_default();
-        let names = if self.legacy_resources { Names::Legacy } else { Names::Current };
-        let endpoint = self.endpoint.as_deref();
         let view = self.view.as_deref();
         let store = CloudLogging::new(web, identity, endpoint, project, view, names)?;
         let said = format!("Cloud Logging of {}{who}", store.resource());
         Ok((Box::new(store), said))
     }
+}
 
-    /// How far asking may go, from now on.
-    pub(crate) fn bounds(&self, stop: watch::Receiver<bool>) -> Bounds {
-        let minutes = self.max_time.map_or(15, NonZeroU64::get);
-        Bounds {
-            entries_max: self.max_entries.map_or(200_000, NonZeroU64::get),
-            until: tokio::time::Instant::now() + Duration::from_secs(minutes.saturating_mul(60)),
-            stop,
-        }
+impl LokiArgs {
+    fn connect(&self, url: &str) -> anyhow::Result<Named> {
+        let headers = self.loki_header.iter().map(|text| header(text));
+        let headers = headers.collect::<anyhow::Result<Vec<_>>>()?;
+        let loki = Loki::new(web()?, url, &headers, self.labels()?)?;
+        Ok((Box::new(loki), format!("Loki at {}", without_secrets(url))))
     }
 
     fn labels(&self) -> anyhow::Result<Labels> {
@@ -173,66 +195,27 @@ impl StoreArgs {
     }
 }
 
-/// Asks for what a filter of the store's own matches, and hands each page on; whether that was all.
-pub(crate) fn ask(
-    args: &StoreArgs,
-    filter: &str,
-    global: &Global,
-    read: &mut dyn FnMut(Vec<u8>) -> anyhow::Result<()>,
-) -> anyhow::Result<bool> {
-    ensure!(
-        args.loki.is_none(),
-        "a filter of Cloud Logging's language can't be asked of Loki: export from it, and name the \
-         export"
-    );
-    runtime()?.block_on(async {
-        let mut bounds = args.bounds(stop(global));
-        let (store, name) = args.connect().await?;
-        let wanted = args.wanted(None, (None, None), (None, None))?;
-        let what = What::Filter(filter.to_owned());
-        let asks = [Ask { place: Place::default(), within: wanted.within, what }];
-        let waiting = Waiting::new(global, &name);
-        let (sink, mut pieces) = tokio::sync::mpsc::channel(1);
-        let mut asked = Asked::default();
-        let asking = async {
-            let done =
-                sunup_store::ask(store.as_ref(), &asks, &mut bounds, &mut asked, &waiting, &sink);
-            let done = done.await;
-            drop(sink);
-            done
-        };
-        let reading = async {
-            while let Some(piece) = pieces.recv().await {
-                read(piece.bytes)?;
-            }
-            Ok::<(), anyhow::Error>(())
-        };
-        let (done, was_read) = tokio::join!(asking, reading);
-        drop(waiting);
-        was_read?;
-        done.with_context(|| name)?;
-        for (_, why) in &asked.left {
-            out::note(global, &format!("not all was read: {why}"));
+impl ReachArgs {
+    /// How far asking may go, from now on.
+    pub(crate) fn bounds(&self, stop: watch::Receiver<bool>) -> Bounds {
+        let minutes = self.max_time.map_or(15, NonZeroU64::get);
+        Bounds {
+            entries_max: self.max_entries.map_or(200_000, NonZeroU64::get),
+            until: tokio::time::Instant::now() + Duration::from_secs(minutes.saturating_mul(60)),
+            stop,
         }
-        Ok(asked.is_whole())
-    })
+    }
 }
 
-/// How many entries the first page of what a filter matches has.
-pub(crate) fn first_page(args: &StoreArgs, filter: &str) -> anyhow::Result<u64> {
-    struct Nobody;
-    impl Watch for Nobody {
-        fn entries(&self, _: u64) {}
-        fn waiting(&self, _: Duration) {}
-    }
-    runtime()?.block_on(async {
-        let (store, name) = args.connect().await?;
-        let wanted = args.wanted(None, (None, None), (None, None))?;
-        let what = What::Filter(filter.to_owned());
-        let ask = Ask { place: Place::default(), within: wanted.within, what };
-        let page = store.page(&ask, None, &Nobody).await.with_context(|| name)?;
-        Ok(page.entries as u64)
-    })
+/// The time that is asked about: without a beginning the last day, without an end until now.
+pub(crate) fn window(since: Option<&When>, until: Option<&When>) -> anyhow::Result<Window> {
+    let until = until.map_or_else(jiff::Timestamp::now, |until| until.at);
+    let from = match since {
+        Some(since) => since.at,
+        None => SINCE.parse::<When>().map_err(anyhow::Error::msg)?.at.min(until),
+    };
+    ensure!(from < until, "--since is not before --until: nothing would be asked for");
+    Ok(Window { from, until })
 }
 
 /// A thread of its own for asking.
@@ -265,6 +248,10 @@ fn without_secrets(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
+fn web() -> anyhow::Result<Web> {
+    Web::new(&proxies(), None).map_err(anyhow::Error::msg)
+}
+
 fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -291,19 +278,28 @@ fn places() -> Where {
     }
 }
 
-/// Becomes true at the first Ctrl-C: what came is judged. The second one ends at once.
-pub(crate) fn stop(global: &Global) -> watch::Receiver<bool> {
+/// Becomes true at the first Ctrl-C: what came is judged. The second one ends the process at once,
+/// and so does the first when nothing is asked any more: nobody else hears of it from now on.
+pub(crate) fn stop(global: &Global) -> anyhow::Result<watch::Receiver<bool>> {
     let (wish, stop) = watch::channel(false);
     let global = *global;
-    tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if wish.send_replace(true) {
-                std::process::exit(130);
+    // Of its own, since a signal that was once asked for ends nothing by itself, ever.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("no thread that hears of Ctrl-C")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if wish.is_closed() || wish.send_replace(true) {
+                    std::process::exit(130);
+                }
+                out::note(
+                    &global,
+                    "stopping: what came so far is judged; Ctrl-C again ends at once",
+                );
             }
-            out::note(&global, "stopping: what came so far is judged; Ctrl-C again ends at once");
-        }
+        });
     });
-    stop
+    Ok(stop)
 }
 
 /// Shows people who wait what is waited for, once that has taken a second.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use kube::client::{AuthError, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use sunup_api::causes::text;
 use sunup_api::shell;
 
 /// How long reading credentials may take, a plugin that asks a person to log in included.
@@ -273,21 +274,6 @@ pub(crate) fn credentials(why: &AuthError, plugin: Option<&str>) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// An error and its causes in one line, each said once.
-pub(crate) fn text(error: &dyn std::error::Error) -> Box<str> {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !said.contains(&more) {
-            said.push_str(": ");
-            said.push_str(&more);
-        }
-        cause = next.source();
-    }
-    said.into()
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use kube::client::{AuthError, Body};
 use serde::Deserialize;
+use sunup_api::causes::text;
 use tokio::time::Instant;
 
-use crate::client::{Cluster, credentials, text};
+use crate::client::{Cluster, credentials};
 
 /// Tries of a request that the server or the network failed, the first included.
 const TRIES: u32 = 5;

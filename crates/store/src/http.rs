@@ -1,6 +1,7 @@
 //! One request over HTTP: through a proxy where one is set, with TLS but for loopback, bounded in
 //! time and bytes, and repeated where repeating helps.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,9 +14,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioExecutor;
+use sunup_api::causes::text;
 use tokio::time::Instant;
 
-use crate::error::{Trouble, text};
+use crate::error::Trouble;
 
 /// How long a connection may take to come about.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -40,10 +42,14 @@ pub struct Proxies {
 /// A way into the web.
 #[derive(Clone)]
 pub struct Web {
-    direct: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    proxies: std::sync::Arc<Matcher>,
+    direct: Way<HttpConnector>,
+    /// Which addresses go by the proxy, and the way there; it keeps its connections, as the other does.
+    proxies: Arc<Matcher>,
+    proxied: Arc<OnceLock<Way<Tunnel<HttpConnector>>>>,
     tls: rustls::ClientConfig,
 }
+
+type Way<C> = Client<HttpsConnector<C>, Full<Bytes>>;
 
 impl std::fmt::Debug for Web {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,16 +86,12 @@ impl Send {
         Send { method: Method::POST, uri, headers: vec![content], body: body.into(), plain: false }
     }
 
-    /// With a header whose value is nobody's business; `None` where it can't be one.
-    pub(crate) fn secret(mut self, name: HeaderName, value: &str) -> Option<Send> {
-        let mut value = HeaderValue::from_str(value).ok()?;
+    /// As the holder of a token; `None` where it can't be sent.
+    pub(crate) fn bearer(mut self, token: &str) -> Option<Send> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
         value.set_sensitive(true);
-        self.headers.push((name, value));
+        self.headers.push((AUTHORIZATION, value));
         Some(self)
-    }
-
-    pub(crate) fn bearer(self, token: &str) -> Option<Send> {
-        self.secret(AUTHORIZATION, &format!("Bearer {token}"))
     }
 
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Send {
@@ -104,7 +106,7 @@ impl Web {
     /// # Errors
     /// No roots that could be trusted, in words.
     pub fn new(proxies: &Proxies, roots: Option<rustls::RootCertStore>) -> Result<Web, String> {
-        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|why| format!("no TLS: {why}"))?;
@@ -118,21 +120,17 @@ impl Web {
                     .with_no_client_auth()
             }
         };
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.clone())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector());
         let matcher = Matcher::builder().https(proxies.https.as_str()).no(proxies.no.as_str());
         Ok(Web {
-            direct: Client::builder(TokioExecutor::new()).build(https),
-            proxies: std::sync::Arc::new(matcher.build()),
+            direct: Client::builder(TokioExecutor::new()).build(https(&tls, connector())),
+            proxies: Arc::new(matcher.build()),
+            proxied: Arc::default(),
             tls,
         })
     }
 
-    /// Asks once.
-    async fn once(&self, send: &Send, bytes_max: usize) -> Result<Answer, Trouble> {
+    /// Asks once, whoever it is.
+    pub(crate) async fn once(&self, send: &Send, bytes_max: usize) -> Result<Answer, Trouble> {
         let host = send.uri.host().unwrap_or_default();
         let away = |why: &dyn std::error::Error| Trouble::Unreachable {
             host: host.into(),
@@ -146,19 +144,17 @@ impl Web {
         }
         let request = request.body(Full::new(send.body.clone())).map_err(|why| away(&why))?;
         let answered = match self.proxies.intercept(&send.uri) {
+            // There is one proxy, whatever address is asked for.
             Some(by) => {
-                let mut tunnel = Tunnel::new(by.uri().clone(), connector());
-                if let Some(auth) = by.basic_auth() {
-                    tunnel = tunnel.with_auth(auth.clone());
-                }
-                let https = HttpsConnectorBuilder::new()
-                    .with_tls_config(self.tls.clone())
-                    .https_or_http()
-                    .enable_http1()
-                    .wrap_connector(tunnel);
-                let client: Client<_, Full<Bytes>> =
-                    Client::builder(TokioExecutor::new()).build(https);
-                client.request(request).await
+                let proxied = self.proxied.get_or_init(|| {
+                    let tunnel = Tunnel::new(by.uri().clone(), connector());
+                    let tunnel = match by.basic_auth() {
+                        Some(auth) => tunnel.with_auth(auth.clone()),
+                        None => tunnel,
+                    };
+                    Client::builder(TokioExecutor::new()).build(https(&self.tls, tunnel))
+                });
+                proxied.request(request).await
             }
             None => self.direct.request(request).await,
         };
@@ -214,6 +210,15 @@ impl Web {
 pub(crate) fn after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse::<u64>().ok()?;
     Some(Duration::from_secs(seconds.min(60)))
+}
+
+/// TLS over the connections that `connector` makes.
+fn https<C>(tls: &rustls::ClientConfig, connector: C) -> HttpsConnector<C> {
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls.clone())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector)
 }
 
 fn connector() -> HttpConnector {

@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("webhook", &["api", "doctor", "evidence", "inject", "limits"]),
     ("kube", &["api", "evidence"]),
     ("agent", &["node", "sys"]),
-    ("store", &["evidence"]),
+    ("store", &["api", "evidence"]),
     ("lab", &["api", "capture", "doctor", "evidence", "sys"]),
     (
         "cli",

@@ -1,5 +1,7 @@
 //! `sunup logs`: the entries of exports that match a Cloud Logging filter.
 
+mod store;
+
 use std::io::{self, BufWriter, IsTerminal as _, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -9,12 +11,13 @@ use std::sync::Arc;
 use anyhow::bail;
 use sunup_api::{shell, show};
 use sunup_intake::Progress as _;
-use sunup_logs::{BROKEN_MAX, Entry, Filter, FilterError, Hit, Search, SearchOptions};
+use sunup_logs::{Alternative, BROKEN_MAX, Entry, Filter, FilterError, Hit, Search, SearchOptions};
 
 use crate::global::{Global, TROUBLE};
 use crate::out;
 use crate::progress::Bar;
-use crate::store::{self, StoreArgs};
+use crate::store::{CloudArgs, ReachArgs};
+use store::Project;
 
 /// Nothing matched, as `grep` has it.
 const NONE: u8 = 1;
@@ -55,7 +58,7 @@ pub(crate) struct Args {
 
     /// Exports; `-` is standard input, which is also read when no FILE is given and it is not a
     /// terminal
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", conflicts_with = "cloud_logging")]
     files: Vec<PathBuf>,
 
     /// How to print entries: one line of text for each, or the entries themselves as JSON lines
@@ -80,8 +83,28 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Output")]
     explain: bool,
 
+    #[command(flatten, next_help_heading = "From Cloud Logging instead of FILEs")]
+    cloud: CloudArgs,
+
     #[command(flatten)]
-    store: StoreArgs,
+    reach: ReachArgs,
+}
+
+impl Args {
+    /// Whether Cloud Logging itself is asked.
+    fn asks(&self) -> bool {
+        self.cloud.cloud_logging.is_some()
+    }
+
+    fn options(&self, alternatives: &[Alternative]) -> SearchOptions {
+        SearchOptions {
+            first: self.first,
+            last: self.last,
+            count: self.count,
+            alternatives: alternatives.iter().map(|other| other.filter.clone()).collect(),
+            ..SearchOptions::default()
+        }
+    }
 }
 
 /// How to print entries.
@@ -99,7 +122,7 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let filter = match Filter::parse(&args.filter) {
         Ok(filter) => filter,
         // Cloud Logging may know what isn't known here: then it says alone what matches.
-        Err(error) if args.store.cloud_logging.is_some() && !args.explain => {
+        Err(error) if args.asks() && !args.explain => {
             let why = explained(&args.filter, &error);
             out::note(
                 global,
@@ -117,8 +140,11 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         out::print(global, &explanation(&filter))?;
         return Ok(ExitCode::SUCCESS);
     }
+    if args.asks() {
+        return from_project(&args, &filter, global);
+    }
     let mut files = args.files.clone();
-    if files.is_empty() && !args.store.is_asked() {
+    if files.is_empty() {
         if io::stdin().is_terminal() {
             bail!(
                 "nothing to read: name exports, or pipe one in, such as\n  \
@@ -137,14 +163,7 @@ fn search(
     global: &Global,
 ) -> anyhow::Result<ExitCode> {
     let alternatives = filter.alternatives();
-    let options = SearchOptions {
-        first: args.first,
-        last: args.last,
-        count: args.count,
-        alternatives: alternatives.iter().map(|other| other.filter.clone()).collect(),
-        ..SearchOptions::default()
-    };
-    let mut search = Search::new(filter, options);
+    let mut search = Search::new(filter, args.options(&alternatives));
     let mut writer = Writer::new(args.format);
     // Hits on the same terminal would be drawn over.
     let quiet = args.count || args.first.is_some() || args.last.is_some();
@@ -176,39 +195,10 @@ fn search(
         }
     }
     drop(bar);
-    if args.store.is_asked() && writer.failed.is_none() {
-        let mut read = |page: Vec<u8>| {
-            let done = search.read(page.as_slice(), &mut |hit| writer.write(hit));
-            done.map(drop).map_err(anyhow::Error::from)
-        };
-        unread |= !store::ask(&args.store, args.filter.trim(), global, &mut read)?;
-    }
-    let mut stats = search.finish(&mut |hit| writer.write(hit));
-    if stats.hits == 0 && args.store.is_asked() && !unread {
-        // The store has handed out what matches, and nothing else to be counted here.
-        for (other, count) in alternatives.iter().zip(&mut stats.alternatives) {
-            *count += store::first_page(&args.store, other.filter.source())?;
-        }
-    }
-    if args.count && writer.failed.is_none() {
-        writer.line(stats.hits.to_string().as_bytes());
-    }
-    writer.finish()?;
+    let stats = search.finish(&mut |hit| writer.write(hit));
+    writer.counted(args, stats.hits)?;
     if stats.hits == 0 {
-        for (other, count) in alternatives.iter().zip(&stats.alternatives) {
-            if *count > 0 {
-                let entries = if *count == 1 { "entry" } else { "entries" };
-                out::note(
-                    global,
-                    &format!(
-                        "nothing matches, but {count} {entries} would with another resource type: {}\n  \
-                     sunup logs {} …",
-                        other.why,
-                        shell::word(other.filter.source()),
-                    ),
-                );
-            }
-        }
+        suggest(&alternatives, &stats.alternatives, global);
     }
     Ok(match stats.hits {
         _ if unread => ExitCode::from(TROUBLE),
@@ -216,6 +206,58 @@ fn search(
         0 => ExitCode::from(NONE),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// Asks the project, whose word it is what matches; where this program would have it otherwise, that
+/// is said.
+fn from_project(args: &Args, filter: &Filter, global: &Global) -> anyhow::Result<ExitCode> {
+    let everything = Filter::parse("")?;
+    let mut search = Search::new(&everything, args.options(&[]));
+    let mut here = Search::new(filter, SearchOptions { count: true, ..SearchOptions::default() });
+    let mut writer = Writer::new(args.format);
+    let project = Project::connect(&args.cloud)?;
+    let mut read = |page: Vec<u8>| {
+        here.read(page.as_slice(), &mut |_| ControlFlow::Continue(()))?;
+        search.read(page.as_slice(), &mut |hit| writer.write(hit))?;
+        Ok(())
+    };
+    let whole = project.search(args.filter.trim(), &args.reach, global, &mut read)?;
+    let hits = search.finish(&mut |hit| writer.write(hit)).hits;
+    writer.counted(args, hits)?;
+    let otherwise = hits - here.finish(&mut |_| ControlFlow::Continue(())).hits;
+    if otherwise > 0 {
+        out::note(
+            global,
+            &format!("{otherwise} of them match only as Cloud Logging understands the filter"),
+        );
+    }
+    if hits == 0 && whole {
+        let alternatives = filter.alternatives();
+        let of = |other: &Alternative| project.first_page(other.filter.source());
+        let counts = alternatives.iter().map(of).collect::<anyhow::Result<Vec<_>>>()?;
+        suggest(&alternatives, &counts, global);
+    }
+    Ok(match hits {
+        _ if !whole => ExitCode::from(TROUBLE),
+        0 => ExitCode::from(NONE),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// Where nothing matches, filters that are close by and match something.
+fn suggest(alternatives: &[Alternative], counts: &[u64], global: &Global) {
+    for (other, count) in alternatives.iter().zip(counts).filter(|(_, count)| **count > 0) {
+        let entries = if *count == 1 { "entry" } else { "entries" };
+        let why = other.why;
+        let filter = shell::word(other.filter.source());
+        out::note(
+            global,
+            &format!(
+                "nothing matches, but {count} {entries} would with another resource type: {why}\n  \
+                 sunup logs {filter} …"
+            ),
+        );
+    }
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -291,6 +333,14 @@ impl Writer {
     fn line(&mut self, line: &[u8]) {
         let written = self.out.write_all(line).and_then(|()| self.out.write_all(b"\n"));
         self.failed = self.failed.take().or(written.err());
+    }
+
+    /// Writes how many there were, where only that was asked for, and ends.
+    fn counted(mut self, args: &Args, hits: u64) -> io::Result<()> {
+        if args.count && self.failed.is_none() {
+            self.line(hits.to_string().as_bytes());
+        }
+        self.finish()
     }
 
     /// A reader that leaves early has seen enough: that is no failure.

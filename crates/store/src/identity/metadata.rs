@@ -24,7 +24,8 @@ fn send(url: &str) -> Result<Send, IdentityError> {
 /// Whether it is there.
 pub(super) async fn is_there(web: &Web, host: &str) -> Result<(), String> {
     let send = send(&format!("http://{host}/")).map_err(|why| why.to_string())?;
-    let answer = tokio::time::timeout(THERE_WITHIN, web.ask(&send, 1 << 16)).await;
+    // Once: nearly everybody who asks this has none, and waits.
+    let answer = tokio::time::timeout(THERE_WITHIN, web.once(&send, 1 << 16)).await;
     let answer = answer.map_err(|_| format!("{host} does not answer"))?;
     let answer = answer.map_err(|why| why.to_string())?;
     let flavor = answer.headers.get("metadata-flavor").is_some_and(|value| value == "Google");

@@ -85,7 +85,7 @@ impl Run {
     }
 
     async fn rounds(self) -> anyhow::Result<Vec<String>> {
-        let mut bounds = self.store.bounds(stop(&self.global));
+        let mut bounds = self.store.bounds(stop(&self.global)?);
         let (store, name) = self.store.connect().await?;
         let store = store.as_ref();
         let span = self.wanted.within;

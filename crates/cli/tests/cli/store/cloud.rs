@@ -238,6 +238,37 @@ fn an_interrupt_keeps_what_there_is() {
     assert!(report(&done)["unknown"].to_string().contains("it was stopped"), "{}", done.out);
 }
 
+/// Whoever hears of Ctrl-C once hears of it for ever: what is read afterwards must end by it too.
+#[test]
+fn an_interrupt_ends_what_goes_on_when_nothing_is_asked_any_more() {
+    let project = Project::of(Vec::new());
+    let folder = kit::folder(&[]);
+    let mut command = sunup(&project, folder.path(), &["-"]);
+    command.stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    // Its standard input has no end.
+    let mut child = command.spawn().expect("it starts");
+    let began = std::time::Instant::now();
+    let patience = Duration::from_secs(30);
+    while project.asked().len() < 2 {
+        assert!(began.elapsed() < patience, "it never asked");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    let ended = loop {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        std::thread::sleep(Duration::from_millis(500));
+        if let Some(status) = child.try_wait().expect("ours") {
+            break status;
+        }
+        if began.elapsed() > patience {
+            child.kill().expect("ours");
+            panic!("it goes on");
+        }
+    };
+    assert_eq!(ended.code(), Some(130));
+}
+
 #[test]
 fn pods_that_are_named_are_all_that_is_asked_about() {
     let test = "pods_that_are_named_are_all_that_is_asked_about";
@@ -294,7 +325,18 @@ fn a_filter_is_answered_by_the_project_as_by_its_export() {
     let none = logs(&project, folder.path(), &[&events]);
     assert_eq!(none.code, 1, "{}", none.err);
     assert!(none.err.contains("k8s_pod") && none.err.contains("resource type"), "{}", none.err);
+    // Where the two would differ, the server is right, and that is said.
+    let same = logs(&project, folder.path(), &["--count", &refused]);
+    assert!(!same.err.contains("match only as"), "{}", same.err);
+    project.overrule();
+    let other = logs(&project, folder.path(), &["--count", &refused]);
+    let all = project.size();
+    assert_eq!((other.code, other.out.trim()), (0, all.to_string().as_str()), "{}", other.err);
+    assert!(other.err.contains("match only as Cloud Logging understands"), "{}", other.err);
+    let both = logs(&project, folder.path(), &[&refused, "export.json"]);
+    assert!(both.code == 2 && both.err.contains("cannot be used with"), "{}", both.err);
     // What isn't known here is the server's to judge.
+    let project = Project::of(Vec::new());
     let odd = logs(&project, folder.path(), &["no_such_function(a)"]);
     assert_eq!(odd.code, 2);
     assert!(odd.err.contains("handed on as it is") && odd.err.contains("400"), "{}", odd.err);

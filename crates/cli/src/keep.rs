@@ -6,11 +6,27 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use sunup_api::{shell, show};
+use sunup_intake::Input;
+use tokio::sync::mpsc::Receiver;
 
 use crate::{folder, redact};
 
 /// Files on their way to a reader: a path below the folder, and what it holds.
-pub(crate) type Pieces = Box<dyn Iterator<Item = (String, Vec<u8>)> + Send>;
+type Pieces = Box<dyn Iterator<Item = (String, Vec<u8>)> + Send>;
+
+/// What comes from somebody who asks, one file after the other, as a reader takes it; each kept on its
+/// way where that is wanted.
+pub(crate) fn input<P: Send + 'static>(
+    mut pieces: Receiver<P>,
+    file: fn(P) -> (String, Vec<u8>),
+    keep: Option<&Keep>,
+) -> Input {
+    let pieces = std::iter::from_fn(move || pieces.blocking_recv().map(file));
+    Input::Pieces(match keep {
+        Some(keep) => keep.pieces(Box::new(pieces)),
+        None => Box::new(pieces),
+    })
+}
 
 /// A folder in which files are kept, nobody else's to look into.
 #[derive(Debug)]
@@ -37,7 +53,7 @@ impl Keep {
     }
 
     /// The same pieces, each written down on its way.
-    pub(crate) fn pieces(&self, pieces: Pieces) -> Pieces {
+    fn pieces(&self, pieces: Pieces) -> Pieces {
         let folder = self.plain.as_ref().map_or(self.folder.as_path(), |plain| plain.path());
         let (folder, failed) = (folder.to_owned(), Arc::clone(&self.failed));
         Box::new(pieces.inspect(move |(name, bytes)| {

@@ -12,7 +12,7 @@ use sunup_kube::{Cluster, Wanted, connect};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::channel;
 
-use crate::keep::{Keep, Pieces};
+use crate::keep::{self, Keep};
 
 /// Files on their way from the cluster to the reader.
 const IN_FLIGHT: usize = 16;
@@ -71,13 +71,8 @@ pub(crate) fn read(
     options: &Options,
     collector: &mut Collector,
 ) -> anyhow::Result<(Summary, Collected)> {
-    let (sink, mut pieces) = channel(IN_FLIGHT);
-    let next = move || pieces.blocking_recv().map(|Piece { name, bytes }| (name, bytes));
-    let pieces: Pieces = Box::new(std::iter::from_fn(next));
-    inputs.push(Input::Pieces(match keep {
-        Some(keep) => keep.pieces(pieces),
-        None => pieces,
-    }));
+    let (sink, pieces) = channel(IN_FLIGHT);
+    inputs.push(keep::input(pieces, |Piece { name, bytes }| (name, bytes), keep));
     let (summary, collected) = std::thread::scope(|scope| {
         let collecting = scope.spawn(|| runtime.block_on(collect(cluster, question, sink)));
         let summary = sunup_intake::read(inputs, options, collector);

@@ -4,7 +4,7 @@ use sunup_doctor::redact::{Addresses, Redactor};
 use sunup_doctor::report::Seen;
 use sunup_doctor::{Diagnosis, Story};
 use sunup_evidence::collect::Collector;
-use sunup_intake::{Input, Options};
+use sunup_intake::Options;
 
 use super::args::{Args, Format};
 use super::live::Live;
@@ -74,7 +74,7 @@ pub(super) fn examine(
     let mut inputs = args.inputs();
     let asking = store::begin(args, global, keep.as_ref())?;
     let asking = asking.map(|(pieces, asking)| {
-        inputs.push(Input::Pieces(pieces));
+        inputs.push(pieces);
         asking
     });
     let (summary, mut notes) = match live {

@@ -27,7 +27,9 @@ pub(super) fn seen(
             (summary.events, "event"),
             (summary.logs, "container log"),
         ],
-        empty: summary.is_empty() || args.live.live && deserted(args, snapshot),
+        empty: summary.is_empty()
+            || args.live.live && deserted(args, snapshot)
+            || only_store(args) && silent(summary),
         gaps: gaps(args, summary, snapshot),
         arguments: args.again(),
         editable: diagnosis
@@ -70,6 +72,16 @@ fn deserted(args: &Args, snapshot: &Snapshot) -> bool {
     snapshot.pods.is_empty() && (narrowed || snapshot.workloads.is_empty())
 }
 
+/// Whether a log store is all that was asked.
+fn only_store(args: &Args) -> bool {
+    args.store.is_asked() && !args.live.live && args.paths.is_empty()
+}
+
+/// Whether a store had nothing to say: what it was asked, and what is missing, is kept all the same.
+fn silent(summary: &Summary) -> bool {
+    summary.lines + summary.events + summary.logs == 0
+}
+
 /// Kinds of evidence without which some fault could not have been seen.
 fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, String)> {
     if args.live.live {
@@ -95,6 +107,10 @@ fn gaps(args: &Args, summary: &Summary, snapshot: &Snapshot) -> Vec<(String, Str
     if snapshot.pods.iter().all(|pod| pod.pod.is_none()) {
         gap("pod status", format!("kubectl get pods {namespace} -o json > pods.json"));
     }
+    if args.store.is_asked() {
+        // Of these it was asked for all that can tell.
+        return gaps;
+    }
     if summary.events == 0 {
         gap("events", format!("kubectl get events {namespace} -o json > events.json"));
     }
@@ -114,6 +130,11 @@ pub(super) fn nothing(args: &Args) -> String {
             None => "nothing to judge: there is no pod and no workload; is it the right namespace?"
                 .to_owned(),
         };
+    }
+    if only_store(args) {
+        return "nothing to judge: no entry of that time can show a fault; are the project, the \
+                namespace and the time the right ones? -v prints what is asked"
+            .to_owned();
     }
     let narrowed = args.scope() != sunup_evidence::scope::Scope::default();
     let what = "no manifest, pod, event or log was found in it";

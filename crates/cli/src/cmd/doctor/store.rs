@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use super::args::Args;
 use crate::global::Global;
-use crate::keep::{Keep, Pieces};
+use crate::keep::{self, Keep};
 use crate::out;
 use crate::store::{StoreArgs, Waiting, runtime, stop};
 
@@ -56,18 +56,13 @@ pub(super) fn begin(
     args: &Args,
     global: &Global,
     keep: Option<&Keep>,
-) -> anyhow::Result<Option<(Pieces, Asking)>> {
+) -> anyhow::Result<Option<(Input, Asking)>> {
     if !args.store.is_asked() {
         return Ok(None);
     }
     let wanted = args.wanted()?;
-    let (sink, mut pieces) = channel(IN_FLIGHT);
-    let next = move || pieces.blocking_recv().map(|Piece { name, bytes }| (name, bytes));
-    let pieces: Pieces = Box::new(std::iter::from_fn(next));
-    let pieces = match keep {
-        Some(keep) => keep.pieces(pieces),
-        None => pieces,
-    };
+    let (sink, pieces) = channel(IN_FLIGHT);
+    let pieces = keep::input(pieces, |Piece { name, bytes }| (name, bytes), keep);
     let run = Run {
         store: args.store.clone(),
         wanted,

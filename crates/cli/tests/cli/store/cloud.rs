@@ -238,6 +238,16 @@ fn an_interrupt_keeps_what_there_is() {
     assert!(report(&done)["unknown"].to_string().contains("it was stopped"), "{}", done.out);
 }
 
+#[test]
+fn a_store_that_has_nothing_to_say_makes_nobody_healthy() {
+    let project = Project::of(Vec::new());
+    let folder = kit::folder(&[]);
+    let done = run(&project, folder.path(), &["-n", "shop"]);
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+    assert!(done.err.contains("are the project, the namespace and the time"), "{}", done.err);
+    assert!(!done.out.contains("kubectl logs"), "{}", done.out);
+}
+
 /// Whoever hears of Ctrl-C once hears of it for ever: what is read afterwards must end by it too.
 #[test]
 fn an_interrupt_ends_what_goes_on_when_nothing_is_asked_any_more() {

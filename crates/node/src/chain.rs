@@ -105,6 +105,10 @@ pub fn install(files: &[File], named: Option<&str>, socket: &str) -> Result<Vec<
         serde_json::from_str(&file.text).map_err(|why| bad(why.to_string()))?;
     let entry = entry(socket);
     let Some(plugins) = configuration.plugins else {
+        // Neither would a runtime read it, nor would there be another name for the list.
+        if file.name.ends_with(".conflist") {
+            return Err(bad("no list of plugins".to_owned()));
+        }
         // A single plugin: its list first, which the runtime reads only once the file itself is out
         // of its way.
         let single: Plugin =

@@ -180,7 +180,8 @@ fn what_is_no_configuration_is_left_alone() {
     let of = |files: &[(&str, &str)]| install(&Folder::new(files).files(), None, S);
     assert_eq!(of(&[]), Err(ChainError::Empty));
     assert_eq!(of(&[("README", LIST)]), Err(ChainError::Empty));
-    for text in ["", "[]", "{", "{\"plugins\": []}", "{\"name\": \"x\"}", "{\"plugins\": 3}"] {
+    let none = ["", "[]", "{", "{\"plugins\": []}", "{\"name\": \"x\"}", "{\"plugins\": 3}"];
+    for text in none.into_iter().chain([SINGLE]) {
         let outcome = of(&[("10-a.conflist", text)]);
         assert!(matches!(outcome, Err(ChainError::Unreadable { .. })), "{text}: {outcome:?}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -68,7 +68,8 @@ pub struct Agent {
     sender: Mutex<Sender<Message>>,
     wake: OwnedFd,
     pods: Pods,
-    host: Mutex<Option<(u64, u64)>>,
+    /// Which namespace is the node's own.
+    host: Option<(u64, u64)>,
     proc: PathBuf,
     searched: Mutex<Searched>,
     thread: Option<JoinHandle<()>>,
@@ -111,7 +112,7 @@ impl Agent {
             sender: Mutex::new(sender),
             wake,
             pods: Pods::default(),
-            host: Mutex::new(host),
+            host,
             proc,
             searched: Mutex::default(),
             thread: Some(thread),
@@ -144,8 +145,7 @@ impl Agent {
         namespace: File,
     ) -> io::Result<Reply> {
         let namespace = Namespace::of(namespace);
-        let host = *self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        if host.is_some() && namespace.identity().ok() == host {
+        if self.host.is_some() && namespace.identity().ok() == self.host {
             return Err(io::Error::other("this is the node's own network"));
         }
         let found = self.pods.find(&pod, TOLD_WITHIN).map(Box::new);
@@ -198,7 +198,7 @@ impl Agent {
             let running = pod.status.phase == "Running" && !pod.spec.host_network;
             let uid = &pod.metadata.uid;
             let missed = searched.missed.contains_key(uid);
-            running && !missed && !known.iter().any(|name| name.uid == *uid)
+            running && !missed && !known.iter().any(|name| pod.is(name))
         };
         let pods: Vec<Pod> = self.pods.all().into_iter().filter(unknown).collect();
         if pods.is_empty() {
@@ -207,20 +207,14 @@ impl Agent {
         let namespaces = find::namespaces(&self.proc);
         for pod in pods {
             let meta = &pod.metadata;
-            let mirror = pod.annotation("kubernetes.io/config.mirror");
-            let path = namespaces.get(&meta.uid).or_else(|| namespaces.get(mirror?));
+            let path = pod.uids().find_map(|uid| namespaces.get(uid));
             let Some(file) = path.and_then(|path| File::open(path).ok()) else {
                 searched.missed.insert(meta.uid.clone(), Instant::now());
                 continue;
             };
-            let name = PodName {
-                namespace: meta.namespace.clone(),
-                name: meta.name.clone(),
-                uid: meta.uid.clone(),
-            };
             let addresses = pod.status.pod_ips.iter().map(|address| address.ip.clone()).collect();
             // One that ended meanwhile, or shares the node's network, is none of ours.
-            if self.add("", name, addresses, file).is_err() {
+            if self.add("", pod.name(), addresses, file).is_err() {
                 searched.missed.insert(meta.uid.clone(), Instant::now());
             }
         }
@@ -269,8 +263,7 @@ impl Keeper {
                 }
                 self.take(message);
             }
-            let (settings, now) = (self.settings.clone(), self.begun.elapsed());
-            let with = with(&settings.proc, settings.deadline, now);
+            let with = with(&self.settings, self.begun.elapsed());
             for (id, keep) in &mut self.keeps {
                 if heard.contains(id) {
                     keep.hear(&with);
@@ -304,18 +297,16 @@ impl Keeper {
     }
 
     fn take(&mut self, message: Message) {
-        let (settings, now) = (self.settings.clone(), self.begun.elapsed());
-        let with = with(&settings.proc, settings.deadline, now);
+        let now = self.begun.elapsed();
         match message {
             Message::Add { sandbox, pod, found, addresses, namespace, reply } => {
                 let begun = Instant::now();
-                *self.counters.calls.entry("add").or_default() += 1;
                 let of_pod = |keep: &Keep| !pod.uid.is_empty() && keep.pod.uid == pod.uid;
                 // Pods that were found by their processes have no sandbox's name.
                 let same = |keep: &Keep| !sandbox.is_empty() && keep.sandbox == sandbox;
                 self.drop_keeps(now, |keep| of_pod(keep) || same(keep));
                 let decision = match &found {
-                    Some(found) => decide(found, &settings.host),
+                    Some(found) => decide(found, &self.settings.host),
                     None => Decision::unknown_pod(),
                 };
                 let answer = Reply {
@@ -324,10 +315,14 @@ impl Keeper {
                 };
                 // No plugin has told of it: it ran before.
                 let running = sandbox.is_empty();
+                let with = with(&self.settings, now);
                 let keep = Keep::new(pod, sandbox, namespace, addresses, decision, running, &with);
                 self.keeps.insert(self.next, keep);
                 self.next += 1;
-                self.counters.adds.add(begun.elapsed());
+                if !running {
+                    *self.counters.calls.entry("add").or_default() += 1;
+                    self.counters.adds.add(begun.elapsed());
+                }
                 // Who asked may be gone.
                 let _ = reply.try_send(answer);
             }
@@ -341,8 +336,9 @@ impl Keeper {
                 self.drop_keeps(now, |keep| of_cni(keep) && !valid.contains(&keep.sandbox));
             }
             Message::Changed(pod) => {
-                for keep in self.keeps.values_mut().filter(|keep| is_of(keep, &pod)) {
-                    keep.decide_again(decide(&pod, &settings.host), &with);
+                let with = with(&self.settings, now);
+                for keep in self.keeps.values_mut().filter(|keep| pod.is(&keep.pod)) {
+                    keep.decide_again(decide(&pod, &self.settings.host), &with);
                     keep.told(&pod, &with);
                 }
             }
@@ -417,12 +413,6 @@ impl Keeper {
     }
 }
 
-fn is_of(keep: &Keep, pod: &Pod) -> bool {
-    let meta = &pod.metadata;
-    let same = keep.pod.namespace == meta.namespace && keep.pod.name == meta.name;
-    same && (keep.pod.uid.is_empty() || keep.pod.uid == meta.uid)
-}
-
-fn with(proc: &Path, deadline: Duration, now: Duration) -> With<'_> {
-    With { proc, deadline, now }
+fn with(settings: &Settings, now: Duration) -> With<'_> {
+    With { proc: &settings.proc, deadline: settings.deadline, now }
 }

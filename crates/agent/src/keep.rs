@@ -303,7 +303,7 @@ impl Keep {
     /// What an API server says of the pod since.
     pub(crate) fn told(&mut self, pod: &Pod, with: &With<'_>) {
         let over = pod.init_is_over("istio-validation");
-        let failed = self.decision.mesh.and_then(|_| proxy_run(pod));
+        let failed = proxy_run(pod);
         for at in 0..self.posts.len() {
             let post = &self.posts[at];
             // A run that began and ended while nothing but the stand-in listened.

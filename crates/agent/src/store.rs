@@ -39,7 +39,7 @@ impl Pods {
         let end = Instant::now() + within;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(pod) = known.values().find(|pod| is(pod, name)) {
+            if let Some(pod) = known.values().find(|pod| pod.is(name)) {
                 return Some(pod.clone());
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -49,13 +49,4 @@ impl Pods {
             known = self.news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
-}
-
-/// By uid; by name where the runtime gives none.
-fn is(pod: &Pod, name: &PodName) -> bool {
-    let meta = &pod.metadata;
-    // A static pod's uid in the runtime is the hash of its manifest, not its mirror's.
-    let mirror = pod.annotation("kubernetes.io/config.mirror");
-    let uid = name.uid.is_empty() || name.uid == meta.uid || mirror == Some(name.uid.as_str());
-    uid && meta.name == name.name && meta.namespace == name.namespace
 }

@@ -50,6 +50,8 @@ pub const PROXY_MEMORY_LIMIT: &str = "sidecar.istio.io/proxyMemoryLimit";
 pub const PROXY_IMAGE: &str = "sidecar.istio.io/proxyImage";
 /// Whether HTTP probes are led through the agent.
 pub const REWRITE_PROBES: &str = "sidecar.istio.io/rewriteAppHTTPProbers";
+/// On the mirror of a static pod: the uid by which its node knows it, a hash of its manifest.
+pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// What a node agent may do about a pod's start: `stand-in` vouches for its proxy, `gate` asks for
 /// the gate alone, `off` for nothing.
 pub const NODE_GATE: &str = "sunup.dev/node-gate";

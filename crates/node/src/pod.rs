@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+use sunup_api::annotation;
+
+use crate::wire::PodName;
 
 /// A pod, as far as it matters here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -161,6 +164,27 @@ impl Pod {
     /// A field of another type than Kubernetes gives it.
     pub fn read(object: &Value) -> Result<Self, serde_json::Error> {
         Pod::deserialize(object)
+    }
+
+    /// Its name, as it is told.
+    #[must_use]
+    pub fn name(&self) -> PodName {
+        let Metadata { namespace, name, uid, .. } = &self.metadata;
+        PodName { namespace: namespace.clone(), name: name.clone(), uid: uid.clone() }
+    }
+
+    /// The uids by which a node may know it: its own, and that of which a static pod is a mirror.
+    pub fn uids(&self) -> impl Iterator<Item = &str> {
+        let own = self.metadata.uid.as_str();
+        std::iter::once(own).chain(self.annotation(annotation::MIRROR))
+    }
+
+    /// Whether a runtime means this one: by uid; by name where the runtime gives none.
+    #[must_use]
+    pub fn is(&self, name: &PodName) -> bool {
+        let meta = &self.metadata;
+        let uid = name.uid.is_empty() || self.uids().any(|uid| uid == name.uid);
+        uid && meta.name == name.name && meta.namespace == name.namespace
     }
 
     /// A container of this name, of either kind.

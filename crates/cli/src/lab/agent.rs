@@ -12,7 +12,6 @@ use serde_json::Value;
 use sunup_agent::{Agent, Settings};
 use sunup_api::container;
 use sunup_lab::Plugin;
-use sunup_node::wire::PodName;
 use sunup_node::{Host, Pod};
 
 /// An agent of one lab.
@@ -46,13 +45,8 @@ impl Plugin for NodeAgent {
                 proxy.security_context.run_as_user = Some(0);
             }
         }
-        let meta = &pod.metadata;
-        let name = PodName {
-            namespace: meta.namespace.clone(),
-            name: meta.name.clone(),
-            uid: meta.uid.clone(),
-        };
-        let sandbox = meta.uid.clone();
+        let name = pod.name();
+        let sandbox = name.uid.clone();
         self.agent.pod(pod);
         // A pod comes up without it, as on a node.
         let _ = self.agent.add(&sandbox, name, vec![address.to_string()], network);

@@ -17,6 +17,8 @@ use sunup_node::wire::{LINE_MAX, Request, Status};
 
 /// How long the agent may take, all in all.
 pub const WITHIN: Duration = Duration::from_millis(200);
+/// Bytes that are sent at a time: for more the kernel waits several times as long.
+const PART_MAX: usize = 16 * 1024;
 /// Characters of the line that is logged, at most.
 const SAID_MAX: usize = 300;
 
@@ -54,8 +56,20 @@ pub fn call(env: impl Fn(&str) -> Option<String>, config: &str) -> Answer {
 /// # Errors
 /// There is no agent, or it doesn't answer.
 pub fn status(socket: &Path) -> io::Result<Status> {
-    let end = Instant::now() + Duration::from_secs(5);
-    Ok(serde_json::from_slice(&ask(socket, &Request::Status, None, end)?)?)
+    Ok(serde_json::from_slice(&asked(socket, &Request::Status)?)?)
+}
+
+/// Whether an agent answers.
+///
+/// # Errors
+/// It doesn't, or there is none.
+pub fn alive(socket: &Path) -> io::Result<()> {
+    asked(socket, &Request::Alive).map(|_| ())
+}
+
+/// With the patience of somebody who looks.
+fn asked(socket: &Path, request: &Request) -> io::Result<Vec<u8>> {
+    ask(socket, request, None, Instant::now() + Duration::from_secs(5))
 }
 
 /// Sends a request with a descriptor; the line that comes back.
@@ -65,11 +79,11 @@ fn ask(socket: &Path, request: &Request, with: Option<&File>, end: Instant) -> i
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::Error::from(io::ErrorKind::TimedOut)) } else { Ok(left) }
     };
-    stream.set_write_timeout(Some(left()?))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     let mut sent = 0;
     while sent < line.len() {
+        stream.set_write_timeout(Some(left()?))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         let fds = with.map(|file| [file.as_fd()]);
@@ -77,7 +91,8 @@ fn ask(socket: &Path, request: &Request, with: Option<&File>, end: Instant) -> i
             ancillary.push(SendAncillaryMessage::ScmRights(fds));
         }
         let flags = SendFlags::NOSIGNAL;
-        sent += sendmsg(&stream, &[IoSlice::new(&line[sent..])], &mut ancillary, flags)?;
+        let part = &line[sent..line.len().min(sent + PART_MAX)];
+        sent += sendmsg(&stream, &[IoSlice::new(part)], &mut ancillary, flags)?;
     }
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];

@@ -81,22 +81,21 @@ fn one(stream: &UnixStream, agent: &Agent) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let (line, file) = receive(stream)?;
     let request: Request = serde_json::from_slice(&line)?;
-    let answer = match request {
-        Request::Status => serde_json::to_vec(&agent.status().unwrap_or_default())?,
-        other => serde_json::to_vec(&take(agent, other, file))?,
-    };
-    let mut stream = stream;
-    stream.write_all(&answer)?;
-    stream.write_all(b"\n")
-}
-
-fn take(agent: &Agent, request: Request, file: Option<File>) -> Reply {
-    let said = |why: &str| Reply { mode: String::new(), why: why.to_owned() };
-    match request {
+    let reply = match request {
+        // Whoever owns the stand-ins answers, or nobody.
+        Request::Status => {
+            let status = agent.status().ok_or(io::ErrorKind::TimedOut)?;
+            return answer(stream, serde_json::to_vec(&status)?);
+        }
+        Request::Alive => {
+            agent.counters().ok_or(io::ErrorKind::TimedOut)?;
+            Reply::default()
+        }
         Request::Add { sandbox, pod, addresses } => {
-            let Some(file) = file else { return said("no namespace came with it") };
-            let added = agent.add(&sandbox, pod.unwrap_or_default(), addresses, file);
-            added.unwrap_or_else(|error| said(&error.to_string()))
+            let file = file.ok_or_else(|| io::Error::other("no namespace came with it"));
+            let pod = pod.unwrap_or_default();
+            let added = file.and_then(|file| agent.add(&sandbox, pod, addresses, file));
+            added.unwrap_or_else(|error| Reply { mode: String::new(), why: error.to_string() })
         }
         Request::Del { sandbox } => {
             agent.del(&sandbox);
@@ -106,8 +105,13 @@ fn take(agent: &Agent, request: Request, file: Option<File>) -> Reply {
             agent.gc(valid.into_iter().map(|one| one.sandbox).collect());
             Reply::default()
         }
-        Request::Status => Reply::default(),
-    }
+    };
+    answer(stream, serde_json::to_vec(&reply)?)
+}
+
+fn answer(mut stream: &UnixStream, mut line: Vec<u8>) -> io::Result<()> {
+    line.push(b'\n');
+    stream.write_all(&line)
 }
 
 /// One line, and the descriptor that came with it.

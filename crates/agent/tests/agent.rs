@@ -10,7 +10,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -56,6 +56,12 @@ impl Network {
         Some(Self { pod, file, _outside: outside })
     }
 
+    /// By which it can be opened.
+    fn path(&self) -> String {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&self.file.as_fd());
+        format!("/proc/{}/fd/{fd}", std::process::id())
+    }
+
     fn connect(&self, within: Duration) -> std::io::Result<TcpStream> {
         let to = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 9), 80));
         self.pod.run(|| TcpStream::connect_timeout(&to, within)).unwrap()
@@ -94,6 +100,21 @@ fn redirect(rules: &Ruleset) {
         .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+/// A host's `/proc` with a process of each of these pods, in the network that stands beside it.
+fn host_proc(pods: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (uid, network)) in (123..).zip(pods) {
+        let process = folder.path().join(format!("{number}"));
+        std::fs::create_dir_all(process.join("ns")).unwrap();
+        let slice = uid.replace('-', "_");
+        let cgroup = format!("0::/kubepods.slice/kubepods-pod{slice}.slice/x.scope");
+        std::fs::write(process.join("cgroup"), cgroup).unwrap();
+        std::os::unix::fs::symlink(network, process.join("ns/net")).unwrap();
+    }
+    std::os::unix::fs::symlink("/proc/sys", folder.path().join("sys")).unwrap();
+    folder
 }
 
 /// Answers whoever comes, until it is told to stop.
@@ -324,26 +345,9 @@ fn a_pod_that_is_told_of_late_has_the_gate_until_then() {
 fn a_pod_that_ran_before_is_found_by_its_processes_and_armed_for_the_next_restart() {
     let Some(network) = Network::new("a_pod_that_ran_before…") else { return };
     let proxy = network.listen(true).unwrap();
-    // A host's /proc with one process, which holds the pod's network.
-    let folder = tempfile::tempdir().unwrap();
-    let process = folder.path().join("123");
-    std::fs::create_dir_all(process.join("ns")).unwrap();
-    let cgroup = format!("0::/kubepods.slice/kubepods-pod{}.slice/x.scope", UID.replace('-', "_"));
-    std::fs::write(process.join("cgroup"), cgroup).unwrap();
-    let held: PathBuf = format!(
-        "/proc/{}/fd/{}",
-        std::process::id(),
-        std::os::fd::AsRawFd::as_raw_fd(&network.file.as_fd())
-    )
-    .into();
-    std::os::unix::fs::symlink(held, process.join("ns/net")).unwrap();
-    std::os::unix::fs::symlink("/proc/sys", folder.path().join("sys")).unwrap();
-    // Another one, of whose network nothing is known, stands beside it.
+    // Another one, without a mesh, stands beside it.
     const OTHER: &str = "3c8f0a52-9a3e-4d51-8d7e-0f6f2a3b4c5d";
-    let other = folder.path().join("124");
-    std::fs::create_dir_all(other.join("ns")).unwrap();
-    std::fs::write(other.join("cgroup"), format!("0::/kubepods/pod{OTHER}/x")).unwrap();
-    std::os::unix::fs::symlink("/proc/thread-self/ns/net", other.join("ns/net")).unwrap();
+    let folder = host_proc(&[(UID, &network.path()), (OTHER, "/proc/thread-self/ns/net")]);
     let mut beside = pod("corp/sidecar:9");
     beside.metadata.uid = OTHER.to_owned();
     beside.metadata.name = "b".to_owned();
@@ -353,11 +357,35 @@ fn a_pod_that_ran_before_is_found_by_its_processes_and_armed_for_the_next_restar
     started.agent.pod(beside);
     started.agent.adopt();
     assert_eq!(started.agent.status().unwrap().pods.len(), 2);
+    // No plugin was called.
+    assert_eq!(started.agent.counters().unwrap().calls.get("add"), None);
     started.wait_for("served");
     let said = started.said.lock().unwrap().clone();
     assert!(!said.iter().any(|s| matches!(s, Said::HandedOver { .. })), "{said:?}");
     drop(proxy);
     started.wait_for("stood-in");
+}
+
+/// A runtime may give no uid, or a static pod's, which is not its mirror's.
+#[test]
+fn a_pod_that_its_runtime_calls_otherwise_is_armed_once() {
+    let Some(network) = Network::new("a_pod_that_its_runtime_calls_otherwise…") else { return };
+    let folder = host_proc(&[(UID, &network.path())]);
+    let mut told = pod(NEW);
+    told.metadata.annotations.insert("kubernetes.io/config.mirror".into(), "5f00".into());
+    for uid in ["", "5f00"] {
+        let started = start(Duration::from_secs(60), folder.path());
+        let file = network.file.try_clone().unwrap();
+        let called = PodName { uid: uid.to_owned(), ..name() };
+        started.agent.add("sandbox", called, vec!["10.0.0.2".into()], file).unwrap();
+        // Told of late: what it is armed with is decided again.
+        started.agent.pod(told.clone());
+        started.wait_for("stood-in");
+        started.agent.adopt();
+        let pods = started.agent.status().unwrap().pods;
+        assert_eq!(pods.len(), 1, "{uid:?}: {pods:?}");
+        assert_eq!(started.agent.counters().unwrap().calls.get("add"), Some(&1));
+    }
 }
 
 #[test]
@@ -373,6 +401,15 @@ const CONFIG: &str = r#"{"cniVersion":"1.0.0","name":"n","type":"sunup-cni","soc
     "prevResult":{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.2/24"}]}}"#;
 
 fn called(verb: &str, socket: &Path, namespace: &str) -> (plugin::Answer, Duration) {
+    called_with(CONFIG, verb, socket, namespace)
+}
+
+fn called_with(
+    config: &str,
+    verb: &str,
+    socket: &Path,
+    namespace: &str,
+) -> (plugin::Answer, Duration) {
     let args = format!("K8S_POD_NAMESPACE=shop;K8S_POD_NAME=a;K8S_POD_UID={UID}");
     let env = |name: &str| {
         let value = match name {
@@ -385,7 +422,7 @@ fn called(verb: &str, socket: &Path, namespace: &str) -> (plugin::Answer, Durati
         Some(value.to_owned())
     };
     let begun = Instant::now();
-    let answer = plugin::call(env, &CONFIG.replace("SOCKET", socket.to_str().unwrap()));
+    let answer = plugin::call(env, &config.replace("SOCKET", socket.to_str().unwrap()));
     (answer, begun.elapsed())
 }
 
@@ -400,8 +437,7 @@ fn the_plugin_tells_the_agent_and_hands_it_the_namespace() {
     assert!(serve::bind(&socket).is_err(), "a second agent");
     let agent = Arc::clone(&started.agent);
     std::thread::spawn(move || serve::run(&listener, &agent));
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&network.file.as_fd());
-    let path = format!("/proc/{}/fd/{fd}", std::process::id());
+    let path = network.path();
     let (answer, took) = called("ADD", &socket, &path);
     assert_eq!(answer.said, None);
     assert!(answer.out.starts_with(r#"{"cniVersion":"1.0.0","ips""#), "{}", answer.out);
@@ -417,21 +453,45 @@ fn the_plugin_tells_the_agent_and_hands_it_the_namespace() {
     assert_eq!(plugin::status(&socket).unwrap().pods, []);
 }
 
+/// So that the kubelet, which asks as much, starts it again.
+#[test]
+fn an_agent_whose_thread_has_ended_does_not_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent.sock");
+    let host = Host::default();
+    let settings = Settings { proc: proc().to_owned(), deadline: Duration::ZERO, host };
+    let agent = Agent::start(settings, Box::new(|_| panic!("its thread ends here"))).unwrap();
+    let listener = serve::bind(&socket).unwrap();
+    let serving = Arc::clone(&agent);
+    std::thread::spawn(move || serve::run(&listener, &serving));
+    assert_eq!(plugin::status(&socket).unwrap().pods, []);
+    plugin::alive(&socket).unwrap();
+    let nothing = File::open("/dev/null").unwrap();
+    let _ = agent.add("sandbox", name(), Vec::new(), nothing);
+    assert!(plugin::status(&socket).is_err() && plugin::alive(&socket).is_err());
+}
+
 #[test]
 fn no_pod_waits_for_an_agent() {
     let folder = tempfile::tempdir().unwrap();
-    let late = plugin::WITHIN + Duration::from_millis(150);
-    let odd = |socket: &Path, namespace: &str| {
-        let (answer, took) = called("ADD", socket, namespace);
-        assert!(answer.out.contains("10.0.0.2/24"), "{answer:?}");
+    // 200 ms, and what a busy machine adds.
+    let late = Duration::from_millis(350);
+    // More than a socket's buffer has room for.
+    let long = format!("{{\"address\":\"{}\"}},", "1".repeat(1 << 20));
+    let long = CONFIG.replace("[{", &format!("[{long}{{"));
+    let odd_with = |config: &str, socket: &Path, namespace: &str| {
+        let (answer, took) = called_with(config, "ADD", socket, namespace);
+        assert!(answer.out.contains("10.0.0.2/24"), "{:?}", answer.said);
         let said = answer.said.unwrap();
         assert!(said.len() < 400 && !said.contains('\n'), "{said}");
         assert!(took < late, "{took:?}: {said}");
         said
     };
+    let odd = |socket: &Path, namespace: &str| odd_with(CONFIG, socket, namespace);
     let own = "/proc/self/ns/net";
     assert!(odd(&folder.path().join("nobody"), own).contains("No such file"));
-    // One that listens and never accepts, one whose queue is full, one that closes, one that babbles.
+    // One that listens and never accepts, one whose queue is full, one that closes, one that babbles,
+    // one that reads a little at a time.
     let silent = folder.path().join("silent");
     let listener = UnixListener::bind(&silent).unwrap();
     odd(&silent, own);
@@ -461,6 +521,16 @@ fn no_pod_waits_for_an_agent() {
         }
     });
     odd(&babbling, own);
+    let sipping = folder.path().join("sipping");
+    let sipper = UnixListener::bind(&sipping).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in sipper.incoming().flatten() {
+            while stream.read(&mut [0; 16384]).is_ok_and(|read| read > 0) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    });
+    odd_with(&long, &sipping, own);
     assert!(odd(&silent, "/nowhere").contains("CNI_NETNS"));
     drop(listener);
 }

@@ -52,6 +52,8 @@ pub enum Request {
     },
     /// What does the agent do about each pod?
     Status,
+    /// Does whoever owns the stand-ins answer? What a kubelet asks often; no pod is looked at.
+    Alive,
 }
 
 /// The agent's answer to all but [`Request::Status`].
@@ -126,6 +128,7 @@ mod tests {
             Request::Del { sandbox: "f".into() },
             Request::Gc { valid: vec![Attachment { sandbox: "f".into() }] },
             Request::Status,
+            Request::Alive,
         ] {
             let line = serde_json::to_string(&request).unwrap();
             assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request, "{line}");

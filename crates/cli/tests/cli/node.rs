@@ -180,11 +180,15 @@ impl Node {
         (out, said, previous)
     }
 
-    fn pods(&self) -> Value {
+    fn status(&self, option: &str) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sunup"));
-        command.args(["node", "status", "--json", "--socket"]).arg(self.at("run/agent.sock"));
-        let output = command.output().expect("it runs");
-        let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        command.args(["node", "status", option, "--socket"]).arg(self.at("run/agent.sock"));
+        command.output().expect("it runs")
+    }
+
+    fn pods(&self) -> Value {
+        let status: Value =
+            serde_json::from_slice(&self.status("--json").stdout).unwrap_or_default();
         status["pods"].clone()
     }
 }
@@ -213,6 +217,8 @@ fn the_agent_is_told_called_asked_and_leaves_no_trace() {
     let now = node.pods();
     assert_eq!(now[0]["mode"], "stand-in", "{now}");
     assert_eq!(now[0]["ports"][0]["phase"], "stood-in", "{now}");
+    let alive = node.status("--alive");
+    assert!(alive.status.success() && alive.stdout.is_empty(), "{alive:?}");
     // Nobody comes: the pod gets an event.
     let waits = pod.run(|| TcpStream::connect("127.0.0.1:15001")).expect("entered");
     until("an event", || !node.events.lock().expect("no test panics here").is_empty());
@@ -231,6 +237,7 @@ fn the_agent_is_told_called_asked_and_leaves_no_trace() {
     assert_eq!(node.entry(), LIST);
     assert_eq!(std::fs::read_dir(node.at("bin")).expect("there").count(), 0);
     assert!(!node.at("run/agent.sock").exists());
+    assert!(!node.status("--alive").status.success());
 }
 
 /// A process of a pod's, of another user than the agent's.

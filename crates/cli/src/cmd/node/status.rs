@@ -22,12 +22,18 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Only say whether the agent answers, by the exit code: what probes ask
+    #[arg(long, conflicts_with = "json")]
+    alive: bool,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
-    let status = plugin::status(&args.socket).with_context(|| {
-        format!("no agent answers at {}: is it root who asks?", args.socket.display())
-    })?;
+    let nobody = || format!("no agent answers at {}: is it root who asks?", args.socket.display());
+    if args.alive {
+        plugin::alive(&args.socket).with_context(nobody)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let status = plugin::status(&args.socket).with_context(nobody)?;
     let text = if args.json {
         show::json(&serde_json::to_string_pretty(&status)?).into_owned() + "\n"
     } else {

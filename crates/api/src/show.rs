@@ -126,27 +126,31 @@ fn says_commands(text: &str) -> bool {
 fn disarmed(text: &str, hashes: &str, colons: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut rest = text;
-    while let Some(at) = rest.find("##").into_iter().chain(rest.find("::")).min() {
+    // One look at the text for both pairs: of either there may be as many as signs.
+    while let Some(at) = rest.find(['#', ':']) {
         out.push_str(&rest[..at]);
-        let (hashed, behind) = (rest[at..].starts_with('#'), &rest[at + 2..]);
-        let begins = |word: &str, ends: [char; 2]| {
-            let own = behind.get(..word.len()).is_some_and(|own| own.eq_ignore_ascii_case(word));
-            own && behind[word.len()..].starts_with(ends)
-        };
+        rest = &rest[at..];
         let first = out.chars().next_back().is_none_or(char::is_whitespace);
-        let command = match hashed {
-            true => begins("", ['[', '[']) || begins("vso", ['[', '[']),
-            false => first && COMMANDS.iter().any(|word| begins(word, [':', ' '])),
-        };
-        match (command, hashed) {
-            (true, true) => out.push_str(hashes),
-            (true, false) => out.push_str(colons),
+        let instead = match (rest.strip_prefix("##"), rest.strip_prefix("::")) {
+            (Some(word), _) if begins(word, "", "[") || begins(word, "vso", "[") => hashes,
+            (_, Some(word)) if first && COMMANDS.iter().any(|c| begins(word, c, ": ")) => colons,
             // The second sign may begin another pair.
-            (false, _) => out.push_str(&rest[at..at + 1]),
-        }
-        rest = if command { behind } else { &rest[at + 1..] };
+            _ => {
+                out.push_str(&rest[..1]);
+                rest = &rest[1..];
+                continue;
+            }
+        };
+        out.push_str(instead);
+        rest = &rest[2..];
     }
     out + rest
+}
+
+/// Whether a text begins with a word, however it is written, and one of the signs behind it.
+fn begins(text: &str, word: &str, signs: &str) -> bool {
+    let own = text.get(..word.len()).is_some_and(|own| own.eq_ignore_ascii_case(word));
+    own && text[word.len()..].starts_with(|c| signs.contains(c))
 }
 
 pub(crate) fn is_break(c: char) -> bool {
@@ -258,6 +262,10 @@ mod tests {
             ("::é ##", "::é ##"),
         ] {
             assert_eq!(text(evil), shown, "{evil:?}");
+        }
+        // What is nothing but pairs costs its length: by its square this would take minutes.
+        for long in [":".repeat(1 << 20), "#".repeat(1 << 20)] {
+            assert_eq!(text(&long), long);
         }
         assert_eq!(escaped("x ##vso[y] ::error::"), "x #\\u{23}vso[y] :\\u{3a}error::");
         let written = serde_json::to_string("##vso[x] ## ###").expect("JSON");

@@ -29,6 +29,10 @@ pub(crate) struct Room {
     first: Vec<String>,
 }
 
+/// A part of the room that is too little to go on: it is counted again what there is each time the room
+/// is full, and all of it is looked at for that.
+const LITTLE: u64 = 64;
+
 /// Names that are told of what had no room.
 const NAMES_MAX: usize = 3;
 
@@ -94,10 +98,12 @@ impl Room {
         let bytes = asking.bytes as u64;
         if self.full.is_none() {
             self.taken += bytes;
-            if self.taken > self.max {
+            let mut max = self.max;
+            if self.taken > max {
                 self.taken = self.fixed.saturating_add(recount()).saturating_add(bytes);
+                max -= max / LITTLE;
             }
-            if self.taken <= self.max {
+            if self.taken <= max {
                 self.fixed += if asking.fixed { bytes } else { 0 };
                 return true;
             }
@@ -145,6 +151,30 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_counted_again_only_for_much_room() {
+        let file: Arc<str> = "x.log".into();
+        for (kept, counts) in [(6_350, 1), (6_291, 1), (6_280, 50), (3_000, 2)] {
+            let (mut room, mut counted) = (Room::default(), 0);
+            room.keep(6_400);
+            for _ in 0..1_200 {
+                let asking = Asking {
+                    bytes: 10,
+                    fixed: false,
+                    kind: "x",
+                    name: None,
+                    file: &file,
+                    line: None,
+                };
+                room.takes(&asking, || {
+                    counted += 1;
+                    kept
+                });
+            }
+            assert!(counted <= counts, "{counted} times of {kept}");
+        }
+    }
 
     #[test]
     fn what_has_no_room_is_counted_by_kind_and_the_first_are_named() {

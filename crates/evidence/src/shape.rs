@@ -55,16 +55,13 @@ pub struct Shape {
     pub host_network: bool,
     /// Carried by ztunnel.
     pub ambient: bool,
-    /// Places in the order by name, where there are many.
+    /// Places in the order by name.
     positions: HashMap<String, usize>,
 }
 
-/// Fewer init containers are looked through one by one.
-const MANY: usize = 16;
-
 fn positions(order: &[String]) -> HashMap<String, usize> {
-    let many = order.iter().enumerate().filter(|_| order.len() > MANY).rev();
-    many.map(|(at, name)| (name.clone(), at)).collect()
+    // Of two of one name the first counts.
+    order.iter().enumerate().rev().map(|(at, name)| (name.clone(), at)).collect()
 }
 
 impl Shape {
@@ -164,10 +161,7 @@ impl Shape {
     /// Position of an init container in the order of starting.
     #[must_use]
     pub fn position(&self, init: &str) -> Option<usize> {
-        if self.init_order.len() > MANY {
-            return self.positions.get(init).copied();
-        }
-        self.init_order.iter().position(|n| n == init)
+        self.positions.get(init).copied()
     }
 }
 

@@ -38,14 +38,11 @@ pub(crate) struct Case<'a> {
     pub(crate) capture: Capture,
     listener: &'a Listener,
     said: Vec<Said<'a>>,
-    /// Containers and their statuses by name, where there are many.
+    /// Containers and their statuses by name: a pod may have thousands.
     by_name: OnceCell<ByName<'a>>,
 }
 
 type ByName<'a> = HashMap<&'a str, (Option<&'a Container>, Option<&'a ContainerStatus>)>;
-
-/// Fewer containers are looked through one by one.
-const MANY: usize = 16;
 
 /// What a pod's capture does, and what of it is assumed.
 pub(crate) struct Capture {
@@ -135,20 +132,12 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) fn container(&self, name: &str) -> Option<&'a Container> {
-        let spec = &self.pod()?.spec;
-        if spec.init_containers.len() + spec.containers.len() > MANY {
-            return self.by_name().get(name)?.0;
-        }
-        spec.init_containers.iter().chain(&spec.containers).find(|c| c.name == name)
+        self.by_name().get(name)?.0
     }
 
     /// What became of a container or init container.
     pub(crate) fn status(&self, name: &str) -> Option<&'a ContainerStatus> {
-        let status = &self.pod()?.status;
-        if status.init_container_statuses.len() + status.container_statuses.len() > MANY {
-            return self.by_name().get(name)?.1;
-        }
-        status.container(name)
+        self.by_name().get(name)?.1
     }
 
     fn by_name(&self) -> &ByName<'a> {

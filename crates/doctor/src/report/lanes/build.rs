@@ -88,7 +88,7 @@ impl Lanes {
         match self.all.get(name) {
             Some(lane) => lane.role,
             None if name == container::PROXY => Role::Proxy,
-            None if shape.init_order.iter().any(|n| n == name) => Role::Init,
+            None if shape.position(name).is_some() => Role::Init,
             None => Role::Application,
         }
     }

@@ -36,26 +36,21 @@ pub(super) fn plain(text: &str) -> Option<Plain> {
 }
 
 fn undone(text: &str) -> Option<Plain> {
-    let signs = |byte: &u8| matches!(byte, b'%' | b'\\' | b'&');
-    let first = text.bytes().position(|byte| signs(&byte))?;
+    // Most signs that escapes begin with begin none: `\"` in entries, `100 %`.
+    let mut signs = text.match_indices(['%', '\\', '&']).map(|(at, _)| at);
+    let first = signs.find(|at| escape(&text[*at..]).is_some())?;
     let mut plain = Plain { text: String::with_capacity(text.len()), from: Vec::new() };
-    let (mut at, mut any) = (first, false);
     plain.text.push_str(&text[..first]);
     plain.from.extend(0..first);
+    let mut at = first;
     while let Some(c) = text[at..].chars().next() {
-        let (c, len) = match escape(&text[at..]) {
-            Some((c, len)) => {
-                any = true;
-                (c, len)
-            }
-            None => (c, c.len_utf8()),
-        };
+        let (c, len) = escape(&text[at..]).unwrap_or((c, c.len_utf8()));
         plain.text.push(c);
         plain.from.extend(std::iter::repeat_n(at, c.len_utf8()));
         at += len;
     }
     plain.from.push(text.len());
-    any.then_some(plain)
+    Some(plain)
 }
 
 /// The sign that an escape at the beginning of a text stands for, and how long the escape is. Signs

@@ -201,8 +201,7 @@ fn write(snapshot: &Snapshot, mut merged: Merged<'_>) -> Diagnosis {
         }
         out.report.findings.push(finding(fault, fixes));
     }
-    let spoken = out.report.findings.iter().map(|f| (f.rule.clone(), f.subject.clone()));
-    (out.report.cleared, out.report.unknown) = merged.rest_of(spoken);
+    (out.report.cleared, out.report.unknown) = merged.rest_of(&out.report.findings);
     out.report.unknown.extend(snapshot.gaps.iter().map(not_to_be_had));
     out.report.unreadable.clone_from(&snapshot.unreadable);
     out

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use sunup_api::report::{Cleared, Subject, Unknown};
+use sunup_api::report::{Cleared, Finding, Subject, Unknown};
 use sunup_evidence::snapshot::Snapshot;
 
 use crate::judging::fault::{Fault, Innocent, Judgements, Open};
@@ -175,23 +175,22 @@ impl<'s> Merged<'s> {
     }
 
     /// What was ruled out, and what is open but for workloads on which the rule has spoken already.
-    pub(crate) fn rest_of(
-        mut self,
-        spoken: impl Iterator<Item = (String, Subject)>,
-    ) -> (Vec<Cleared>, Vec<Unknown>) {
+    pub(crate) fn rest_of(mut self, spoken: &[Finding]) -> (Vec<Cleared>, Vec<Unknown>) {
         for side in
             [&mut self.of_manifests, &mut self.of_pods].map(|s| std::mem::take(&mut s.ignored))
         {
             side.into_iter().for_each(|one| self.innocent(one));
         }
-        let of = |rule: &str, on: &Subject| {
-            (rule.to_owned(), on.kind.clone(), on.name.clone(), on.namespace.clone())
-        };
-        let spoken: HashSet<_> = spoken.map(|(rule, on)| of(&rule, &on)).collect();
+        let spoken: HashSet<_> = spoken.iter().map(|f| of(&f.rule, &f.subject)).collect();
         let open = |one: &Unknown| !spoken.contains(&of(&one.rule, &one.subject));
         let unknown = self.unknown.into_values().filter(open).collect();
         (self.cleared.into_values().collect(), unknown)
     }
+}
+
+/// A rule and whose it is, its pods and its container apart.
+fn of<'a>(rule: &'a str, on: &'a Subject) -> (&'a str, &'a str, &'a str, Option<&'a str>) {
+    (rule, &on.kind, &on.name, on.namespace.as_deref())
 }
 
 impl Side {

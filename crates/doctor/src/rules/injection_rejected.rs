@@ -99,12 +99,13 @@ fn by_manifest(work: &Work<'_>) -> Option<Fault> {
     }));
     let changes: Option<Vec<Change>> =
         refused.iter().map(|(key, value, _)| mended(key, value)).collect();
+    let scraped = refused.iter().any(|(key, ..)| is_prometheus(key));
     let remedy = match changes {
         Some(changes) => {
             Remedy::new("mend-annotation", "write what was meant as it is read", changes)
         }
         None => {
-            let title = if refused.iter().any(|(key, ..)| is_prometheus(key)) {
+            let title = if scraped {
                 "name the application's own port: the one at which all is scraped is put in its \
                  place at injection, and the agent asks the application's"
             } else {
@@ -115,7 +116,6 @@ fn by_manifest(work: &Work<'_>) -> Option<Fault> {
             Remedy::advice("mend-annotation", title, check)
         }
     };
-    let scraped = refused.iter().any(|(key, ..)| is_prometheus(key));
     fault = fault.because(
         "The control plane checks these annotations before it injects anything, and a pod that does \
          not pass is not made.",

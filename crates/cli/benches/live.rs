@@ -20,6 +20,7 @@ use kube::Client;
 use serde_json::{Value, json};
 use sunup_kube::front::{Callers, Desk, Reply, listen, query, serve, status};
 use sunup_kube::{Wanted, connect};
+use sunup_testkit::process;
 
 const HOLD: &str = "holdApplicationUntilProxyStarts";
 
@@ -198,13 +199,10 @@ fn measure(command: &mut Command, report: &Path) -> (Duration, u64, usize) {
     let begun = Instant::now();
     let out = std::fs::File::create(report).expect("a file");
     let mut child = command.stdout(out).spawn().expect("it starts");
-    let status = format!("/proc/{}/status", child.id());
+    let folder = format!("/proc/{}", child.id());
     let mut peak = 0;
     while child.try_wait().expect("it can be waited for").is_none() {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        peak = kib.unwrap_or(peak);
+        peak = process::peak(&folder).unwrap_or(peak);
         std::thread::sleep(Duration::from_millis(1));
     }
     let took = begun.elapsed();

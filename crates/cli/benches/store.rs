@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use sunup_testkit::process;
 use sunup_testkit::web::{Answer, Request, Web};
 
 const DAY: &str = "2026-11-02T00:00:00Z";
@@ -156,17 +157,6 @@ impl Project {
     }
 }
 
-/// Processor time in seconds and the highest resident size in MiB of a process, while it runs.
-fn used(pid: u32) -> Option<(f64, f64)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = peak.trim().trim_end_matches(" kB").trim().parse().ok()?;
-    Some((ticks / 100.0, kib / 1024.0))
-}
-
 fn main() {
     let set = |name: &str, usual: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
@@ -193,9 +183,11 @@ fn main() {
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
-    let mut last = (0.0, 0.0);
+    let folder = format!("/proc/{}", child.id());
+    let (mut cpu, mut kib) = (Duration::ZERO, 0);
     while child.try_wait().expect("it can be waited for").is_none() {
-        last = used(child.id()).unwrap_or(last);
+        cpu = process::used(&folder).unwrap_or(cpu);
+        kib = process::peak(&folder).unwrap_or(kib);
         std::thread::sleep(Duration::from_millis(5));
     }
     let took = began.elapsed();
@@ -216,7 +208,7 @@ fn main() {
     println!("requests                  {requests}");
     println!("entries read              {}", project.handed.load(Ordering::Relaxed));
     println!("minutes at 60 a minute    {:.1}", requests as f64 / 60.0);
-    println!("processor time            {:.2} s", last.0);
-    println!("memory at its highest     {:.0} MiB", last.1);
+    println!("processor time            {:.2} s", cpu.as_secs_f64());
+    println!("memory at its highest     {:.0} MiB", kib as f64 / 1024.0);
     println!("wall, no quota            {:.2} s", took.as_secs_f64());
 }

@@ -5,10 +5,12 @@
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sunup_doctor::redact::{Addresses, Redactor, Sheet};
 use sunup_evidence::collect::Collector;
 use sunup_evidence::layout::Layout;
+use sunup_testkit::process;
 
 fn main() {
     let size = std::env::var("SUNUP_BENCH_MB").ok().and_then(|mb| mb.parse().ok()).unwrap_or(64);
@@ -21,8 +23,10 @@ fn main() {
         let (learn, copy) = [(); 2]
             .map(|()| both(layout, &text))
             .into_iter()
-            .fold((f64::MAX, f64::MAX), |least, took| (least.0.min(took.0), least.1.min(took.1)));
-        let speed = |seconds: f64| text.len() as f64 / 1e6 / seconds;
+            .fold((Duration::MAX, Duration::MAX), |least, took| {
+                (least.0.min(took.0), least.1.min(took.1))
+            });
+        let speed = |time: Duration| text.len() as f64 / 1e6 / time.as_secs_f64();
         println!(
             "{name:34} {:>5.0} MB/s {:>5.0} MB/s {:>5.1} MB/s",
             speed(learn),
@@ -32,16 +36,20 @@ fn main() {
     }
 }
 
-/// Seconds of the processor for either reading.
-fn both(layout: Layout, text: &str) -> (f64, f64) {
+/// Processor time of either reading.
+fn both(layout: Layout, text: &str) -> (Duration, Duration) {
     let snapshot = Collector::new(Default::default()).finish();
     let mut redactor = Redactor::new(&snapshot, Addresses::Mapped).learning();
-    let began = cpu();
+    let began = used();
     pass(&mut redactor, layout, text);
     redactor.learnt().expect("little");
-    let learnt = cpu();
+    let learnt = used();
     pass(&mut redactor, layout, text);
-    (learnt - began, cpu() - learnt)
+    (learnt - began, used() - learnt)
+}
+
+fn used() -> Duration {
+    process::used("/proc/self").expect("its own file")
 }
 
 fn pass(redactor: &mut Redactor, layout: Layout, text: &str) {
@@ -52,16 +60,6 @@ fn pass(redactor: &mut Redactor, layout: Layout, text: &str) {
     }
     bytes += sheet.rest(redactor).len();
     assert!(bytes > text.len() / 2, "it was rewritten");
-}
-
-/// Seconds that this process has used.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks =
-        behind_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok());
-    // USER_HZ is 100 on every Linux that Rust runs on.
-    ticks.sum::<f64>() / 100.0
 }
 
 fn each(size: usize, line: impl Fn(usize, &mut String)) -> String {

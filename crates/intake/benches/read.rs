@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sunup_evidence::collect::Collector;
 use sunup_intake::{Input, Options, Summary};
+use sunup_testkit::process;
 
 /// Runs of each measurement; the best counts, since everything else is the machine's noise.
 const RUNS: usize = 3;
@@ -46,26 +47,18 @@ fn main() {
 
 fn report(name: &str, path: &Path) {
     let bytes = std::fs::metadata(path).expect("written").len();
-    let before = cpu();
+    // Of all cores: what a busy machine cannot blur.
+    let used = || process::used("/proc/self").expect("its own file");
+    let before = used();
     let (time, summary) = best(|| read(path));
-    let cpu = (cpu() - before) / RUNS as f64;
+    let cpu = (used() - before) / RUNS as u32;
     let speed = bytes as f64 / 1e6 / time.as_secs_f64();
     let Summary { lines, objects, .. } = summary;
     println!(
         "{name:32} {:>9.0} ms {speed:>8.0} MB/s  {:>6.0} ms of all cores  {lines} lines {objects} objects",
         ms(time),
-        cpu * 1e3
+        ms(cpu)
     );
-}
-
-/// Seconds of all cores that this process has used: what a busy machine cannot blur.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks =
-        behind_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok());
-    // USER_HZ is 100 on every Linux that Rust runs on.
-    ticks.sum::<f64>() / 100.0
 }
 
 fn ms(time: Duration) -> f64 {

@@ -6,6 +6,7 @@
 
 pub mod export_gen;
 pub mod growth;
+pub mod process;
 pub mod web;
 
 use std::path::{Path, PathBuf};

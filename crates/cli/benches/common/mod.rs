@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sunup_testkit::process;
 
 /// How often a running process is asked for the most memory it has held.
 const PEEK: Duration = Duration::from_millis(1);
@@ -191,33 +192,18 @@ pub(crate) fn measure(command: &mut Command) -> Cost {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
     let mut child = command.spawn().expect("it starts");
-    let process = format!("/proc/{}", child.id());
+    let folder = format!("/proc/{}", child.id());
     let (mut memory, mut cpu) = (0, Duration::ZERO);
     let time = loop {
         // The mark only rises, so the last one seen is all but the highest.
-        memory = peak(&process).unwrap_or(memory);
-        cpu = used(&process).unwrap_or(cpu);
+        memory = process::peak(&folder).unwrap_or(memory);
+        cpu = process::used(&folder).unwrap_or(cpu);
         if child.try_wait().expect("it can be waited for").is_some() {
             break began.elapsed();
         }
         std::thread::sleep(PEEK);
     };
     Cost { time, cpu, memory }
-}
-
-/// Processor time so far, from the files of a process: in ticks of 10 ms, after the name in
-/// brackets, the 12th and 13th field (proc_pid_stat(5)).
-fn used(process: &str) -> Option<Duration> {
-    let text = fs::read_to_string(format!("{process}/stat")).ok()?;
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    Some(Duration::from_millis(10 * (ticks()? + ticks()?)))
-}
-
-fn peak(process: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("{process}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
 pub(crate) fn show(what: &str, costs: &[Cost]) {

@@ -19,6 +19,7 @@ fn main() {
         ("a log", Layout::Text, log(size << 20)),
         ("a log of secrets", Layout::Text, secrets(size << 20)),
         ("entries of a log service", Layout::Json, entries(size << 20)),
+        ("lines of a megabyte", Layout::Text, long(size << 20)),
     ] {
         let (learn, copy) = [(); 2]
             .map(|()| both(layout, &text))
@@ -143,6 +144,19 @@ fn entries(size: usize) -> String {
             i % 500,
             i % 16,
             i % 1_000_000_000,
+        );
+    })
+}
+
+/// Of all that is looked for, thousands in a line.
+fn long(size: usize) -> String {
+    each(size, |i, out| {
+        let end = if i % 10_000 == 9_999 { '\n' } else { ' ' };
+        let _ = write!(
+            out,
+            "10.8.{}.{} a{i}.k8s.io app-before-proxy db{i}.corp.example:5432 token={i}x :: ## %3D{end}",
+            i % 7,
+            i % 251
         );
     })
 }

@@ -58,15 +58,24 @@ fn open(text: &str, words: &Words) -> Vec<Span> {
     let kept: Vec<Range<usize>> = KEPT.find_iter(text).map(|hit| hit.range()).collect();
     let ids = own_ids(text);
     found.retain(|span| {
-        let meets =
-            |kept: &Range<usize>| kept.start < span.range.end && span.range.start < kept.end;
-        let holds =
-            |kept: &Range<usize>| kept.start <= span.range.start && span.range.end <= kept.end;
         // A key may hold a name of somebody's; what is secret is so everywhere.
         span.class.is_secret() && span.class != Class::Value
-            || !(kept.iter().any(meets) || ids.iter().any(holds))
+            || !(meets(&kept, &span.range) || holds(&ids, &span.range))
     });
     found
+}
+
+/// Whether one of some places, which are in order and apart, meets this one.
+fn meets(places: &[Range<usize>], range: &Range<usize>) -> bool {
+    let next = places.partition_point(|place| place.end <= range.start);
+    places.get(next).is_some_and(|place| place.start < range.end)
+}
+
+/// Whether one of some places has all of this one in it. They are in the order of their beginnings, and
+/// each ends where the longest so far does.
+fn holds(places: &[Range<usize>], range: &Range<usize>) -> bool {
+    let behind = places.partition_point(|place| place.start <= range.start);
+    behind.checked_sub(1).is_some_and(|last| places[last].end >= range.end)
 }
 
 /// What has one of the forms whose gates are open.
@@ -229,14 +238,23 @@ fn is_email(before: &str, found: &str) -> bool {
     named && !digest
 }
 
-/// Ids of rules and names that everybody knows, which may have somebody's name in them.
+/// Ids of rules and names that everybody knows, which may have somebody's name in them, as [`holds`]
+/// looks through them.
 fn own_ids(text: &str) -> Vec<Range<usize>> {
     static IDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
         let ids = rules().map(|meta| meta.id).chain(known::public_phrases());
         AhoCorasick::new(ids).expect("some hundred short names always build")
     });
     let places = IDS.find_overlapping_iter(text).map(|hit| hit.range());
-    places.filter(|range| stands_alone(text, range, Class::Object)).collect()
+    let alone = places.filter(|range| stands_alone(text, range, Class::Object));
+    let mut places: Vec<Range<usize>> = alone.collect();
+    places.sort_by_key(|range| range.start);
+    let mut end = 0;
+    for place in &mut places {
+        end = end.max(place.end);
+        place.end = end;
+    }
+    places
 }
 
 #[cfg(test)]
@@ -267,6 +285,20 @@ mod tests {
             HirKind::Concat(parts) => Hir::concat(parts.iter().map(bare).collect()),
             HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(bare).collect()),
             _ => hir.clone(),
+        }
+    }
+
+    #[test]
+    fn a_place_is_met_or_held_as_if_all_were_looked_at() {
+        let ids = own_ids("app-before-proxy, istio-proxy; istio-init-before");
+        assert!(ids.windows(2).all(|two| two[0].start <= two[1].start && two[0].end <= two[1].end));
+        let apart = [1..3, 5..9, 9..10];
+        let within = [0..4, 2..4, 6..9];
+        for range in (0..12).flat_map(|from| (from + 1..13).map(move |to| from..to)) {
+            let one = |p: &Range<usize>| p.start < range.end && range.start < p.end;
+            assert_eq!(meets(&apart, &range), apart.iter().any(one), "{range:?}");
+            let one = |p: &Range<usize>| p.start <= range.start && range.end <= p.end;
+            assert_eq!(holds(&within, &range), within.iter().any(one), "{range:?}");
         }
     }
 

@@ -265,7 +265,14 @@ impl<'t> Layout<'t> {
         let leaf = self.last_leaf(spot);
         let node = self.tree.node(leaf.node);
         if !matches!(node.kind, Kind::Literal | Kind::Folded) {
-            return (node.end as usize).max(self.skip_props(leaf.slot).min(node.start as usize));
+            let end = (node.end as usize).max(self.skip_props(leaf.slot).min(node.start as usize));
+            let nothing = node.start == node.end && leaf.key.is_some();
+            // A key that is a block scalar has its line's end in it, so that no value begins a line.
+            return if nothing {
+                self.text[..end].trim_end_matches(['\r', '\n']).len()
+            } else {
+                end
+            };
         }
         let header = self.header(leaf);
         let mut end = (node.end as usize).max(header.end);
@@ -277,7 +284,7 @@ impl<'t> Layout<'t> {
             loop {
                 let next = self.next_line(end);
                 if next >= self.text.len()
-                    || !self.text[next..self.line_end(next)].trim().is_empty()
+                    || !self.text[next..self.line_end(next)].trim_ascii().is_empty()
                 {
                     break;
                 }
@@ -289,13 +296,13 @@ impl<'t> Layout<'t> {
 
     /// Whether only blanks and a comment follow in the line.
     pub(crate) fn ends_line(&self, at: usize) -> bool {
-        let rest = self.text[at..self.line_end(at)].trim_start();
+        let rest = self.text[at..self.line_end(at)].trim_ascii_start();
         rest.is_empty() || rest.starts_with('#')
     }
 
     /// The comment that follows in the same line, with the blanks before it.
     pub(crate) fn line_comment(&self, at: usize) -> Option<&'t str> {
         let rest = &self.text[at..self.line_end(at)];
-        rest.trim_start().starts_with('#').then_some(rest)
+        rest.trim_ascii_start().starts_with('#').then_some(rest)
     }
 }

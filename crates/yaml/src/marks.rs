@@ -347,11 +347,17 @@ fn windows(text: &str) -> (Vec<Window>, bool) {
         at += line.len();
         let line = line.strip_suffix('\n').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let line = line.trim_start_matches('\u{feff}');
+        let signed = line.trim_start_matches('\u{feff}');
+        if here > 0 && signed.len() < line.len() {
+            // A block scalar may go on with it, and with the mark behind it: only the reader knows.
+            return (Vec::new(), false);
+        }
+        let line = signed;
         let behind = line.strip_prefix("---");
         let marked = behind.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
         let directive = line.starts_with('%');
-        let content = !line.trim_start().is_empty() && !line.trim_start().starts_with('#');
+        let content =
+            !line.trim_ascii_start().is_empty() && !line.trim_ascii_start().starts_with('#');
         certain &= !(line.starts_with("...") || directive || line.contains('\r'));
         if marked || ended && content {
             if open {

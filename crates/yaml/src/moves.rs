@@ -146,7 +146,7 @@ fn line_number(text: &str, at: usize) -> u64 {
 /// Lines that were indented by `from` columns, indented by `to`.
 fn indented(lines: &str, from: usize, to: usize) -> String {
     let one = |line: &str| {
-        if line.trim().is_empty() {
+        if line.trim_ascii().is_empty() {
             return line.to_owned();
         }
         let blanks = line.len() - line.trim_start_matches(' ').len();

@@ -88,9 +88,9 @@ fn keep_comments(layout: &Layout<'_>, path: &[Segment], out: &mut [Splice]) {
         out.iter_mut().filter(|(range, new)| new.is_empty() && range.contains(&entry))
     {
         let lines = layout.text[range.start..entry].split_inclusive('\n');
-        let kept: Vec<&str> = lines.filter(|l| l.trim_start().starts_with('#')).collect();
+        let kept: Vec<&str> = lines.filter(|l| l.trim_ascii_start().starts_with('#')).collect();
         let whole = layout.line_start(range.start) == range.start;
-        for line in kept.iter().map(|line| line.trim_end()) {
+        for line in kept.iter().map(|line| line.trim_ascii_end()) {
             let eol = layout.style.eol;
             new.push_str(&if whole { format!("{line}{eol}") } else { format!("{eol}{line}") });
         }
@@ -193,7 +193,7 @@ fn root_slot(layout: &Layout<'_>) -> usize {
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut at = first;
     loop {
-        let line = text[at..layout.line_end(at)].trim_start();
+        let line = text[at..layout.line_end(at)].trim_ascii_start();
         if line.starts_with("---") {
             return at + 3;
         }
@@ -208,7 +208,7 @@ fn fill_empty_document(layout: &Layout<'_>, document: &Document, value: &Value) 
     let text = layout.text;
     let at = document.span.start.min(text.len());
     let own = text[layout.line_start(at)..at].trim_start_matches('\u{feff}');
-    let blank = text.trim_start_matches('\u{feff}').trim().is_empty();
+    let blank = text.trim_start_matches('\u{feff}').trim_ascii().is_empty();
     let open_end = at == text.len() && !blank && !text.ends_with('\n');
     let style = Style { open_end, ..layout.style };
     let body = match value {
@@ -240,8 +240,9 @@ fn insert_below(
     loop {
         let next = layout.next_line(last);
         let line = &text[next..layout.line_end(next)];
-        let blank = line.len() - line.trim_start().len();
-        if next >= text.len() || !line.trim_start().starts_with('#') || blank < comments_from {
+        let blank = line.len() - line.trim_ascii_start().len();
+        if next >= text.len() || !line.trim_ascii_start().starts_with('#') || blank < comments_from
+        {
             break;
         }
         last = next;
@@ -357,10 +358,12 @@ fn replace(layout: &Layout<'_>, spot: Spot, value: &Value) -> Plan {
     let from = if tagged { node.props } else { node.start } as usize;
     let line = layout.line_start(from);
     let apart = line != layout.line_start(behind) || root;
-    if apart && !deeper && !block && layout.text[line..from].trim_matches(BLANK).is_empty() {
+    // A block scalar with nothing in it is in its header's line, wherever the reader has its text.
+    let scalar = !block && !block_scalar;
+    if apart && !deeper && scalar && layout.text[line..from].trim_matches(BLANK).is_empty() {
         // The old value has a line to itself; what stands between it and its key stays.
         let rest = layout.line_end(end);
-        return match (head.trim_start().to_owned(), below, layout.line_comment(end)) {
+        return match (head.trim_ascii_start().to_owned(), below, layout.line_comment(end)) {
             (head, None, _) => Ok(vec![(from..end, head)]),
             (head, Some(lines), None) if head.is_empty() => {
                 let start = from - layout.text[line..from].trim_start_matches('\u{feff}').len();
@@ -375,8 +378,8 @@ fn replace(layout: &Layout<'_>, spot: Spot, value: &Value) -> Plan {
     if root && block {
         let start = layout.line_start(layout.lead(spot.node)).max(behind);
         let text = below.map_or_else(
-            || head.trim_start().to_owned(),
-            |lines| match head.trim_start() {
+            || head.trim_ascii_start().to_owned(),
+            |lines| match head.trim_ascii_start() {
                 "" => lines,
                 head => format!("{head}{}{lines}", style.eol),
             },
@@ -387,7 +390,7 @@ fn replace(layout: &Layout<'_>, spot: Spot, value: &Value) -> Plan {
     let item = spot.parent.is_some_and(|p| layout.tree.node(p).kind == Kind::BlockSeq);
     match below {
         Some(lines) if head.is_empty() && !deeper && comment.is_none() && item => {
-            out.push((behind..layout.line_end(end), format!(" {}", lines.trim_start())));
+            out.push((behind..layout.line_end(end), format!(" {}", lines.trim_ascii_start())));
         }
         below => {
             let (from, head) = if here_end > behind { (behind, head) } else { (here_end, head) };
@@ -492,8 +495,10 @@ fn remove(layout: &Layout<'_>, spot: Spot) -> Plan {
     let stop = layout.line_end(end);
     match next {
         // `- a: 1` and `b: 2` below become `- b: 2`.
-        Some(next) if text[stop..next].trim().is_empty() => Ok(vec![(lead..next, String::new())]),
-        Some(_) => Ok(vec![(text[..lead].trim_end().len()..stop, String::new())]),
+        Some(next) if text[stop..next].trim_ascii().is_empty() => {
+            Ok(vec![(lead..next, String::new())])
+        }
+        Some(_) => Ok(vec![(text[..lead].trim_ascii_end().len()..stop, String::new())]),
         None => Err(odd("an entry that shares its line with others")),
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn add(layout: &Layout<'_>, spot: Spot, key: Option<&str>, value: &Va
             return Ok(vec![(open..close, new)]);
         }
         let inner = &layout.text[open..close];
-        if inner.trim().is_empty() {
+        if inner.trim_ascii().is_empty() {
             return Ok(vec![(open..close, text("", false))]);
         }
         return Ok(vec![(open..open, text("", false))]);
@@ -118,7 +118,7 @@ pub(crate) fn add(layout: &Layout<'_>, spot: Spot, key: Option<&str>, value: &Va
     let after = layout.skip(end);
     let comma = layout.text[after..].starts_with(',').then_some(after);
     let lead = last_key.map_or_else(|| layout.lead(last), |k| layout.lead(k));
-    let own_line = layout.text[layout.line_start(lead)..lead].trim().is_empty();
+    let own_line = layout.text[layout.line_start(lead)..lead].trim_ascii().is_empty();
     if own_line && layout.line_start(close) > end {
         let base = indent_of(layout, lead);
         let tail = comma.unwrap_or(end);

@@ -245,6 +245,7 @@ impl<'t> Builder<'t> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
+                let blank = text.trim_ascii().is_empty();
                 let value = match &tag {
                     Some(tag) => scalar::tagged(tag.core_suffix(), &text),
                     _ if plain && span.is_empty() => Value::Null,
@@ -259,6 +260,11 @@ impl<'t> Builder<'t> {
                     ScalarStyle::Folded => Kind::Folded,
                 };
                 let node = self.push(kind, span, anchor)?;
+                let place = self.tree.nodes.get_mut(node as usize);
+                if blank && matches!(kind, Kind::Literal | Kind::Folded) {
+                    // At a text's end the reader takes the header for it.
+                    place.into_iter().for_each(|node| node.end = node.start);
+                }
                 self.done(value, node, anchor, 1, 0, plain && tag.is_none(), span)
             }
             Event::SequenceStart(style, anchor, _) => {
@@ -347,7 +353,7 @@ impl<'t> Builder<'t> {
         let range = span.byte_range().unwrap_or(0..0);
         let (mut start, mut end) = (range.start, range.end);
         if matches!(kind, Kind::Literal | Kind::Folded) {
-            end = start + self.text[start..end].trim_end().len();
+            end = start + self.text[start..end].trim_ascii_end().len();
         }
         let at = self.tree.nodes.len();
         if start == end && kind == Kind::Plain {

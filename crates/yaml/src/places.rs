@@ -49,10 +49,12 @@ impl Places {
         let single = stream.documents.len() == 1 && stream.errors.is_empty();
         // A directive says how the rest is to be read.
         let directed = text.starts_with('%') || text.contains("\n%");
+        // Breaks of old Macs are none to who looks for lines.
+        let lines = !text.split('\r').skip(1).any(|behind| !behind.starts_with('\n'));
         for document in &stream.documents {
             let root = document.span.start..document.span.end;
             let end = ends(&root).or(single.then_some(text.len()));
-            if let (Some(end), false) = (end, directed) {
+            if let (Some(end), false, true) = (end, directed, lines) {
                 let layout = Layout::new(text, &document.tree, &comments, None);
                 let lists = lists(&layout, document, end);
                 places.lists.insert(document.index, (lists, layout.style));

@@ -54,7 +54,7 @@ impl Scan {
         let indent = line.len() - line.trim_start_matches(' ').len();
         if let Some(opened) = self.block {
             // A line of a template may stand anywhere; the scalar ends at lesser indentation.
-            if line.trim().is_empty() || indent > opened {
+            if line.trim_ascii().is_empty() || indent > opened {
                 return false;
             }
             self.block = None;
@@ -120,7 +120,8 @@ impl Scan {
 /// `|`, `>-`, `|2+`, and nothing but a comment behind it.
 fn is_header(rest: &str) -> bool {
     let tail = rest[1..].trim_start_matches(|c: char| c.is_ascii_digit() || c == '+' || c == '-');
-    tail.trim().is_empty() || tail.starts_with([' ', '\t']) && tail.trim_start().starts_with('#')
+    tail.trim_ascii().is_empty()
+        || tail.starts_with([' ', '\t']) && tail.trim_ascii_start().starts_with('#')
 }
 
 /// The indentation that a block scalar's lines must exceed: that of its key, past any `- `.

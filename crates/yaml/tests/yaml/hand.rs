@@ -181,6 +181,10 @@ fn values_change_their_kind() {
     case("- a: 1\n  b: 2\n- c\n", &[set("0", "x")], "- x\n- c\n");
     case("- a # c\n- b # d\n", &[set("1", json!({"x": 1}))], "- a # c\n- # d\n  x: 1\n");
     case("a: |\n  x\nb: 1\n", &[set("a", json!({"w": 1}))], "a:\n  w: 1\nb: 1\n");
+    case("a: |\nb: 1\n", &[set("a", json!({"w": 1}))], "a:\n  w: 1\nb: 1\n");
+    case("a: |\n---\nb: 1\n", &[set("a", "p\nq\n")], "a: |\n  p\n  q\n---\nb: 1\n");
+    case("a: >-\n", &[set("a", "p\nq\n")], "a: |\n  p\n  q\n");
+    case("? |\n---\nb: 1\n", &[set("b", 1)], "? |\nb: 1\n---\nb: 1\n");
     case(
         "a: # c\n  x: 1 # keep\n  y: 2\n",
         &[set("a", json!({"x": 1, "z": 3}))],

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use sunup_testkit::process;
+use sunup_testkit::process::{peak, used};
 use sunup_testkit::web::{Answer, Request, Web};
 
 const DAY: &str = "2026-11-02T00:00:00Z";
@@ -183,11 +183,11 @@ fn main() {
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
-    let folder = format!("/proc/{}", child.id());
+    let process = format!("/proc/{}", child.id());
     let (mut cpu, mut kib) = (Duration::ZERO, 0);
     while child.try_wait().expect("it can be waited for").is_none() {
-        cpu = process::used(&folder).unwrap_or(cpu);
-        kib = process::peak(&folder).unwrap_or(kib);
+        cpu = used(&process).unwrap_or(cpu);
+        kib = peak(&process).unwrap_or(kib);
         std::thread::sleep(Duration::from_millis(5));
     }
     let took = began.elapsed();

@@ -62,6 +62,9 @@ pub(crate) struct Blocks<R> {
     failure: Option<io::Error>,
 }
 
+/// What is read of a stream at first.
+const FIRST_BYTES: usize = 64 << 10;
+
 impl<R: Read> Blocks<R> {
     pub(crate) fn new(reader: R, limits: Limits) -> Self {
         Self {
@@ -90,21 +93,22 @@ impl<R: Read> Blocks<R> {
         &mut self,
         cut: impl Fn(&[u8]) -> Option<usize>,
     ) -> Option<io::Result<Block>> {
+        if self.done && self.carry.is_empty() {
+            return self.failure.take().map(Err);
+        }
         let mut skipped = 0;
         let mut skipping = false;
         let mut wanted = self.limits.block_bytes.max(1);
         let mut buf = self.spare.pop().unwrap_or_default();
         let mut len = self.carry.len();
-        fit(&mut buf, wanted.max(len));
+        if buf.len() < len {
+            buf.resize(len, 0);
+        }
         buf[..len].copy_from_slice(&self.carry);
         self.carry.clear();
         loop {
             if !self.done {
-                fit(&mut buf, wanted.max(len));
-                let (read, failure) = fill(&mut self.reader, &mut buf[len..]);
-                self.done = read < buf.len() - len;
-                self.failure = failure;
-                len += read;
+                (len, self.done, self.failure) = read_on(&mut self.reader, &mut buf, len, wanted);
             }
             if skipping {
                 // The rest of an over-long line: gone up to and including its newline.
@@ -172,9 +176,29 @@ pub(crate) fn long_lines(bytes: &[u8], limit: usize) -> Vec<(u64, std::ops::Rang
     (0..).zip(ranges).filter(|(_, range)| range.len() >= limit).collect()
 }
 
-/// Buffers are reused at their full length, so that no block is zeroed twice.
-fn fit(buf: &mut Vec<u8>, len: usize) {
-    buf.resize(len, 0);
+/// Reads on behind the first `len` bytes until there are `wanted`, the stream ends or fails. Says how many
+/// there are, and whether they are the last.
+///
+/// Buffers are reused at the length that they have, so that no block is zeroed twice; a new one grows
+/// with what is read: to zero all of it would cost a small file more than everything else.
+pub(crate) fn read_on(
+    reader: &mut impl Read,
+    buf: &mut Vec<u8>,
+    mut len: usize,
+    wanted: usize,
+) -> (usize, bool, Option<io::Error>) {
+    while len < wanted {
+        let room = buf.len().max(len * 4).max(FIRST_BYTES).min(wanted);
+        if buf.len() < room {
+            buf.resize(room, 0);
+        }
+        let (read, failure) = fill(reader, &mut buf[len..room]);
+        len += read;
+        if len < room {
+            return (len, true, failure);
+        }
+    }
+    (len, false, None)
 }
 
 /// Reads until `buf` is full, the stream ends or fails: what a block holds must not depend on

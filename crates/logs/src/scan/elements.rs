@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::blocks::fill;
+use super::blocks::read_on;
 use super::broken::Broken;
 use super::layout::Layout;
 use super::limits::Limits;
@@ -114,11 +114,9 @@ impl<R: Read> Elements<R> {
         if self.done || wanted <= len {
             return;
         }
-        bytes.resize(wanted, 0);
-        let (read, failure) = fill(&mut self.reader, &mut bytes[len..]);
-        bytes.truncate(len + read);
-        self.done = read < wanted - len;
-        self.failure = failure;
+        let (len, done, failure) = read_on(&mut self.reader, bytes, len, wanted);
+        bytes.truncate(len);
+        (self.done, self.failure) = (done, failure);
     }
 }
 

@@ -290,3 +290,17 @@ fn what_was_read_before_a_failure_counts() {
         }
     }
 }
+
+#[test]
+fn a_small_stream_takes_no_room_for_a_large_one() {
+    for text in ["up\n", "[{\"a\": 1}]"] {
+        let mut room = 0;
+        for batch in Scanner::new(text.as_bytes(), Limits::default()).expect("memory") {
+            room += match batch.expect("memory") {
+                Batch::Lines(chunk) => chunk.bytes.capacity(),
+                Batch::Elements(chunk) => chunk.bytes.capacity(),
+            };
+        }
+        assert!((1..256 << 10).contains(&room), "{room} bytes for {text}");
+    }
+}

@@ -6,6 +6,9 @@ use sunup_yaml::{
     DocEdit, EditError, Limits, Op, Segment, edit, edit_sound, is_template, read, read_values,
 };
 
+#[path = "../../crates/yaml/tests/yaml/model.rs"]
+mod model;
+
 /// Small, so that what lies behind a limit is met.
 const LIMITS: Limits = Limits { nodes_max: 20_000, depth_max: 128, alias_expansion_max: 20_000 };
 
@@ -27,9 +30,7 @@ pub fn text(text: &str) {
     for document in &stream.documents {
         let span = document.span;
         assert!(text.get(span.start..span.end).is_some(), "{span:?} cuts a character");
-        let mut all = Vec::new();
-        paths(&document.value, &mut Vec::new(), &mut all);
-        for path in &all {
+        for path in &model::paths(&document.value, PATHS) {
             for span in [document.span_of(path), document.key_span_of(path)].into_iter().flatten() {
                 assert!(text.get(span.start..span.end).is_some(), "{span:?} cuts a character");
                 assert!(span.line >= 1 && span.column >= 1);
@@ -39,32 +40,8 @@ pub fn text(text: &str) {
     let _ = is_template(text);
 }
 
-/// Paths of a value, as many as are looked at.
+/// Paths of a value that are looked at.
 const PATHS: usize = 200;
-
-fn paths(value: &Value, here: &mut Vec<Segment>, out: &mut Vec<Vec<Segment>>) {
-    if out.len() >= PATHS {
-        return;
-    }
-    out.push(here.clone());
-    let below: Vec<(Segment, &Value)> = match value {
-        Value::Object(map) => map.iter().map(|(k, v)| (Segment::from(k.clone()), v)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(i, v)| (i.into(), v)).collect(),
-        _ => Vec::new(),
-    };
-    for (segment, value) in below {
-        here.push(segment);
-        paths(value, here, out);
-        here.pop();
-    }
-}
-
-fn at<'v>(value: &'v Value, path: &[Segment]) -> Option<&'v Value> {
-    path.iter().try_fold(value, |v, s| match s {
-        Segment::Key(k) => v.get(k),
-        Segment::Index(i) => v.get(i),
-    })
-}
 
 fn value(byte: u8) -> Value {
     match byte % 10 {
@@ -92,8 +69,7 @@ pub fn edits(bytes: &[u8]) {
         Some(document) => (document.index, document.value.clone()),
         None => (0, Value::Null),
     };
-    let mut all = Vec::new();
-    paths(&root, &mut Vec::new(), &mut all);
+    let mut all = model::paths(&root, PATHS);
     let mut path = all.swap_remove(usize::from(*place) % all.len());
     let new = value(*new);
     let op = match kind % 8 {
@@ -137,27 +113,8 @@ fn edited(text: &str, stream: &sunup_yaml::Stream, root: &Value, wanted: DocEdit
     let value = again.documents.iter().find(|d| d.index == *document).map(|d| &d.value);
     let null = Value::Null;
     let value = value.unwrap_or(&null);
-    match op {
-        Op::Set { path, value: new } => assert_eq!(at(value, path), Some(new), "{after:?}"),
-        Op::Append { path, value: new } => {
-            let list = at(value, path).and_then(Value::as_array).expect("a list");
-            assert!(list.contains(new), "{after:?}");
-        }
-        Op::Rename { path, key } => {
-            let (_, parents) = path.split_last().expect("a key");
-            let to = [parents, &[Segment::from(key.as_str())]].concat();
-            assert_eq!(at(value, &to), at(root, path), "{after:?}");
-        }
-        Op::Move { path, to } => assert_eq!(at(value, to), at(root, path), "{after:?}"),
-        Op::Remove { .. } | Op::Prune { .. } => {}
-    }
-    let once = match op {
-        Op::Remove { path } | Op::Prune { path } | Op::Move { path, .. } => {
-            matches!(path.last(), Some(Segment::Index(_)))
-        }
-        _ => false,
-    };
-    if !once {
+    model::holds(op, root, value);
+    if model::is_done_once(op) {
         assert_eq!(edit(&after, &edits, &LIMITS).as_ref(), Ok(&after), "the second time");
     }
 }

@@ -6,6 +6,7 @@ mod fuzz;
 mod goldens;
 mod hand;
 mod items;
+mod model;
 mod props;
 mod reading;
 mod variants;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sunup_yaml::{DocEdit, EditError, Limits, Op, Segment, edit, read, verify};
 
+use crate::model;
 use crate::variants::{self, Seed};
 
 fn text() -> impl Strategy<Value = String> {
@@ -40,32 +41,9 @@ fn root() -> impl Strategy<Value = Value> {
         .prop_map(|entries| Value::Object(Map::from_iter(entries)))
 }
 
-/// Every path of a value.
-fn paths(value: &Value, here: &mut Vec<Segment>, out: &mut Vec<Vec<Segment>>) {
-    out.push(here.clone());
-    let below: Vec<(Segment, &Value)> = match value {
-        Value::Object(map) => map.iter().map(|(k, v)| (Segment::from(k.clone()), v)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(i, v)| (i.into(), v)).collect(),
-        _ => Vec::new(),
-    };
-    for (segment, value) in below {
-        here.push(segment);
-        paths(value, here, out);
-        here.pop();
-    }
-}
-
-fn at<'v>(value: &'v Value, path: &[Segment]) -> &'v Value {
-    path.iter().fold(value, |v, s| match s {
-        Segment::Key(k) => &v[k],
-        Segment::Index(i) => &v[i],
-    })
-}
-
 /// An edit of a random place, possible there.
 fn random_op(root: &Value, new: Value, name: &str, seed: &mut Seed) -> Op {
-    let mut all = Vec::new();
-    paths(root, &mut Vec::new(), &mut all);
+    let mut all = model::paths(root, usize::MAX);
     let mut path = all.swap_remove(seed.below(all.len()));
     let choice = seed.below(7);
     let fresh = "a key that is not there";
@@ -75,7 +53,7 @@ fn random_op(root: &Value, new: Value, name: &str, seed: &mut Seed) -> Op {
         (Some(_), 6) => return Op::Move { path, to: vec![fresh.into(), name.into()] },
         _ => {}
     }
-    match at(root, &path) {
+    match model::at(root, &path).expect("a path of it") {
         Value::Array(_) if choice < 2 => return Op::Append { path, value: new },
         Value::Object(_) | Value::Null if choice < 2 => {
             path.push(Segment::from(name));
@@ -83,8 +61,8 @@ fn random_op(root: &Value, new: Value, name: &str, seed: &mut Seed) -> Op {
                 path.push(Segment::from("deeper"));
             }
             let taken = path.len() > 1 && {
-                let parent = at(root, &path[..path.len() - 1]);
-                !(parent.is_null() || parent.is_object())
+                let parent = model::at(root, &path[..path.len() - 1]);
+                parent.is_some_and(|parent| !(parent.is_null() || parent.is_object()))
             };
             if !taken {
                 return Op::Set { path, value: new };
@@ -122,25 +100,14 @@ proptest! {
                 }
             };
             let value = &read(&after, &limits).documents[0].value;
-            match &op {
-                Op::Set { path, value: new } => prop_assert_eq!(at(value, path), new),
-                Op::Append { path, value: new } => {
-                    prop_assert!(at(value, path).as_array().unwrap().contains(new));
-                }
-                Op::Remove { .. } | Op::Prune { .. } => {
-                    prop_assert!(notes(&after) <= notes(&variant));
-                }
-                Op::Rename { path, key } => {
-                    let parent = at(value, &path[..path.len() - 1]);
-                    prop_assert_eq!(&parent[key], at(&root, path));
-                }
-                Op::Move { path, to } => prop_assert_eq!(at(value, to), at(&root, path)),
+            model::holds(&op, &root, value);
+            if matches!(&op, Op::Remove { .. } | Op::Prune { .. }) {
+                prop_assert!(notes(&after) <= notes(&variant));
             }
             if matches!(&op, Op::Append { .. } | Op::Rename { .. }) {
                 prop_assert_eq!(notes(&after), notes(&variant), "{}\n{}", variant, after);
             }
-            if !matches!(&op, Op::Remove { path } | Op::Prune { path } | Op::Move { path, .. } if matches!(path.last(), Some(Segment::Index(_))))
-            {
+            if model::is_done_once(&op) {
                 prop_assert_eq!(edit(&after, &edits, &limits).unwrap(), after, "second run");
             }
         }

@@ -4,6 +4,7 @@
 use sunup_doctor::report::{self, Look, Seen};
 use sunup_doctor::{Diagnosis, diagnose, stories};
 use sunup_intake::Input;
+use sunup_testkit::drawn::{steers, unstyled};
 
 use crate::{intake, seeds};
 
@@ -29,30 +30,9 @@ pub fn folder(text: &str) {
         ("text", report::text(&report, &seen, &look)),
     ] {
         let drawn = if matches!(format, "text" | "headlines") { unstyled(&drawn) } else { drawn };
-        let bad = drawn.chars().find(|&c| c.is_control() && c != '\n' || is_hidden(c));
-        assert_eq!(bad, None, "{format}: {drawn}");
+        assert_eq!(steers(&drawn), None, "{format}: {drawn}");
     }
     let back: sunup_api::report::Report =
         serde_json::from_str(&report::json(&report)).expect("a report");
     assert_eq!(back, report, "as data it is what it was");
-}
-
-/// What turns the direction of what follows, or isn't seen at all.
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}'
-        | '\u{2028}' | '\u{2029}')
-}
-
-/// Text without the styles that we set ourselves.
-fn unstyled(text: &str) -> String {
-    let mut parts = text.split("\u{1b}[");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|c: char| !(c.is_ascii_digit() || c == ';')).unwrap_or(part.len());
-        match part[end..].strip_prefix('m') {
-            Some(rest) => out.push_str(rest),
-            None => out.push_str(&format!("\u{1b}[{part}")),
-        }
-    }
-    out
 }

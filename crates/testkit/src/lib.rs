@@ -4,6 +4,7 @@
 //! listed by name; with `SUNUP_REQUIRE=all` in the environment the same gap fails the test.
 //! A dev-dependency only: nothing that ships may depend on this crate.
 
+pub mod drawn;
 pub mod export_gen;
 pub mod growth;
 pub mod process;

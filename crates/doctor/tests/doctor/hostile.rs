@@ -9,6 +9,7 @@ use sunup_evidence::collect::Collector;
 use sunup_evidence::scope::Scope;
 use sunup_evidence::snapshot::Snapshot;
 use sunup_intake::{Input, Options};
+use sunup_testkit::drawn::{steers, unstyled};
 
 fn read(folder: &Path) -> Snapshot {
     let mut collector = Collector::new(Scope::default());
@@ -84,25 +85,6 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}'
-        | '\u{2028}' | '\u{2029}')
-}
-
-/// Text without the styles that we set ourselves.
-fn unstyled(text: &str) -> String {
-    let mut parts = text.split("\u{1b}[");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|c: char| !(c.is_ascii_digit() || c == ';')).unwrap_or(part.len());
-        match part[end..].strip_prefix('m') {
-            Some(rest) => out.push_str(rest),
-            None => out.push_str(&format!("\u{1b}[{part}")),
-        }
-    }
-    out
-}
-
 #[test]
 fn no_text_of_the_evidence_steers_a_terminal_or_forges_a_line() {
     let folder = folder();
@@ -124,8 +106,7 @@ fn no_text_of_the_evidence_steers_a_terminal_or_forges_a_line() {
         ("sarif", report::sarif(&report)),
         ("github", report::github(&report)),
     ] {
-        let bad = drawn.chars().find(|&c| c.is_control() && c != '\n' || is_hidden(c));
-        assert_eq!(bad, None, "{format}: {drawn}");
+        assert_eq!(steers(&drawn), None, "{format}: {drawn}");
         assert!(drawn.contains("forged"), "{format} has nothing of it: the test shows nothing");
         // A browser breaks lines elsewhere.
         let lines = drawn.lines().filter(|line| line.starts_with("error[forged]"));

@@ -36,7 +36,12 @@ pub fn main() -> ExitCode {
     if let Some((global, outcome)) = short {
         return finish(outcome, &global);
     }
-    let cli = cmd::Cli::from_arg_matches(&called().get_matches());
+    let command = called();
+    if std::env::args_os().len() <= 1 {
+        cmd::begin::say(command.get_bin_name().unwrap_or("sunup"));
+        return ExitCode::from(TROUBLE);
+    }
+    let cli = cmd::Cli::from_arg_matches(&command.get_matches());
     let cli = cli.unwrap_or_else(|error| error.exit());
     let global = cli.global;
     finish(cmd::run(cli.command, &global), &global)

@@ -8,6 +8,7 @@ mod cli {
     pub(crate) mod baseline;
     pub(crate) mod browser;
     pub(crate) mod canaries;
+    pub(crate) mod change;
     pub(crate) mod chromium;
     pub(crate) mod cluster;
     pub(crate) mod controllers;

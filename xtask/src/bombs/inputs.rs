@@ -287,6 +287,16 @@ pub(super) fn all() -> Vec<Case> {
                 out.write_all(format!("\n2026-10-02T07:14:05Z {REFUSED}\n").as_bytes())
             })),
         ),
+        case(
+            "log: 10 GB through a pipe",
+            DOCTOR,
+            Input::Pipe(Box::new(|out| {
+                let line = "2026-10-02T07:14:05Z GET /healthz 200 12ms\n";
+                let block = line.repeat((1 << 20) / line.len());
+                out.write_all(format!("2026-10-02T07:14:04Z {REFUSED}\n").as_bytes())?;
+                (0..10_000).try_for_each(|_| out.write_all(block.as_bytes()))
+            })),
+        ),
         case("pods: 200,000 with a refusal each", DOCTOR, file("x.json", lines(200_000, entry))),
         case(
             "pods: 200,000 with a refusal, redacted",

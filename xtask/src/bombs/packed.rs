@@ -107,6 +107,25 @@ fn zip(name: &str, bytes: &[u8], lies: Option<u32>) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// A gathering of so many pods, each with 12 MiB of log; one in 400 was refused as it began.
+fn gathering(pods: usize) -> Writer {
+    Box::new(move |out| {
+        let quiet = "2026-10-02T07:14:05Z GET /healthz 200 12ms\n";
+        let block = quiet.repeat(MIB / quiet.len()).into_bytes();
+        let refused = "2026-10-02T07:14:04Z dial tcp 10.0.0.1:6379: connect: connection refused\n";
+        for i in 0..pods {
+            let first = if i % 400 == 0 { refused } else { quiet };
+            let size = first.len() + 12 * block.len();
+            let name = format!("gather/namespaces/shop/pods/web-{i}/app/app/logs/current.log");
+            out.write_all(&header(b'0', &name, size as u64))?;
+            out.write_all(first.as_bytes())?;
+            (0..12).try_for_each(|_| out.write_all(&block))?;
+            out.write_all(&vec![0; size.next_multiple_of(512) - size])?;
+        }
+        out.write_all(&[0; 1024])
+    })
+}
+
 fn bytes(make: impl Fn() -> io::Result<Vec<u8>> + Send + Sync + 'static) -> Writer {
     Box::new(move |out| out.write_all(&make()?))
 }
@@ -199,6 +218,11 @@ pub(super) fn all() -> Vec<Case> {
                 Ok([sealed(block), vec![1; 512 * 4], vec![0; 1024]].concat())
             }),
         ),
+        Case {
+            name: "packed: a gathering of 50 GB through a pipe",
+            args: DOCTOR,
+            input: Input::Pipe(gathering(4_000)),
+        },
         case(
             "packed: UTF-16, 1 GB of one letter",
             "x.gz",

@@ -3,6 +3,7 @@
 //! A new command is a file with a `clap::Args` struct and a `run(args, &Global)`; here it gets
 //! its `mod` line, its variant in [`Command`] and its arm in [`run`].
 
+pub(crate) mod begin;
 #[cfg(target_os = "linux")]
 pub(crate) mod capture;
 mod completions;

@@ -26,6 +26,16 @@ fn the_exit_code_says_what_was_found() {
     assert_eq!(code(&["--fail-on=never", "gateway.yaml", "broken.json"]), 2);
 }
 
+#[test]
+fn without_a_command_it_says_what_to_type_for_which_situation() {
+    let dir = folder(&[]);
+    let got = run(dir.path(), &[]);
+    assert_eq!((got.code, got.out.as_str()), (2, ""));
+    assert_eq!(got.err.lines().count(), 8, "{}", got.err);
+    assert!(got.err.lines().all(|line| line.chars().count() <= 90), "{}", got.err);
+    assert!(got.err.contains("sunup doctor --live -n NAMESPACE"), "{}", got.err);
+}
+
 /// A pod whose application was refused before its proxy was ready, and what became of it.
 fn early(restarts: u32, state: &str, ready: bool) -> String {
     format!(
@@ -139,7 +149,6 @@ fn wrong_usage_is_trouble_and_says_what_is_right() {
         (&["doctor", "-", "-"], "once"),
         (&["doctor", "--nonsense"], "--nonsense"),
         (&["docter"], "doctor"),
-        (&[], "Usage"),
     ] {
         let run = run(dir.path(), arguments);
         assert_eq!(run.code, 2, "{arguments:?}: {run:?}");

@@ -8,6 +8,7 @@ use sunup_intake::Options;
 
 use super::args::{Args, Format};
 use super::live::Live;
+use super::places;
 use super::seen;
 use super::store::{self, Asking};
 use crate::global::Global;
@@ -89,6 +90,7 @@ pub(super) fn examine(
     let snapshot = collector.finish();
     let mut diagnosis = sunup_doctor::diagnose(&snapshot);
     diagnosis.report.read = seen::read(&summary, &snapshot);
+    places::in_commands(&mut diagnosis.report, &args.paths);
     let seen = seen::seen(args, &summary, &snapshot, &diagnosis);
     let stories = match args.format {
         Format::Html => sunup_doctor::stories(&snapshot),

@@ -4,6 +4,7 @@ mod args;
 mod baseline;
 mod examine;
 mod live;
+mod places;
 mod render;
 mod seen;
 mod store;

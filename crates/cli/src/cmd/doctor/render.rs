@@ -6,6 +6,7 @@ use sunup_doctor::report::Look;
 
 use super::args::{Args, Format};
 use super::examine::Examined;
+use super::places;
 
 /// Columns of a report that goes into a file or a pipe.
 const WIDTH: usize = 80;
@@ -20,8 +21,8 @@ pub(super) fn render(args: &Args, examined: &Examined) -> String {
         Format::Json => sunup_doctor::report::json(report),
         Format::Html => sunup_doctor::report::html(report, &examined.stories, &examined.seen),
         Format::Markdown => sunup_doctor::report::markdown(report),
-        Format::Sarif => sunup_doctor::report::sarif(report),
-        Format::Github => sunup_doctor::report::github(report),
+        Format::Sarif => sunup_doctor::report::sarif(&places::everywhere(report, &args.paths)),
+        Format::Github => sunup_doctor::report::github(&places::everywhere(report, &args.paths)),
         Format::Text if args.quiet => sunup_doctor::report::headlines(report),
         Format::Text => sunup_doctor::report::text(report, &examined.seen, &look(args.verbose)),
     }

@@ -116,6 +116,9 @@ pub fn install(files: &[File], named: Option<&str>, socket: &str) -> Result<Vec<
         if single.kind.is_empty() {
             return Err(bad("neither a plugin nor a list of them".to_owned()));
         }
+        if single.kind == PLUGIN {
+            return Err(bad("it has no plugin but this one".to_owned()));
+        }
         let text = list_of(&file.text, &entry).ok_or_else(|| bad("no configuration".to_owned()))?;
         return Ok(vec![
             Step::Write(File { name: list_name(&file.name), text }),

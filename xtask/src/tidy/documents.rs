@@ -1,13 +1,17 @@
-//! Markdown names only what exists: links, paths of the repository, commands.
+//! Markdown names only what exists: links, paths of the repository, commands; and what is promised, tests.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Folders whose mention in backquotes is a path of this repository.
 const FOLDERS: [&str; 6] = ["crates/", "examples/", "xtask/", "docs/", ".ci/", "fuzz/"];
+/// The document whose promises are each held by a test.
+const PROMISES: &str = "SPEC.md";
 
 pub(super) fn check(root: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let recipes = recipes(&std::fs::read_to_string(root.join("justfile"))?);
-    let repository = Repository { root, recipes };
+    let functions = functions(root, files)?;
+    let repository = Repository { root, recipes, functions };
     let mut problems = Vec::new();
     for file in files {
         if file.extension().is_some_and(|extension| extension == "md") {
@@ -22,6 +26,8 @@ pub(super) fn check(root: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<String
 struct Repository<'a> {
     root: &'a Path,
     recipes: Vec<String>,
+    /// Names of all functions.
+    functions: BTreeSet<String>,
 }
 
 impl Repository<'_> {
@@ -43,6 +49,9 @@ impl Repository<'_> {
                 let paths = quoted(line).filter(|text| !self.path(text));
                 wrong.extend(paths.map(|path| format!("no such path: {path}")));
                 wrong.extend(quoted(line).flat_map(|text| self.command(text)));
+                let tests =
+                    quoted(line).filter(|text| file.ends_with(PROMISES) && !self.test(text));
+                wrong.extend(tests.map(|test| format!("no such test: {test}")));
             }
             let place = format!("{}:{number}", file.display());
             problems.extend(wrong.into_iter().map(|what| format!("{place}: {what}")));
@@ -64,6 +73,24 @@ impl Repository<'_> {
             || text.split('/').any(place_holder);
         let bare = text.split(':').next().unwrap_or(text);
         !ours || pattern || self.root.join(bare).exists()
+    }
+
+    /// Whether a quoted text that looks like a test's name is one; `…` stands for its end.
+    fn test(&self, text: &str) -> bool {
+        let name = text.rsplit("::").next().unwrap_or(text);
+        let (name, begins) = name.strip_suffix('…').map_or((name, false), |name| (name, true));
+        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == ':';
+        // Metrics look like it.
+        let ours = name.matches('_').count() >= 3 && !name.starts_with("sunup_");
+        if !ours || !text.trim_end_matches('…').chars().all(word) {
+            return true;
+        }
+        match begins {
+            true => {
+                self.functions.range(name.to_owned()..).next().is_some_and(|f| f.starts_with(name))
+            }
+            false => self.functions.contains(name),
+        }
     }
 
     /// What a command line names that does not exist.
@@ -116,6 +143,19 @@ impl Repository<'_> {
     }
 }
 
+/// Names of functions of all files.
+fn functions(root: &Path, files: &[PathBuf]) -> anyhow::Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "rs")) {
+        let text = std::fs::read_to_string(root.join(file))?;
+        for rest in text.split("fn ").skip(1) {
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+            all.insert(rest[..end.unwrap_or(rest.len())].to_owned());
+        }
+    }
+    Ok(all)
+}
+
 /// Targets of Markdown links.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split(')').next())
@@ -142,19 +182,30 @@ mod tests {
 
     fn problems(text: &str) -> Vec<String> {
         let root = crate::root();
-        let repository = Repository { root: &root, recipes: vec!["check".into()] };
-        repository.document(Path::new("A.md"), text)
+        let functions = ["a_promise_that_is_held".into(), "another".into()].into();
+        let repository = Repository { root: &root, recipes: vec!["check".into()], functions };
+        repository.document(Path::new("SPEC.md"), text)
+    }
+
+    #[test]
+    fn a_promise_is_held_by_a_test_that_exists() {
+        let good =
+            "`x::a_promise_that_is_held`, `a_promise_that…`, `sunup_a_b_c`, `tcp_x`, `A_b_c_d`";
+        assert_eq!(problems(good), Vec::<String>::new());
+        let bad = "`x::a_promise_that_was_held`, `a_promise_that_is`, `some_other_name_of…`";
+        assert_eq!(problems(bad).len(), 3, "{:?}", problems(bad));
+        assert!(problems(bad)[0].starts_with("SPEC.md:1: no such test: x::a_promise_that_was"));
     }
 
     #[test]
     fn what_does_not_exist_is_named_with_its_line() {
         for (text, want) in [
-            ("see [a](nowhere.md)", "A.md:1: no such file: nowhere.md"),
-            ("in `crates/nowhere`", "A.md:1: no such path: crates/nowhere"),
-            ("\n```\nsunup nonsense x\n```", "A.md:3: no such command: sunup nonsense"),
-            ("`just nonsense`", "A.md:1: no such recipe: just nonsense"),
-            ("`cargo xtask nonsense`", "A.md:1: no such task: cargo xtask nonsense"),
-            ("`sunup doctor examples/nowhere`", "A.md:1: no such path: examples/nowhere"),
+            ("see [a](nowhere.md)", "SPEC.md:1: no such file: nowhere.md"),
+            ("in `crates/nowhere`", "SPEC.md:1: no such path: crates/nowhere"),
+            ("\n```\nsunup nonsense x\n```", "SPEC.md:3: no such command: sunup nonsense"),
+            ("`just nonsense`", "SPEC.md:1: no such recipe: just nonsense"),
+            ("`cargo xtask nonsense`", "SPEC.md:1: no such task: cargo xtask nonsense"),
+            ("`sunup doctor examples/nowhere`", "SPEC.md:1: no such path: examples/nowhere"),
         ] {
             assert_eq!(problems(text), [want]);
         }

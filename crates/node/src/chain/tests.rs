@@ -185,6 +185,10 @@ fn what_is_no_configuration_is_left_alone() {
         let outcome = of(&[("10-a.conflist", text)]);
         assert!(matches!(outcome, Err(ChainError::Unreadable { .. })), "{text}: {outcome:?}");
     }
+    // A pod's network by this plugin alone would be none.
+    let ours = format!(r#"{{"cniVersion": "1.0.0", "name": "net", "type": "{PLUGIN}"}}"#);
+    let outcome = of(&[("10-a.conf", &ours)]);
+    assert!(matches!(outcome, Err(ChainError::Unreadable { .. })), "{outcome:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod agent;
+mod attacks;
 mod clients;
 mod data;
 mod edge;

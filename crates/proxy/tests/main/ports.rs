@@ -248,3 +248,69 @@ fn dns_answers_the_pod_and_nobody_else() {
         assert!(asks(world));
     });
 }
+
+/// Names that point at themselves and at what isn't there, options that promise what doesn't come, halves
+/// of messages, and many at once.
+#[test]
+fn dns_goes_on_whatever_it_is_asked() {
+    with_world("ports::dns_goes_on_whatever_it_is_asked", |world| {
+        name_server(world);
+        world.serve("10.0.0.1:53", echo);
+        world.capture(&["-i", "*", "-b", "*", "-d", "15090,15021,15020", "--redirect-dns"]);
+        let resolv = mesh("nameserver 10.0.0.1\n");
+        let file = resolv.path().to_str().unwrap();
+        let env = [("ISTIO_META_DNS_CAPTURE", "true"), ("RESOLV_CONF", file)];
+        let mut proxy = world.ready_proxy(&env);
+        let head = |questions: u8, more: u8| [0, 9, 1, 0, 0, questions, 0, 0, 0, 0, 0, more];
+        let odd: Vec<Vec<u8>> = vec![
+            vec![],
+            vec![0; 11],
+            head(1, 0).to_vec(),
+            [&head(1, 0)[..], &[0xc0, 12, 0, 1, 0, 1]].concat(),
+            [&head(1, 0)[..], &[0xc0, 14, 0xc0, 12, 0, 1, 0, 1]].concat(),
+            [&head(1, 0)[..], &[0xff, 0xff], &[63; 400]].concat(),
+            [&head(255, 255)[..], &[1, b'a', 0, 0, 1, 0, 1]].concat(),
+            // EDNS (RFC 6891): sizes of 0 and of all, an option longer than the message.
+            [&head(1, 1)[..], b"\x01a\0\0\x01\0\x01\0\0\x29\0\0\0\0\0\0\xff\xff\0\x0a"].concat(),
+            [&head(1, 1)[..], b"\x01a\0\0\x01\0\x01\0\0\x29\xff\xff\xff\xff\xff\xff\0\0"].concat(),
+            [&head(0, 0)[..], &[0; 30_000]].concat(),
+            // An answer, an update, a transfer.
+            vec![0, 9, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1],
+            vec![0, 9, 0x28, 0, 0, 1, 0, 1, 0, 1, 0, 1, 1, b'a', 0, 0, 6, 0, 1],
+            vec![0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 252, 0, 1],
+        ];
+        world
+            .pod
+            .run(|| {
+                let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+                socket.connect("10.0.0.1:53").unwrap();
+                for message in &odd {
+                    socket.send(message).unwrap();
+                }
+                // More than are asked about at a time, of all identities.
+                for id in 0..4000u16 {
+                    let mut query = [&head(1, 0)[..], &[1, b'a', 0, 0, 1, 0, 1]].concat();
+                    query[..2].copy_from_slice(&id.to_be_bytes());
+                    let _ = socket.send(&query);
+                }
+            })
+            .unwrap();
+        world.until("UDP is answered", || asks(world));
+        let mut held = Vec::new();
+        for message in [&b"\0\0"[..], b"\0\0\0\0\0\0", b"\xff\xff\0", b"\0", b"\0\x0c\0\x09"] {
+            for _ in 0..40 {
+                let mut stream = world.connect("10.0.0.1:53").unwrap();
+                stream.write_all(message).unwrap();
+                held.push(stream);
+            }
+        }
+        let mut stream = world.connect("10.0.0.1:53").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(b"\0\x03abc").unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"\0\x03abc");
+        assert!(asks(world) && proxy.is_running(), "{}", proxy.log());
+        drop(held);
+    });
+}

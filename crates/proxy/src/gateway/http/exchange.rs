@@ -210,6 +210,7 @@ impl<C: Peer> Session<'_, C> {
             moved: self.moved,
             guest: self.guest,
             bodies: &mut self.bodies,
+            ended: None,
         };
         if transfer.take_input().is_err() {
             return Outcome::BadBody;

@@ -1,11 +1,13 @@
 //! Heads of HTTP/1.1 messages: read strictly, and written anew for the other side without what
 //! belongs to one hop. Names and values go on as they came, in their order. Pure.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
 use super::body::{Body, is_token, says_who_asks};
+use super::path;
 
 /// The most fields a head may have; and the most names in `Connection` and in `Upgrade`.
 const FIELDS_MAX: usize = 100;
@@ -44,6 +46,8 @@ pub(super) struct Request<'b> {
     pub(super) method: &'b str,
     /// Path and query to ask the destination for.
     pub(super) path: &'b str,
+    /// What the path leads to, without the query: routes are chosen by it.
+    pub(super) route_path: Cow<'b, str>,
     /// The host and port it names, where it names one.
     pub(super) authority: Option<&'b str>,
     pub(super) http10: bool,
@@ -203,6 +207,11 @@ impl<'b> Request<'b> {
             return Err(Wrong::bad("Transfer-Encoding beside Content-Length or in HTTP/1.0"));
         }
         let (authority, path) = split(method, target)?;
+        let route_path = path::routed(match path.split_once('?') {
+            _ if path == "*" => "/",
+            Some((path, _)) => path,
+            None => path,
+        });
         let body = match framing.length {
             _ if framing.chunked => Body::chunked(),
             Some(length) => Body::Length(length),
@@ -217,6 +226,7 @@ impl<'b> Request<'b> {
         Ok(Self {
             method,
             path,
+            route_path: route_path.map_err(|_| Wrong::bad("a path of two meanings"))?,
             authority: authority.or(host).filter(|host| !host.is_empty()),
             http10,
             keep_alive: !framing.close && (!http10 || framing.keep_alive),
@@ -236,15 +246,6 @@ impl<'b> Request<'b> {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
             _ => authority,
         })
-    }
-
-    /// The path without the query, as routes see it.
-    pub(super) fn route_path(&self) -> &'b str {
-        match self.path.split_once('?') {
-            _ if self.path == "*" => "/",
-            Some((path, _)) => path,
-            None => self.path,
-        }
     }
 
     /// Whether asking twice is asking once (RFC 9110, 9.2.2).

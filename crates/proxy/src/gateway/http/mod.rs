@@ -10,6 +10,7 @@ mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod head;
+mod path;
 mod pool;
 mod traffic;
 mod transfer;
@@ -269,7 +270,7 @@ impl<C: Peer> Session<'_, C> {
     fn prepare(&self, length: usize) -> Result<Prepared, Wrong> {
         let request = Request::read(&self.input[..length])?;
         let serving = self.routes.serving(self.port);
-        let to = serving.as_ref().and_then(|s| s.by_request(request.host(), request.route_path()));
+        let to = serving.as_ref().and_then(|s| s.by_request(request.host(), &request.route_path));
         let to = to.cloned();
         let logged = !self.shared.config().access_log_file.is_empty();
         let mut head = Vec::with_capacity(length + 128);

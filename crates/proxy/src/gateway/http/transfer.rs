@@ -4,11 +4,12 @@
 //! Small messages go by one read and one write each way. Reading goes through the thread's own
 //! buffer; only what the other side didn't take at once is kept.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -19,6 +20,18 @@ use crate::copy::with_scratch;
 use crate::destination::Peer;
 use crate::http::HEAD_MAX;
 use crate::idle::Guest;
+
+/// How long nothing may move once a client has ended what it sends. It may still read, or be gone: that
+/// shows only when it is written to.
+const ENDED_TIME: Duration = Duration::from_secs(30);
+
+/// A client that sends nothing any more.
+#[derive(Debug)]
+pub(super) struct EndedClient {
+    until: Pin<Box<tokio::time::Sleep>>,
+    /// What had moved when the time began.
+    moved: u64,
+}
 
 /// Why a transfer can't go on.
 #[derive(Debug)]
@@ -121,6 +134,7 @@ pub(super) struct Transfer<'t, C> {
     pub(super) guest: &'t Guest,
     /// Bytes of both bodies so far.
     pub(super) bodies: &'t mut Bodies,
+    pub(super) ended: Option<EndedClient>,
 }
 
 /// Bytes of a request's body and its answer's, framing included.
@@ -199,16 +213,32 @@ impl<C: Peer> Transfer<'_, C> {
         }
     }
 
-    /// Reads ahead, a little, of a client that has nothing to send: by that its end is seen.
+    /// Reads ahead, a little, of a client that has nothing to send: by that its end is seen. Who ended
+    /// only what it sends gets its answer (RFC 9293, 3.6: a connection may be closed one way).
     fn mind_client(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        while self.sent && self.input.len() < HEAD_MAX {
+        while self.sent && self.ended.is_none() && self.input.len() < HEAD_MAX {
             match read(cx, self.client, self.input) {
-                Poll::Ready(Ok(n @ 1..)) => {
+                Poll::Ready(Ok(0)) => {
+                    let until = Box::pin(tokio::time::sleep(ENDED_TIME));
+                    self.ended = Some(EndedClient { until, moved: self.moved.sum() });
+                }
+                Poll::Ready(Ok(n)) => {
                     self.moved.received.fetch_add(n as u64, Ordering::Relaxed);
                 }
-                Poll::Ready(_) => return Err(Fault::Client),
+                Poll::Ready(Err(_)) => return Err(Fault::Client),
                 Poll::Pending => break,
             }
+        }
+        let Some(ended) = &mut self.ended else { return Ok(()) };
+        // Where others need its place, it is the first to go.
+        self.guest.waited_for();
+        while ended.until.as_mut().poll(cx).is_ready() {
+            let now = self.moved.sum();
+            if now == ended.moved {
+                return Err(Fault::Client);
+            }
+            ended.moved = now;
+            ended.until.as_mut().reset(tokio::time::Instant::now() + ENDED_TIME);
         }
         Ok(())
     }

@@ -87,6 +87,8 @@ parts_image() {
 # The image, built and loaded as the page says, or the archive that was named; and its program.
 sunup_image() {
   local name
+  # The next clone compiles our own crates alone.
+  export SUNUP_IMAGE_BUILD=${SUNUP_IMAGE_BUILD:-$cache/image}
   image=sunup.tar
   if [ -n "${SUNUP_IMAGE:-}" ]; then
     image=$SUNUP_IMAGE
@@ -112,7 +114,6 @@ helms() {
 
 own_cluster() {
   images=$cache/images-$istio-$istio_tag
-  realk8s=${SUNUP_REALK8S:-../shared/realk8s}
   [ -x "$realk8s/up.sh" ] || need "no Kubernetes at $realk8s: name it with SUNUP_REALK8S"
   [ "$(id -u)" = 0 ] || need "a Kubernetes of its own takes root"
   step "Helm, Istio"
@@ -122,16 +123,22 @@ own_cluster() {
   istio_images
   parts_image
   step "Kubernetes"
-  rig=$cache/rig
   mkdir -p "$rig/images"
   # One walk at a time: the next waits. The cluster's own processes must not hold its place.
   exec 8>"$cache/rig.lock"
   flock -n 8 || { echo "waiting for another walk on $rig to end"; flock 8; }
+  up=1
   # One that was left up is not empty.
   "$realk8s/down.sh" "$rig"
   rm -f "$rig"/images/*.tar
   cp "$images"/*.tar "$rig/images/"
-  on "$("$realk8s/up.sh" "$rig" 8>&-)"
+  if (: </dev/tcp/127.0.0.1/"${REALK8S_PORT:-16643}") 2>/dev/null; then
+    # Somebody else's.
+    REALK8S_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    export REALK8S_PORT
+  fi
+  rig_up
+  on "$rig/kubeconfig"
   kubectl=$rig/bin/kubectl
   step "image"
   export CONTAINERD_ADDRESS=$rig/run/containerd.sock
@@ -193,14 +200,29 @@ given_back() {
   k delete namespaces "${namespaces[@]}" --ignore-not-found >/dev/null
 }
 
+# The rig's node and DNS are ready. Its own waits are short ones: on a machine with much else to do what it
+# has begun comes up later. What is 8 here is no business of its processes, which stay.
+rig_up() {
+  local k8s=("$rig/bin/kubectl" --kubeconfig "$rig/kubeconfig") _
+  "$realk8s/up.sh" "$rig" 8>&- >/dev/null && return
+  echo "it takes longer than usual"
+  for _ in $(seq 300); do
+    "${k8s[@]}" get --raw /readyz >/dev/null 2>&1 && break
+    sleep 1
+  done
+  "${k8s[@]}" apply -f "$realk8s/dns.yaml" >/dev/null || fail "Kubernetes does not come up: $rig/log"
+  "${k8s[@]}" wait --for=condition=Ready node --all --timeout=300s
+  "${k8s[@]}" -n kube-system rollout status deploy/coredns --timeout=300s
+}
+
 # A reboot of the node.
 reboot() {
   "$realk8s/down.sh" "$rig"
-  KEEP=1 "$realk8s/up.sh" "$rig" 8>&- >/dev/null
+  KEEP=1 rig_up
 }
 
 finish() {
   [ -n "${load:-}" ] && kill "$load" 2>/dev/null || true
   [ -z "${returned:-}" ] || given_back
-  [ -n "${rig:-}" ] && [ -z "${KEEP_RIG:-}" ] && "$realk8s/down.sh" "$rig" || true
+  [ -n "${up:-}" ] && [ -z "${KEEP_RIG:-}" ] && "$realk8s/down.sh" "$rig" || true
 }

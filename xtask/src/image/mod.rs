@@ -22,7 +22,12 @@ usage: cargo xtask image [--out FILE] [--load WHERE] [--check] …
   --target TRIPLE    for another kind of machine, such as aarch64-unknown-linux-gnu: takes a linker
                      for it (CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER) and a C compiler
   --binary FILE      with this program instead of building one
-  --check            built again from a clone of the commit in another folder: the same digest?";
+  --check            built again from a clone of the commit in another folder: the same digest?
+SUNUP_IMAGE_BUILD names a folder for what is compiled, which clones share: the next one compiles what
+differs. Else it is target/image/build.";
+
+/// Names a folder to compile in, which clones share.
+const SHARED: &str = "SUNUP_IMAGE_BUILD";
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -67,7 +72,10 @@ pub(crate) fn run(repository: &Path, asked: &Asked) -> anyhow::Result<Vec<String
     let mut told = Vec::new();
     let program = match &asked.binary {
         Some(program) => program.clone(),
-        None => binary::build(repository, asked.target.as_deref())?,
+        None => {
+            let shared = std::env::var_os(SHARED).map(std::path::absolute).transpose()?;
+            binary::build(repository, asked.target.as_deref(), shared.as_deref())?
+        }
     };
     let bytes = std::fs::metadata(&program).with_context(|| program.display().to_string())?.len();
     told.push(format!("{}: {}", program.display(), megabytes(bytes)));
@@ -111,12 +119,7 @@ fn about(repository: &Path, asked: &Asked) -> anyhow::Result<About> {
         None => go(std::env::consts::ARCH),
         Some(machine) => go(machine),
     };
-    let git = |arguments: &[&str]| {
-        let mut git = Command::new("git");
-        git.current_dir(repository).args(arguments).env("TZ", "UTC");
-        let output = git.output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
+    let git = |arguments: &[&str]| git(repository, arguments);
     let created = git(&["show", "-s", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ"]);
     let mut revision = git(&["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     // What git ignores or doesn't know yet is none of the commit's, but may be of the build's.
@@ -125,6 +128,14 @@ fn about(repository: &Path, asked: &Asked) -> anyhow::Result<About> {
     }
     let created = created.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
     Ok(About { name, version, revision, created, architecture })
+}
+
+/// What git says of the repository, if it is one.
+fn git(repository: &Path, arguments: &[&str]) -> Option<String> {
+    let mut git = Command::new("git");
+    git.current_dir(repository).args(arguments).env("TZ", "UTC");
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// A machine's name in Go's words, which images are labelled with.
@@ -150,7 +161,7 @@ fn again(repository: &Path, asked: &Asked, image: &Image) -> anyhow::Result<Stri
     let mut git = Command::new("git");
     git.args(["clone", "--quiet"]).arg(repository).arg(&clone);
     anyhow::ensure!(git.status()?.success(), "the repository could not be cloned");
-    let program = binary::build(&clone, asked.target.as_deref())?;
+    let program = binary::build(&clone, asked.target.as_deref(), None)?;
     let other = archive::image(&root::root(&program)?, &about(&clone, asked)?)?;
     anyhow::ensure!(
         other.bytes == image.bytes,

@@ -19,6 +19,8 @@ pub enum Change {
     Is(Value),
     /// There is none of this uid any more.
     Gone(String),
+    /// Nothing can be heard, and why; it is tried again, later and later.
+    Trouble(String),
 }
 
 /// A pod in a cluster: never another one of the same name.
@@ -78,8 +80,7 @@ async fn changes(cluster: &Cluster, path: &str, selector: &str, mut each: impl A
                 known.remove(&uid(&pod));
                 each(Change::Gone(uid(&pod))).await;
             }
-            // It goes on by itself, later and later.
-            Event::Trouble(_) => {}
+            Event::Trouble(why) => each(Change::Trouble(format!("pods: {why}"))).await,
         }
     }
 }
@@ -107,15 +108,18 @@ pub async fn istiods(
     Ok(deployments.iter().map(one).collect())
 }
 
-/// Whether an object is there and stays; `None` where nobody can be asked. Who may no longer ask,
+/// Why an object is gone or goes; `None` where it stays, or nobody can be asked. Who may no longer ask,
 /// asks for what went with its rights.
-pub async fn stays(cluster: &Cluster, path: &str) -> Option<bool> {
+pub async fn goes(cluster: &Cluster, path: &str) -> Option<String> {
     match ask(cluster, &Ask::get(path.to_owned()), Bounds::object()).await {
         Ok(bytes) => {
             let object: Value = serde_json::from_slice(&bytes).ok()?;
-            Some(object["metadata"]["deletionTimestamp"].is_null())
+            let at = object["metadata"]["deletionTimestamp"].as_str()?;
+            Some(format!("{path} is being deleted since {at}"))
         }
-        Err(Trouble::Refused(refusal)) if matches!(refusal.code, 401 | 403 | 404) => Some(false),
+        Err(why @ Trouble::Refused(_)) if matches!(why.code(), Some(401 | 403 | 404)) => {
+            Some(why.to_string())
+        }
         Err(_) => None,
     }
 }

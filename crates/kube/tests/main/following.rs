@@ -25,6 +25,7 @@ fn follow(world: &World, mut enough: impl FnMut(&[String]) -> bool) -> Vec<Strin
             let text = match change {
                 Change::Is(pod) => format!("is {}", pod["metadata"]["uid"].as_str().unwrap()),
                 Change::Gone(uid) => format!("gone {uid}"),
+                Change::Trouble(why) => format!("trouble {why}"),
             };
             tell.send(text).unwrap();
         });
@@ -97,9 +98,10 @@ fn a_list_of_pages_whose_beginning_is_forgotten_is_begun_anew_and_nothing_is_mis
 }
 
 #[test]
-fn what_is_refused_is_asked_again_after_a_while() {
+fn what_is_refused_is_told_and_asked_again_after_a_while() {
     let world = World::new();
     let refused = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"});
     world.fault(PODS, 1, What::Status(403, refused));
-    assert_eq!(follow(&world, |told| told.len() == 2), ["is uid-shop-a", "is uid-shop-b"]);
+    let told = follow(&world, |told| told.len() == 3);
+    assert_eq!(told, ["trouble pods: no (403)", "is uid-shop-a", "is uid-shop-b"]);
 }

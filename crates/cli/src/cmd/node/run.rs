@@ -135,16 +135,25 @@ async fn live(
         }
     };
     let cluster = connect(&args.cluster.wanted()).await?;
+    let mut unheard = Once::default();
     let watched = kubelet::pods_of_node(&cluster, &args.node, async |change| match change {
         Change::Gone(uid) => agent.pod_gone(&uid),
-        Change::Is(object) => match Pod::read(&object) {
-            Ok(pod) => agent.pod(pod),
-            Err(error) => out::note(&global, &format!("a pod's object: {error}")),
-        },
+        Change::Is(object) => {
+            unheard.over();
+            match Pod::read(&object) {
+                Ok(pod) => agent.pod(pod),
+                Err(error) => out::note(&global, &format!("a pod's object: {error}")),
+            }
+        }
+        Change::Trouble(why) => unheard.say(&global, why, "trying again"),
     });
     let versions = async {
+        let mut unknown = Once::default();
         loop {
-            learn(args, agent, &cluster).await;
+            match learn(args, agent, &cluster).await {
+                Ok(()) => unknown.over(),
+                Err(why) => unknown.say(&global, why, "images and labels have to do"),
+            }
             tokio::time::sleep(VERSIONS).await;
         }
     };
@@ -167,10 +176,10 @@ async fn live(
     if let (Some(place), Some(of)) = (&place, &args.daemonset) {
         let (namespace, name) = of.split_once('/').unwrap_or(("default", of));
         let path = format!("/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}");
-        let asked = tokio::time::timeout(GOES_WITHIN, kubelet::stays(&cluster, &path)).await;
-        if asked == Ok(Some(false)) {
+        let asked = tokio::time::timeout(GOES_WITHIN, kubelet::goes(&cluster, &path)).await;
+        if let Ok(Some(why)) = asked {
             place.take_away(READ_AGAIN)?;
-            out::note(&global, "the network plugin was taken off this node");
+            out::note(&global, &format!("the network plugin was taken off this node: {why}"));
         }
     }
     Ok(())
@@ -203,15 +212,38 @@ fn keep_entry(place: &Place, said: &mut Option<String>, global: &Global) {
     }
 }
 
-async fn learn(args: &Args, agent: &Agent, cluster: &Cluster) {
-    // Without the right to ask, or without an Istio, images and labels have to do.
-    let Ok(istiods) = kubelet::istiods(cluster, &args.istio_namespace).await else { return };
+/// Tells the agent what istiods say of their proxies; without, images and labels have to do.
+async fn learn(args: &Args, agent: &Agent, cluster: &Cluster) -> Result<(), String> {
+    let namespace = args.istio_namespace.as_str();
+    if namespace.is_empty() {
+        return Ok(());
+    }
+    let istiods = kubelet::istiods(cluster, namespace).await;
+    let istiods = istiods.map_err(|why| format!("deployments of {namespace}: {why}"))?;
     let version = |images: Vec<String>| {
         let tag = |image: &String| Version::parse(image.rsplit_once(':')?.1);
         images.iter().find_map(tag)
     };
     let istiods = istiods.into_iter().filter_map(|(revision, i)| Some((revision, version(i)?)));
     agent.learn(Known { istiods: istiods.collect(), asserted: args.assert.clone() });
+    Ok(())
+}
+
+/// What goes on being said, until it is over.
+#[derive(Default)]
+struct Once(Option<String>);
+
+impl Once {
+    fn say(&mut self, global: &Global, what: String, then: &str) {
+        if self.0.as_ref() != Some(&what) {
+            out::note(global, &format!("{what} ({then})"));
+            self.0 = Some(what);
+        }
+    }
+
+    fn over(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// What `kubectl describe pod` is to show.

@@ -162,6 +162,7 @@ struct Kubelet<'a> {
 impl Kubelet<'_> {
     async fn hear(&mut self, change: Change) {
         match change {
+            Change::Trouble(why) => out::note(self.global, &format!("{why} (trying again)")),
             Change::Gone(uid) => {
                 if let Some(pod) = self.running.remove(&uid) {
                     self.say(pod.name(), "deleted");

@@ -27,7 +27,7 @@ record() {
   done
   k -n "$1" get pods -o wide >"$into/extra/get-pods.txt"
   k -n "$1" describe pods >"$into/extra/describe.txt"
-  if [ -n "${rig:-}" ]; then
+  if [ -n "$realk8s" ]; then
     cp -r "$rig/log/pods/$1"_* "$into/extra/cri/" 2>/dev/null || true
     timeline "$1" >"$into/extra/timeline.txt"
   fi

@@ -1,6 +1,6 @@
 # Pods of Istio's injector as they are, on a node without and with Sunup's agent: restarts, failed
-# connections, and the node as it was once the agent is gone. Read by .ci/cluster; takes the helpers of
-# walk.sh and cost.sh.
+# connections, its rights, and the node as it was once the agent is gone; by the commands of docs/node.md.
+# Read by .ci/cluster; takes the helpers of walk.sh, cost.sh and rights.sh.
 
 # asking MODE ANNOTATIONS: many at once that ask for something first thing; what came of them is in costs.
 asking() {
@@ -13,47 +13,142 @@ asking() {
 # How often applications of a mode were restarted, all in all.
 restarts() { awk -v mode="$1" '$1 == mode { sum += $3 } END { print sum + 0 }' "$scratch/costs"; }
 
+agent_pod() { k -n sunup-node get pods -l app=sunup-node -o 'jsonpath={.items[0].metadata.name}'; }
+
 # Connections that the node's agent has handed over; what its status says goes with the pods.
 handed_over() {
-  local agent
-  agent=$(k -n sunup-node get pods -l app=sunup-node -o 'jsonpath={.items[0].metadata.name}')
-  k get --raw "/api/v1/namespaces/sunup-node/pods/$agent:15014/proxy/metrics" |
+  k get --raw "/api/v1/namespaces/sunup-node/pods/$(agent_pod):15014/proxy/metrics" |
     awk '$1 == "sunup_gate_handed_over_total" { print $2 }'
 }
 
-said_by_agent() { k -n sunup-node exec ds/sunup-node -- sunup node status; }
+# What stands in for the words of the page.
+node_page() { page "$1" "CONFIGURATIONS=$rig/conf/cni" "PROGRAMS=$programs"; }
+
+# A pod whose proxy never gets a configuration, so that what waits for it is reset.
+stuck() {
+  k -n costs-istio delete pod stuck-1 --ignore-not-found --grace-period=1 >/dev/null
+  cost_pod costs-istio stuck 1 "$native: \"false\",
+    proxy.istio.io/config: '{\"discoveryAddress\": \"nowhere.invalid:15012\"}'" | k apply -f - >/dev/null
+}
+
+# expired N: so many events say so.
+expired() {
+  local _
+  for _ in $(seq 60); do
+    [ "$(k -n costs-istio get events --field-selector reason=StartGateExpired -o name | wc -l)" -lt "$1" ] ||
+      return 0
+    sleep 1
+  done
+  fail "no event says that a deadline has passed"
+}
+
+# What an agent says as it ends, and the next one from its start on.
+agent_says() {
+  local _ follows
+  k -n sunup-node logs -f ds/sunup-node >"$scratch/agent" 2>&1 &
+  follows=$!
+  sleep 0.5
+  k -n sunup-node delete pod "$(agent_pod)" >/dev/null
+  wait $follows || true
+  k -n sunup-node rollout status ds/sunup-node --timeout=120s >/dev/null
+  if [ "$rule" = events ]; then
+    stuck
+    for _ in $(seq 60); do
+      k -n sunup-node logs ds/sunup-node | grep -q 'could not be recorded' && break
+      sleep 1
+    done
+  else
+    # It is ready before it has asked for everything.
+    sleep 2
+  fi
+  cat "$scratch/agent"
+  k -n sunup-node logs ds/sunup-node
+}
+
+# The agent is killed before it could take anything away, and nobody starts it again.
+killed_for_good() {
+  local id pid
+  id=$(k -n sunup-node get pod "$(agent_pod)" -o 'jsonpath={.status.containerStatuses[0].containerID}')
+  pid=$(grep -l "${id##*/}" /proc/[0-9]*/cgroup | head -1 | cut -d/ -f3)
+  kill -STOP "$pid"
+  k -n sunup-node delete ds sunup-node >/dev/null
+  k -n sunup-node delete pod "$(agent_pod)" --force --grace-period=0 2>/dev/null
+  while [ -e "/proc/$pid" ]; do sleep 0.2; done
+}
+
+# The plugin is in the chain: an agent that answers may not have looked there yet.
+chained() {
+  local _
+  for _ in $(seq 60); do
+    ! grep -q sunup-cni "$chain" || return 0
+    sleep 0.5
+  done
+  fail "the plugin is not in the chain"
+}
+
+# as_before: the chain is, and the program is gone.
+as_before() {
+  local _
+  for _ in $(seq 60); do
+    ! cmp -s "$scratch/chain" "$chain" || [ -e "$programs/sunup-cni" ] || return 0
+    sleep 0.5
+  done
+  cat "$chain"
+  fail "the node is not as it was"
+}
 
 node_agent() {
-  local programs=/usr/lib/cni chain=$rig/conf/cni/10-bridge.conflist
+  local programs=/usr/lib/cni chain=$rig/conf/cni/10-bridge.conflist mode
   [ -n "$realk8s" ] || need "a node of our own, whose network's configuration may be changed"
+  document=docs/node.md
+  : >"$scratch/pages"
   asked_first
   k create namespace costs-istio >/dev/null
   k label namespace costs-istio istio-injection=enabled >/dev/null
   step "without an agent"
   asking control ''
   [ "$(restarts control)" -gt 0 ] || fail "nothing was refused without an agent: this shows nothing"
+
   step "the agent"
   cp "$chain" "$scratch/chain"
-  k create namespace sunup-node >/dev/null
-  k label namespace sunup-node pod-security.kubernetes.io/enforce=privileged >/dev/null
-  helm install sunup-node charts/sunup -n sunup-node --set webhook.enabled=false \
-    --set node.enabled=true --set "node.cni.configurations=$rig/conf/cni" \
-    --set "node.cni.programs=$programs" --wait --timeout 3m >/dev/null
-  k -n sunup-node rollout status ds/sunup-node --timeout=120s
-  grep -q sunup-cni "$chain" || fail "the plugin is not in the chain"
+  node_page node
+  chained
   asking stand-in ''
-  said_by_agent
+  node_page node-status
   [ "$(handed_over)" -gt 0 ] || fail "the agent has handed nothing over"
   asking gate ', sunup.dev/node-gate: gate'
+  for mode in control stand-in gate; do
+    echo "$mode: $(grep -c "^$mode " "$scratch/costs") pods, $(restarts $mode) restarts"
+  done
   cat "$scratch/costs"
   for mode in stand-in gate; do
     [ "$(restarts $mode)" = 0 ] || fail "$mode: applications were restarted"
   done
+
+  step "each of the agent's rights is needed"
+  node_page node-deadline
+  stuck
+  expired 1
+  needed clusterrole/sunup-node '' agent_says
+  needed role/sunup-node istio-system agent_says
+  needed role/sunup-node sunup-node agent_says
+  k -n costs-istio delete pod stuck-1 --wait=false >/dev/null
+  node_page node-vouch
+
   step "the agent goes"
-  helm uninstall sunup-node -n sunup-node --wait >/dev/null
+  node_page node-back
   k -n sunup-node wait --for=delete pod -l app=sunup-node --timeout=90s
-  cmp "$scratch/chain" "$chain" || fail "the chain is not as it was"
-  [ ! -e "$programs/sunup-cni" ] || fail "the plugin's program is still there"
+  as_before
   # Without it pods come up as they did.
   NODE_PODS=1 asking after ''
+  node_page node-manifests
+  chained
+  killed_for_good
+  grep -q sunup-cni "$chain" || fail "an agent that was killed has taken its plugin away"
+  # Its plugin is there still, and keeps nobody.
+  NODE_PODS=1 asking orphaned ''
+  node_page node-by-hand
+  as_before
+  node_page node-manifests-back
+  whole_page
 }

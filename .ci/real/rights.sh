@@ -1,19 +1,18 @@
 # Whether roles are what is needed and no more: each of their rules is taken away in turn, and what
 # relies on it says so by name. Read by .ci/cluster.
 
-# needed KIND/NAME NAMESPACE COMMAND…: without a rule the command names its resource.
+# needed KIND/NAME NAMESPACE COMMAND…: without a rule the command, which knows rule and verbs, names its
+# resource.
 needed() {
-  local role=$1 namespace=$2 whole count number rule said named _
+  local role=$1 namespace=$2 whole count number rule verbs said named _
   shift 2
   echo "$role${namespace:+ in $namespace}:"
   whole=$(k get "$role" ${namespace:+-n "$namespace"} -o json | jq 'del(.metadata.resourceVersion)')
   count=$(jq '.rules | length' <<<"$whole")
   for number in $(seq 0 $((count - 1))); do
     rule=$(jq -r ".rules[$number].resources[0]" <<<"$whole")
+    verbs=$(jq -c ".rules[$number].verbs" <<<"$whole")
     jq "del(.rules[$number])" <<<"$whole" | k replace -f - >/dev/null
-    # What may only be made is missed where it isn't there.
-    [ "$(jq -c ".rules[$number].verbs" <<<"$whole")" != '["create"]' ] ||
-      k -n "$namespace" delete "$rule" "$made" >/dev/null
     # API servers hear of roles a moment later.
     for _ in $(seq 20); do
       said=$("$@" 2>&1 || true)
@@ -33,6 +32,8 @@ doctor_says() {
 # The server, for as long as it takes to hear what it may not: with its account's rights, outside.
 made=sunup-webhook-sunup-ca
 server_says() {
+  # What may only be made is missed where it isn't there.
+  [ "$verbs" != '["create"]' ] || k -n "$namespace" delete "$rule" "$made" --ignore-not-found >/dev/null
   grep -m1 forbidden < <(timeout 5 "$sunup" webhook --context server --listen 127.0.0.1:0 \
     --health 127.0.0.1:0 --namespace sunup-system --service "${made%-ca}" \
     --configuration "zz-${made%-ca}" --revision sunup --proxy sunup 2>&1)

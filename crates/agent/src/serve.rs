@@ -70,10 +70,11 @@ pub fn run(listener: &UnixListener, agent: &Arc<Agent>) {
     }
 }
 
-/// The node's root, or the agent's own user.
+/// The node's root, or the agent's own user. The plugin is a process of the node's, which has no id in
+/// the agent's container.
 fn is_trusted(stream: &UnixStream) -> bool {
-    let peer = rustix::net::sockopt::socket_peercred(stream);
-    peer.is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
+    let peer = sunup_sys::socket::peer_user(stream);
+    peer.is_ok_and(|user| user == 0 || user == rustix::process::geteuid().as_raw())
 }
 
 fn one(stream: &UnixStream, agent: &Agent) -> io::Result<()> {

@@ -1,8 +1,8 @@
-//! Socket calls that only make sense beside capture.
+//! Socket calls that only make sense beside capture, and who is at the other end of one.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _};
 
 use socket2::SockRef;
 
@@ -22,6 +22,24 @@ pub fn original_destination<S: AsFd>(socket: &S, ipv6: bool) -> io::Result<Socke
 /// `EPERM` without `CAP_NET_ADMIN` or (Linux 5.17) `CAP_NET_RAW`.
 pub fn set_mark<S: AsFd>(socket: &S, mark: u32) -> io::Result<()> {
     SockRef::from(socket).set_mark(mark)
+}
+
+/// The user at the other end of a Unix socket (`SO_PEERCRED`), also where it has no process id here: one
+/// of a process outside of this one's pid namespace reads as 0, which is no id for `rustix`.
+///
+/// # Errors
+/// As `getsockopt`.
+#[expect(unsafe_code, reason = "no safe form in our dependencies knows a process without an id")]
+pub fn peer_user<S: AsFd>(socket: &S) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = size_of::<libc::ucred>() as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open for the call, and `size` is that of what is written to.
+    let failed = unsafe {
+        let (into, size) = ((&raw mut peer).cast(), &raw mut size);
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, into, size)
+    };
+    if failed != 0 { Err(io::Error::last_os_error()) } else { Ok(peer.uid) }
 }
 
 /// Connects, after marking the socket where a mark is given.

@@ -7,5 +7,6 @@
 mod differential;
 mod gate;
 mod lifecycle;
+mod peer;
 mod standin;
 mod world;

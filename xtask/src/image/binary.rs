@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use crate::image::git::git;
+
 /// Static, so that no library has to be in the image, nor be mapped by each of its pods. Still at a
 /// random address, but with its relocations in their packed form: those of a plain binary take a
 /// megabyte, all of which is read at each start. What starts the program is linked into it, so that
@@ -66,8 +68,7 @@ fn held(folder: &Path) -> anyhow::Result<File> {
 /// The sources, copied to `into`. Cargo goes by the times of files, which in a clone say when it was
 /// cloned: a file that is there with the same content keeps its time, and what is made of it is good.
 fn mirrored(root: &Path, into: &Path) -> anyhow::Result<PathBuf> {
-    let listed =
-        super::git(root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let listed = git(root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let listed = listed.context("to share what is compiled takes a git repository")?;
     let mut kept = BTreeSet::new();
     for name in listed.split('\0').filter(|name| !name.is_empty()) {
@@ -141,10 +142,10 @@ mod tests {
     fn what_has_not_changed_keeps_its_time_and_what_went_goes() {
         let folder = tempfile::tempdir().unwrap();
         let (clone, into) = (folder.path().join("clone"), folder.path().join("into"));
-        let git = |arguments: &[&str]| super::super::git(&clone, arguments).unwrap();
+        let asked = |arguments: &[&str]| git(&clone, arguments).unwrap();
         std::fs::create_dir_all(clone.join("src")).unwrap();
         let write = |name: &str, text: &str| std::fs::write(clone.join(name), text).unwrap();
-        git(&["init", "--quiet"]);
+        asked(&["init", "--quiet"]);
         write(".gitignore", "target\n");
         for name in ["same", "src/changed", "src/gone", "target"] {
             write(name, "before");

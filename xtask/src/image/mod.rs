@@ -2,6 +2,7 @@
 
 mod archive;
 mod binary;
+mod git;
 mod load;
 mod root;
 
@@ -119,7 +120,7 @@ fn about(repository: &Path, asked: &Asked) -> anyhow::Result<About> {
         None => go(std::env::consts::ARCH),
         Some(machine) => go(machine),
     };
-    let git = |arguments: &[&str]| git(repository, arguments);
+    let git = |arguments: &[&str]| git::git(repository, arguments);
     let created = git(&["show", "-s", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ"]);
     let mut revision = git(&["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     // What git ignores or doesn't know yet is none of the commit's, but may be of the build's.
@@ -128,14 +129,6 @@ fn about(repository: &Path, asked: &Asked) -> anyhow::Result<About> {
     }
     let created = created.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
     Ok(About { name, version, revision, created, architecture })
-}
-
-/// What git says of the repository, if it is one.
-fn git(repository: &Path, arguments: &[&str]) -> Option<String> {
-    let mut git = Command::new("git");
-    git.current_dir(repository).args(arguments).env("TZ", "UTC");
-    let output = git.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// A machine's name in Go's words, which images are labelled with.

@@ -390,7 +390,7 @@ impl Keeper {
         let mut pods: Vec<_> = self.keeps.values().map(Keep::status).collect();
         pods.sort();
         Status {
-            schema: "sunup.node/v1".to_owned(),
+            schema: sunup_api::node::STATUS.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: self.settings.host.kernel.clone(),
             pods,

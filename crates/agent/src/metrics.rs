@@ -72,7 +72,7 @@ impl Counters {
         let head = |out: &mut String, name: &str, kind: &str, help: &str| {
             writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
         };
-        let name = "sunup_gate_pods";
+        let name = sunup_api::node::PODS;
         head(out, name, "gauge", "Pods by what they got, and why.")?;
         for ((mode, reason), count) in &self.pods {
             writeln!(out, "{name}{{mode=\"{mode}\",reason=\"{reason}\"}} {count}")?;

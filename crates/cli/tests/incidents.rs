@@ -210,6 +210,14 @@ fn compare_findings(expected: &Value, report: &Value, out: &mut String) {
                 let _ = writeln!(problems, "  {key}: {source}");
             }
         }
+        let explanation = got["explanation"].as_str().unwrap_or_default();
+        for (key, wanted) in [("explanation_includes", true), ("explanation_excludes", false)] {
+            for text in want.get(key).map(strings).unwrap_or_default() {
+                if explanation.contains(&text) != wanted {
+                    let _ = writeln!(problems, "  {key}: {text}, got {explanation}");
+                }
+            }
+        }
         compare_fixes(want, got, &mut problems);
         compare_timeline(want, got, &mut problems);
         if !problems.is_empty() {

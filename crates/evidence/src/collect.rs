@@ -10,6 +10,7 @@ use crate::gap::Whole;
 use crate::line::{ContainerKey, Noticed, Sign};
 use crate::listed::Listed;
 use crate::log::{ContainerLog, Sample};
+use crate::node_gate::{GateCount, NodeGate};
 use crate::object::{Manifest, Meta, Object, Origin, Pod, PodTemplate, Workload};
 use crate::record::{Event, Place};
 use crate::refused::{Joined, Joiner};
@@ -98,7 +99,17 @@ impl Collector {
     }
 
     /// A line that [`crate::line::notice`] kept.
-    pub fn line(&mut self, file: &Arc<str>, noticed: Noticed) {
+    pub fn line(&mut self, file: &Arc<str>, mut noticed: Noticed) {
+        if noticed.signs.has(Sign::NodeGate) {
+            let place = Place::new(file, noticed.line);
+            if let Some(gate) = NodeGate::of_line(&noticed.text, noticed.at, place) {
+                return self.node_gate(gate);
+            }
+            noticed.signs.remove(Sign::NodeGate);
+            if noticed.signs.is_empty() {
+                return;
+            }
+        }
         let sample = Sample::of(file, &noticed);
         // The line, and what a container and its pod need that were not known before.
         let refused = noticed.signs.has(Sign::Refused);
@@ -217,6 +228,37 @@ impl Collector {
         if !push_event(&mut facts.events, event) {
             let pod = (facts.namespace.clone(), facts.name.clone().unwrap_or_default());
             *self.crowded.entry(pod).or_default() += 1;
+        }
+    }
+
+    /// What a node's agent says of a pod. It makes no pod known that nothing else tells of.
+    pub fn node_gate(&mut self, gate: NodeGate) {
+        let asking = Asking {
+            bytes: weight::node_gate(&gate),
+            fixed: true,
+            kind: "words of a node's agent",
+            name: Some(&gate.pod),
+            file: &gate.place.file,
+            line: gate.place.line,
+        };
+        let asked = self.scope.admits_object(Some(&gate.namespace), Some(&gate.pod));
+        if asked && self.takes(&asking) {
+            self.snapshot.node_gates.push(gate);
+        }
+    }
+
+    /// How many pods get what, by the metrics of a node's agent.
+    pub fn gate_count(&mut self, count: GateCount) {
+        let asking = Asking {
+            bytes: size_of::<GateCount>() + count.reason.len(),
+            fixed: true,
+            kind: "metrics",
+            name: None,
+            file: &count.place.file,
+            line: count.place.line,
+        };
+        if self.takes(&asking) {
+            self.snapshot.gate_counts.push(count);
         }
     }
 

@@ -17,6 +17,7 @@ pub mod listed;
 pub mod log;
 mod named;
 mod names;
+pub mod node_gate;
 pub mod object;
 pub mod owners;
 mod phrases;

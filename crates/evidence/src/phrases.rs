@@ -96,6 +96,8 @@ pub(crate) const PHRASES: &[(Sign, &[&str])] = &[
         Sign::HandshakeByProxy,
         &["tls handshake error from 127.0.0.6", "tls handshake error from [::6]"],
     ),
+    // `sunup node run`; `api::node` has the words.
+    (Sign::NodeGate, &[": stand-in: ", ": gate: ", ": nothing: ", "no proxy listened on port "]),
     // Servers of many languages, once a start, behind which an address stands.
     (
         Sign::Listening,

@@ -75,6 +75,8 @@ pub enum Sign {
     ProbeUnknown,
     /// A TLS handshake that came by way of the pod's own proxy ended early.
     HandshakeByProxy,
+    /// The node's agent says what it does about a pod: of another pod than the one that wrote it.
+    NodeGate,
 }
 
 impl Sign {
@@ -90,8 +92,8 @@ impl Sign {
     #[must_use]
     pub fn only_explains(self) -> bool {
         use Sign::{
-            ControlPlaneReached, Draining, Listening, NameFailure, ProxyReady, ProxyStart,
-            QuitCalled, Reset, Timeout,
+            ControlPlaneReached, Draining, Listening, NameFailure, NodeGate, ProxyReady,
+            ProxyStart, QuitCalled, Reset, Timeout,
         };
         matches!(
             self,
@@ -99,6 +101,7 @@ impl Sign {
                 | Draining
                 | Listening
                 | NameFailure
+                | NodeGate
                 | ProxyReady
                 | ProxyStart
                 | QuitCalled
@@ -116,6 +119,11 @@ impl Signs {
     /// Adds one.
     pub fn add(&mut self, sign: Sign) {
         self.0 |= 1 << sign as u64;
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, sign: Sign) {
+        self.0 &= !(1 << sign as u64);
     }
 
     /// Whether it holds one.

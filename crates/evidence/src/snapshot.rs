@@ -10,6 +10,7 @@ use crate::gap::{Gap, Whole};
 use crate::listed::Listed;
 use crate::log::ContainerLog;
 use crate::named::Named;
+use crate::node_gate::{GateCount, NodeGate};
 use crate::object::{
     ContainerStatus, Endpoints, Gateway, Manifest, Map, Meta, NetworkPolicy, NodeInfo, Pod,
     Service, WebhookConfiguration, Workload,
@@ -52,6 +53,10 @@ pub struct Snapshot {
     pub events: Vec<EventRun>,
     /// What tables say of anything but pods.
     pub listed: Vec<Listed>,
+    /// What nodes' agents say of pods, by namespace, pod and time.
+    pub node_gates: Vec<NodeGate>,
+    /// What nodes' agents count.
+    pub gate_counts: Vec<GateCount>,
     /// Input that could not be read.
     pub unreadable: Vec<Unreadable>,
     /// Evidence that was looked for in a cluster and could not be had.
@@ -187,6 +192,8 @@ impl Snapshot {
             key(a).cmp(&key(b))
         });
         self.owners = Owners::of(self.events.iter().map(|run| &run.event), &self.listed);
+        self.node_gates.sort();
+        self.gate_counts.sort();
         self.templates.sort();
         self.wholes.sort();
         self.gaps.sort();
@@ -217,6 +224,25 @@ impl Snapshot {
             pod.name.as_deref() == Some(name)
                 && pod.namespace.as_deref().is_none_or(|n| n == namespace)
         })
+    }
+
+    /// What nodes' agents say of a pod, in the order of time.
+    pub fn node_gates_of(&self, facts: &PodFacts) -> impl DoubleEndedIterator<Item = &NodeGate> {
+        let name = facts.name.as_deref().unwrap_or_default();
+        let namespace = facts.namespace.as_deref();
+        let uid = facts.object().and_then(|pod| pod.metadata.uid.as_deref());
+        // Without a namespace any of that name may be meant: then all are looked through.
+        let from = namespace.map_or(0, |namespace| {
+            self.node_gates.partition_point(|g| (&*g.namespace, &*g.pod) < (namespace, name))
+        });
+        let of_name = move |gate: &&NodeGate| {
+            gate.pod == name && namespace.is_none_or(|namespace| gate.namespace == namespace)
+        };
+        let rest = &self.node_gates[from..];
+        let end = namespace.map_or(rest.len(), |_| rest.partition_point(|gate| of_name(&gate)));
+        let all = rest[..end].iter().filter(of_name);
+        // A StatefulSet's pods keep their names.
+        all.filter(move |gate| uid.is_none() || gate.uid.is_none() || gate.uid.as_deref() == uid)
     }
 
     /// The Namespace of that name.

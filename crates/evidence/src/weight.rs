@@ -5,6 +5,7 @@ use std::mem::{size_of, size_of_val};
 
 use crate::listed::Listed;
 use crate::log::{Burst, ContainerLog, Sample};
+use crate::node_gate::NodeGate;
 use crate::object::{
     Condition, Container, ContainerStatus, EnvVar, Manifest, Map, Meta, Object, Pod, PodSpec,
     PodStatus, Probe, Workload,
@@ -113,6 +114,12 @@ fn workload(of: &Workload) -> usize {
         + spec(&of.template.spec)
         + map(&of.selector)
         + conditions(&of.conditions)
+}
+
+/// What a node's agent says of a pod.
+pub(crate) fn node_gate(of: &NodeGate) -> usize {
+    let why = of.gets.as_ref().map_or(0, |(_, why)| text(why));
+    size_of::<NodeGate>() + text(&of.namespace) + text(&of.pod) + some(&of.uid) + why
 }
 
 /// JSON as values: short ones take more than their text.

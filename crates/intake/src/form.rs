@@ -53,6 +53,15 @@ forms! {
     CONTAINERS_TABLE = "containers-table", "table of containers",
         "which containers of a node run, and how the others ended",
         "docker ps -a, crictl ps -a", "`kubectl describe pod POD` says it of a pod";
+    /// What a node's agent does about pods.
+    NODE_STATUS = "node-status", "status of Sunup's node agent",
+        "what each pod of a node gets for its early connections, and why; the agent's log says the same",
+        "kubectl -n sunup-node exec ds/sunup-node -- sunup node status --json", "";
+    /// The same, counted.
+    NODE_METRICS = "node-metrics", "metrics of Sunup's node agent",
+        "how many pods of a node get what for their early connections",
+        "curl NODE:15014/metrics",
+        "`kubectl -n sunup-node exec ds/sunup-node -- sunup node status --json` says it of each pod";
     /// States by jsonpath.
     STATES = "container-states", "states of containers by jsonpath",
         "the state of each container of one pod",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sunup_evidence::line::{ContainerKey, Noticed};
 use sunup_evidence::listed::Listed;
+use sunup_evidence::node_gate::{GateCount, NodeGate};
 use sunup_evidence::object::{Manifest, Object};
 use sunup_evidence::record::{ContainerRef, Event, Place};
 use sunup_logs::scan::Broken;
@@ -18,6 +19,10 @@ pub(crate) enum Item {
     Object(Box<(Object, Manifest)>),
     /// A row of a table.
     Listed(Box<Listed>),
+    /// What a node's agent says of a pod.
+    NodeGate(Box<NodeGate>),
+    /// What it counts.
+    GateCount(Box<GateCount>),
     /// A template that is no YAML before it is rendered: the line of its first action.
     Template(u64),
     /// A broken line and why.
@@ -43,6 +48,8 @@ impl Item {
             }
             Item::Object(both) => moved(&mut both.1.place),
             Item::Listed(row) => moved(&mut row.place),
+            Item::NodeGate(gate) => moved(&mut gate.place),
+            Item::GateCount(count) => moved(&mut count.place),
             Item::Template(line) | Item::Bad(Some(line), _) => *line = to(*line),
             Item::Seen(_) | Item::Bad(None, _) | Item::Unplaced(_) => {}
         }

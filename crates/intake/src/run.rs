@@ -298,6 +298,14 @@ impl<'o> Run<'o> {
                     }
                     self.collector.listed(*row);
                 }
+                Item::NodeGate(gate) => {
+                    self.summary.rows += 1;
+                    self.collector.node_gate(*gate);
+                }
+                Item::GateCount(count) => {
+                    self.summary.rows += 1;
+                    self.collector.gate_count(*count);
+                }
                 Item::Template(line) => {
                     self.collector.template(Place::new(&file.label, line));
                 }

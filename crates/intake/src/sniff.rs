@@ -6,7 +6,7 @@ use sunup_logs::scan::Layout;
 use crate::colours::plain;
 use crate::export::{answers, envelope, journal};
 use crate::form::{self, Form};
-use crate::known::{ANSWER, JOURNAL, READERS, Reader, Way};
+use crate::known::{ANSWER, JOURNAL, NODE_STATUS, READERS, Reader, Way};
 use crate::{front, lists, text, time};
 
 /// How many lines of the head are looked at.
@@ -227,6 +227,10 @@ fn json(body: &[u8], whole: bool) -> Option<Format> {
     }
     if std::str::from_utf8(&text[..text.len().min(4 << 10)]).is_ok_and(journal::is_json) {
         return Some(Format::Known(&JOURNAL));
+    }
+    let begins = String::from_utf8_lossy(&text[..text.len().min(256)]);
+    if (NODE_STATUS.is)(&begins) {
+        return Some(Format::Known(&NODE_STATUS));
     }
     if answers::is(text) {
         return Some(Format::Documents);

@@ -4,7 +4,7 @@
 //! worse than the fault: only what is known to be safe gets one. The gate alone is harmless
 //! everywhere, as it drops refusals of connections that were redirected and nothing else.
 
-use sunup_api::{annotation, container};
+use sunup_api::{annotation, container, node};
 
 use crate::mesh::{self, Mesh, Sharing};
 use crate::pod::{Container, Pod};
@@ -29,9 +29,9 @@ impl Mode {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::StandIn => "stand-in",
-            Self::Gate => "gate",
-            Self::Nothing => "nothing",
+            Self::StandIn => node::STAND_IN,
+            Self::Gate => node::GATE,
+            Self::Nothing => node::NOTHING,
         }
     }
 }

@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("proxy", &["api", "limits", "startup", "sys"]),
     ("webhook", &["api", "doctor", "evidence", "inject", "limits"]),
     ("kube", &["api", "evidence"]),
-    ("agent", &["node", "sys"]),
+    ("agent", &["api", "node", "sys"]),
     ("store", &["api", "evidence"]),
     ("lab", &["api", "capture", "doctor", "evidence", "sys"]),
     (

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod annotations;
 pub(crate) mod control_plane;
+pub(crate) mod gate;
 pub(crate) mod identity;
 pub(crate) mod init_order;
 pub(crate) mod injection;

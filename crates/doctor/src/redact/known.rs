@@ -235,6 +235,10 @@ pub(super) fn of(snapshot: &Snapshot, addresses: Addresses) -> Vec<Known> {
     for row in &snapshot.listed {
         words.row(row);
     }
+    for gate in &snapshot.node_gates {
+        words.add(Class::Namespace, &gate.namespace);
+        words.add(Class::Workload, &gate.pod);
+    }
     for run in &snapshot.events {
         if let Some(namespace) = &run.event.namespace {
             words.add(Class::Namespace, namespace);

@@ -24,6 +24,7 @@ use crate::judging::meta::{Meta, Need, Stage, Status, page};
 use crate::judging::pod::{Case, Route};
 use crate::judging::rule::Rule;
 use crate::judging::subject::{at, namespace_flag};
+use crate::knowledge::gate;
 use crate::knowledge::init_order;
 use crate::knowledge::look_alikes;
 use crate::knowledge::other_meshes;
@@ -241,7 +242,10 @@ fn quiet_look_alikes(case: &Case<'_>, name: &str, log: &ContainerLog, out: &mut 
         );
         out.clear(ID, "destination-refuses", subject.clone(), why);
     }
-    if let Some(late) = first_at(Sign::Timeout, |p| matches!(p, Place::Inside(_))) {
+    let late = first_at(Sign::Timeout, |p| matches!(p, Place::Inside(_)));
+    if let (Some(late), Some(holder)) = (&late, gate::holder(case)) {
+        out.unknown.push(gate::timed_out(ID, case, name, late, holder));
+    } else if let Some(late) = late {
         let why = format!(
             "timed out, not refused ({}): before its proxy listens a pod is refused at once, so \
              something on the way drops packets",
@@ -318,7 +322,7 @@ fn fault(
         add_refusals(s, &mut points, &mut evidence);
     }
     proxy_evidence(case, &mut evidence);
-    Fault {
+    let mut fault = Fault {
         rule: ID,
         cause: None,
         severity: Severity::Error,
@@ -331,7 +335,9 @@ fn fault(
         remedies: remedies::app_before_proxy(case, restarted),
         home: Home::default(),
         consequences: Vec::new(),
-    }
+    };
+    gate::tell(case, &mut fault, first.burst.first().at);
+    fault
 }
 
 fn verdict(

@@ -27,7 +27,7 @@ use crate::judging::subject::{at, namespace_flag};
 use crate::knowledge::init_order::{self, Cause};
 use crate::knowledge::refusals::{self, Explained};
 use crate::knowledge::waits::{self, Wait};
-use crate::knowledge::{agent, identity, other_meshes, proxy};
+use crate::knowledge::{agent, gate, identity, other_meshes, proxy};
 
 const ID: &str = "init-before-proxy";
 
@@ -51,7 +51,7 @@ static META: Meta = Meta {
     ],
     hears: &[],
     signs: &[],
-    explains: &[],
+    explains: &["start-gate-expired"],
     doc: page!("init_before_proxy", "doc.md"),
     fires: page!("init_before_proxy", "fires.txtar"),
     quiet: page!("init_before_proxy", "quiet.txtar"),
@@ -159,7 +159,9 @@ fn judge_init(case: &Case<'_>, name: &str, native: bool, out: &mut Judgements) {
         }
         return;
     }
+    let held = gate::holder(case);
     if burst.is_none()
+        && held.is_none()
         && let Some(late) = log.symptoms.get(&Sign::Timeout).and_then(|m| m.iter().next())
     {
         let why = format!(
@@ -182,6 +184,12 @@ fn judge_init(case: &Case<'_>, name: &str, native: bool, out: &mut Judgements) {
     let verdict = match (burst, progress) {
         (Some(b), _) if refusals::is_strong(b) => Verdict::Confirmed,
         (Some(_), _) => Verdict::Likely,
+        // What waited for a proxy was reset at the deadline instead of being refused at once.
+        (None, Progress::Stuck)
+            if gate::expired(case).is_some() && proxy::lines(log, Sign::Reset).next().is_some() =>
+        {
+            Verdict::Confirmed
+        }
         (None, Progress::Stuck) if !told.identity.is_empty() => Verdict::Likely,
         (None, Progress::Stuck) if !told.waits.is_empty() => match in_vain(case, name, &told) {
             Some(Route::Direct(why)) => return clear("excluded-destination", why),
@@ -193,6 +201,13 @@ fn judge_init(case: &Case<'_>, name: &str, native: bool, out: &mut Judgements) {
         (None, Progress::Stuck) if wants_network(name) && log.files.is_empty() => Verdict::Likely,
         (None, Progress::Stuck) if log.files.is_empty() => {
             return out.unknown.push(log_missing(case, name));
+        }
+        (None, Progress::Stuck) => {
+            let late = proxy::lines(log, Sign::Timeout).next();
+            if let (Some(late), Some(holder)) = (late, held) {
+                out.unknown.push(gate::timed_out(ID, case, name, late, holder));
+            }
+            return;
         }
         _ => return,
     };
@@ -421,7 +436,8 @@ fn fault(case: &Case<'_>, name: &str, told: &Told<'_>, cause: Cause, verdict: Ve
         explanation.push(format!("Assumed: {assumed}."));
     }
     explanation.extend(remedies::init_remarks(case, cause, name, &needed));
-    Fault {
+    let refused = told.log.refusals.iter().filter_map(|b| b.first().at).min();
+    let mut fault = Fault {
         rule: ID,
         cause: Some(cause.id()),
         severity: Severity::Error,
@@ -434,7 +450,18 @@ fn fault(case: &Case<'_>, name: &str, told: &Told<'_>, cause: Cause, verdict: Ve
         remedies: remedies::init_before_proxy(case, cause, name, &needed),
         home: Home::default(),
         consequences: Vec::new(),
+    };
+    if let Some(expired) = gate::expired(case).filter(|_| refused.is_none()) {
+        fault.explanation.push(
+            "Sunup's agent on the node let its connection wait, and reset it at the deadline, since no \
+             proxy can come before it has ended."
+                .to_owned(),
+        );
+        fault.evidence.extend(proxy::lines(told.log, Sign::Reset).next().map(item));
+        fault.evidence.extend(expired.evidence);
     }
+    gate::tell(case, &mut fault, refused);
+    fault
 }
 
 /// The first and the last refusal: back-off makes many rows of one story.

@@ -21,6 +21,7 @@ use crate::judging::pod::{Case, Route};
 use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
 use crate::judging::subject::at;
+use crate::knowledge::gate;
 use crate::knowledge::proxy;
 use crate::knowledge::refusals::{self, Explained, Sorted};
 use crate::knowledge::{identity, init_order};
@@ -129,6 +130,7 @@ fn fault(case: &Case<'_>, name: &str, lines: &[Sample], refused: bool) -> Fault 
     fault.subject = at(&case.subject, name);
     fault.evidence.extend(proxy::log(case).and_then(|l| l.ready.iter().next()).map(item));
     fault.explanation.extend(remedies::remarks(case, false));
+    gate::tell(case, &mut fault, lines.iter().filter_map(|line| line.at).min());
     fault.offer(remedies(case))
 }
 

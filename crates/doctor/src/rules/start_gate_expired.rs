@@ -2,16 +2,18 @@
 //! and no proxy had come by then.
 //!
 //! Behind the gate no connection is refused while it holds: one that is refused in the proxy's
-//! window was made, or waited, past the deadline.
+//! window was made, or waited, past the deadline. Where the gate is the node's agent, it says so
+//! itself, by an event on the pod.
 //!
 //! # Sources
 //! `sunup-capture`, `ruleset/gate.rs`.
 
 use jiff::{SignedDuration, Timestamp};
-use sunup_api::container;
 use sunup_api::report::{Severity, Verdict};
 use sunup_evidence::log::Sample;
 use sunup_evidence::shape::is_mesh_container;
+use sunup_evidence::time::Known;
+use sunup_evidence::timeline::Point;
 use sunup_evidence::window::earliest_start;
 
 use crate::judging::fault::{Fault, Judgements};
@@ -20,6 +22,7 @@ use crate::judging::pod::{Case, Route};
 use crate::judging::remedy::Remedy;
 use crate::judging::rule::Rule;
 use crate::judging::subject::at;
+use crate::knowledge::gate::{self, Expired};
 use crate::knowledge::proxy;
 use crate::knowledge::refusals::{self, Explained};
 
@@ -32,8 +35,8 @@ static META: Meta = Meta {
     stage: Stage::Proxy,
     severity: Severity::Error,
     status: Status::Stable { since: "0.1.0" },
-    needs: &[&[Need::AppLog]],
-    helps: &[Need::PodObject, Need::ProxyLog, Need::PodEvents],
+    needs: &[&[Need::AppLog, Need::PodEvents]],
+    helps: &[Need::PodObject, Need::ProxyLog],
     hears: &[],
     signs: &[],
     explains: &["app-before-proxy"],
@@ -55,7 +58,10 @@ impl Rule for StartGateExpired {
     }
 
     fn pod(&self, case: &Case<'_>, out: &mut Judgements) {
-        let Some(deadline) = deadline(case) else { return };
+        if let Some(expired) = gate::expired(case) {
+            return out.faults.push(at_the_node(case, expired));
+        }
+        let Some(deadline) = gate::own_deadline(case) else { return };
         for name in case.applications() {
             let Some(log) = case.facts.log(name).filter(|_| !is_mesh_container(name)) else {
                 continue;
@@ -86,23 +92,6 @@ fn first_start(case: &Case<'_>, name: &str) -> Option<Timestamp> {
     status.into_iter().chain(told).min()
 }
 
-/// The gate's deadline, where the pod's capture is Sunup's and the gate is on.
-fn deadline(case: &Case<'_>) -> Option<SignedDuration> {
-    let spec = &case.pod()?.spec;
-    let mesh = spec.init_containers.iter();
-    let mut capture = mesh.filter(|c| c.name == container::INIT || c.name == container::VALIDATION);
-    let sunups = capture.any(|c| {
-        let path = c.image.split('@').next().unwrap_or_default();
-        let name = path.rsplit('/').next().unwrap_or_default();
-        name == "sunup"
-            || name.starts_with("sunup:")
-            || c.args.iter().any(|a| a.contains("start-gate"))
-    });
-    let gate = case.capture.plan.settings().start_gate;
-    let deadline = SignedDuration::try_from(gate.deadline).ok()?;
-    (sunups && gate.outbound && !deadline.is_zero()).then_some(deadline)
-}
-
 fn fault(
     case: &Case<'_>,
     name: &str,
@@ -130,15 +119,54 @@ fn fault(
              A longer deadline only makes the application wait longer.",
         )
         .offer([
-            Remedy::advice(
-                "read-proxy-log",
-                "read what the proxy waits for, and hand it over too",
-                proxy::get_log(case, false),
-            ),
+            read_proxy_log(case),
             Remedy::advice(
                 "start-gate-deadline",
                 "let the gate hold longer, where the proxy does come in the end",
                 "sunup capture --help   # --start-gate-deadline, an argument of istio-init".to_owned(),
             ),
         ])
+}
+
+fn read_proxy_log(case: &Case<'_>) -> Remedy {
+    Remedy::advice(
+        "read-proxy-log",
+        "read what the proxy waits for, and hand it over too",
+        proxy::get_log(case, false),
+    )
+}
+
+/// The agent of the pod's node gave up.
+fn at_the_node(case: &Case<'_>, expired: Expired) -> Fault {
+    let Expired { port, connections, evidence, first } = expired;
+    let summary = format!(
+        "no proxy listened on port {port} before the node agent's deadline: {connections} \
+         connection(s) that waited for it were reset"
+    );
+    let none: [&Sample; 0] = [];
+    let mut fault = proxy::fault(&META, case, Verdict::Confirmed, summary, none, "");
+    if let (Some(first), Some(item)) = (first, evidence.first()) {
+        let known = Known::second(first, &item.source);
+        fault.points.push(Point::new(known, "what waited for the proxy was reset"));
+    }
+    fault.evidence.extend(evidence);
+    let mut fault = fault
+        .because(
+            "Sunup's agent on the node lets early connections wait for the proxy, up to a deadline: a \
+             proxy that never comes has to become an error. From then on refusals are let through.",
+        )
+        .because(
+            "What has to be mended is the proxy that does not come: its log says what it waits for. \
+             A longer deadline only makes the application wait longer.",
+        );
+    gate::tell(case, &mut fault, None);
+    fault.offer([
+        read_proxy_log(case),
+        Remedy::advice(
+            "start-gate-deadline",
+            "let connections wait longer, where the proxy does come in the end",
+            "helm upgrade sunup-node charts/sunup -n sunup-node --reuse-values --set node.deadline=120s"
+                .to_owned(),
+        ),
+    ])
 }

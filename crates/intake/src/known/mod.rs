@@ -5,6 +5,7 @@ pub(crate) mod columns;
 pub(crate) mod describe;
 pub(crate) mod dump;
 pub(crate) mod kubelet;
+pub(crate) mod node;
 pub(crate) mod pasted;
 pub(crate) mod reason;
 pub(crate) mod states;
@@ -56,6 +57,10 @@ pub(crate) static ANSWER: Reader = Reader {
 pub(crate) static JOURNAL: Reader =
     Reader { form: &form::JOURNAL, is: journal::is_json, read: Way::Lines(journal::json_lines) };
 
+/// Reads what `sunup node status --json` prints.
+pub(crate) static NODE_STATUS: Reader =
+    Reader { form: &form::NODE_STATUS, is: node::is_json, read: Way::Whole(node::json) };
+
 /// Every reader, the most certain first: the first that knows a text reads it. What has a head of its
 /// own (exports) comes before what may stand anywhere in a text.
 pub(crate) static READERS: &[Reader] = &[
@@ -82,6 +87,8 @@ pub(crate) static READERS: &[Reader] = &[
     Reader { form: &form::CONSOLE_COPY, is: pasted::is_pasted, read: Way::Whole(pasted::read) },
     Reader { form: &form::SEVERAL, is: parts::is_mixed, read: Way::Parts },
     Reader { form: &form::KUBELET, is: kubelet::is_kubelet, read: Way::Lines(kubelet::lines) },
+    Reader { form: &form::NODE_STATUS, is: node::is_table, read: Way::Whole(node::table) },
+    Reader { form: &form::NODE_METRICS, is: node::is_metrics, read: Way::Whole(node::metrics) },
     Reader { form: &form::STATES, is: states::is_states, read: Way::Whole(states::read) },
     Reader { form: &form::EVENTS_TABLE, is: table::is_events, read: Way::Whole(table::read) },
     Reader { form: &form::OBJECTS_TABLE, is: table::is_objects, read: Way::Whole(table::read) },

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use sunup_agent::place::{Place, PlaceError};
 use sunup_agent::{Agent, Said, Settings, scrape, serve};
+use sunup_api::node;
 use sunup_kube::kubelet::{self, Change};
 use sunup_kube::{Cluster, connect};
 use sunup_node::chain::ChainError;
@@ -94,23 +95,33 @@ pub(super) fn run(args: &Args, global: Global) -> anyhow::Result<ExitCode> {
 
 /// One line for what somebody may want to know; an event where a deadline passed.
 fn hear(said: &Said, events: &mpsc::Sender<(PodName, String)>, global: &Global) {
-    let of = |pod: &PodName| format!("{}/{}", pod.namespace, pod.name);
-    let line = match said {
-        Said::Armed { pod, mode, why } => format!("pod {}: {}: {why}", of(pod), mode.word()),
-        // Every pod has one; the metric counts them.
-        Said::HandedOver { .. } => return,
-        Said::Expired { pod, port, queued } => {
-            let text = format!(
-                "No proxy listened on port {port} in time: {queued} connection(s) that waited for \
-                 it were reset"
-            );
-            // Where too many wait, their pods' logs have the same.
-            let _ = events.try_send((pod.clone(), text.clone()));
-            format!("pod {}: {text}", of(pod))
-        }
-        Said::Trouble { pod, what } => format!("pod {}: {what}", of(pod)),
+    if let Said::Expired { pod, port, queued } = said {
+        let text = node::Said::Expired { port: *port, connections: u64::from(*queued) };
+        // Where too many wait, their pods' logs have the same.
+        let _ = events.try_send((pod.clone(), text.to_string()));
+    }
+    if let Some(line) = line(said) {
+        out::note(global, &line);
+    }
+}
+
+/// The log's line.
+fn line(said: &Said) -> Option<String> {
+    let of = |pod: &PodName, said: node::Said<'_>| {
+        node::Line { namespace: &pod.namespace, pod: &pod.name, said }.to_string()
     };
-    out::note(global, &line);
+    match said {
+        Said::Armed { pod, mode, why } => {
+            Some(of(pod, node::Said::Gets { mode: mode.word(), why }))
+        }
+        // Every pod has one; the metric counts them.
+        Said::HandedOver { .. } => None,
+        Said::Expired { pod, port, queued } => {
+            let connections = u64::from(*queued);
+            Some(of(pod, node::Said::Expired { port: *port, connections }))
+        }
+        Said::Trouble { pod, what } => Some(format!("pod {}/{}: {what}", pod.namespace, pod.name)),
+    }
 }
 
 async fn live(
@@ -255,7 +266,7 @@ fn event(pod: &PodName, node: &str, text: &str) -> Value {
         "metadata": {"name": name, "namespace": pod.namespace},
         "involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace,
             "name": pod.name, "uid": pod.uid},
-        "reason": "StartGateExpired", "message": text, "type": "Warning",
+        "reason": node::EXPIRED, "message": text, "type": "Warning",
         "source": {"component": "sunup-node", "host": node}, "count": 1,
         "firstTimestamp": now, "lastTimestamp": now})
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +19,9 @@ use sunup_node::{Decision, Host, Pod, decide};
 use sunup_sys::ns::Namespace;
 
 use crate::find;
-use crate::keep::{Keep, Said, With};
+use crate::keep::{Inherited, Keep, With};
 use crate::metrics::Counters;
+use crate::said::Said;
 use crate::store::Pods;
 
 /// How long an ADD waits for the API server to tell of the pod: the plugin waits for 200 ms.
@@ -30,6 +32,9 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 const SEARCH: Duration = Duration::from_secs(1);
 /// After how long one that was not found is searched for again.
 const SEARCH_AGAIN: Duration = Duration::from_secs(60);
+
+/// Successors that may wait.
+const SUCCESSORS_MAX: usize = 4;
 
 /// What an agent is started with.
 #[derive(Debug, Clone)]
@@ -56,6 +61,8 @@ enum Message {
     Changed(Box<Pod>),
     Gone(String),
     Learn(Known),
+    Inherit(Box<Inherited>),
+    Leave(SyncSender<(Known, Vec<Inherited>)>),
     Known(SyncSender<Vec<PodName>>),
     Status(SyncSender<Status>),
     Count(SyncSender<Counters>),
@@ -72,6 +79,8 @@ pub struct Agent {
     host: Option<(u64, u64)>,
     proc: PathBuf,
     searched: Mutex<Searched>,
+    /// Agents that wait for this one's end, the first first.
+    successors: Mutex<Vec<UnixStream>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -115,6 +124,7 @@ impl Agent {
             host,
             proc,
             searched: Mutex::default(),
+            successors: Mutex::default(),
             thread: Some(thread),
         }))
     }
@@ -185,6 +195,44 @@ impl Agent {
         }
     }
 
+    /// An agent waits for this one's end.
+    pub(crate) fn succeeded_by(&self, successor: UnixStream) {
+        let mut all = self.successors.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == SUCCESSORS_MAX {
+            all.remove(0);
+        }
+        all.push(successor);
+    }
+
+    /// How many agents wait for this one's end.
+    #[must_use]
+    pub fn successors(&self) -> usize {
+        self.successors.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The agent that has waited longest.
+    pub(crate) fn successor(&self) -> Option<UnixStream> {
+        let mut all = self.successors.lock().unwrap_or_else(PoisonError::into_inner);
+        (!all.is_empty()).then(|| all.remove(0))
+    }
+
+    /// Gives away every pod, with all that is open.
+    pub(crate) fn leave(&self) -> Option<(Known, Vec<Inherited>)> {
+        let (known, mut pods) = self.ask(Message::Leave)?;
+        for left in &mut pods {
+            left.pod.object = self.pods.find(&left.pod.name, Duration::ZERO);
+        }
+        Some((known, pods))
+    }
+
+    /// Goes on with a pod that another agent has left.
+    pub(crate) fn inherit(&self, pod: Inherited) {
+        if let Some(object) = &pod.pod.object {
+            self.pods.put(object.clone());
+        }
+        self.send(Message::Inherit(Box::new(pod)));
+    }
+
     /// Arms pods that run and of which no plugin has told: those that ran before the agent did.
     pub fn adopt(&self) {
         let searched = &mut *self.searched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,6 +290,15 @@ impl Drop for Agent {
     }
 }
 
+/// What the agent's thread was woken by.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Pods of which a listener has ended.
+    ends: Vec<u64>,
+    /// Pods and places of stand-ins in which somebody waits.
+    waits: Vec<(u64, usize)>,
+}
+
 struct Keeper {
     settings: Settings,
     begun: Instant,
@@ -256,7 +313,7 @@ struct Keeper {
 impl Keeper {
     fn run(mut self) {
         loop {
-            let heard = self.wait();
+            let Heard { ends, waits } = self.wait();
             while let Ok(message) = self.inbox.try_recv() {
                 if matches!(message, Message::End) {
                     return self.end();
@@ -264,8 +321,13 @@ impl Keeper {
                 self.take(message);
             }
             let with = with(&self.settings, self.begun.elapsed());
+            for (id, at) in waits {
+                if let Some(keep) = self.keeps.get_mut(&id) {
+                    keep.waits(at, &with);
+                }
+            }
             for (id, keep) in &mut self.keeps {
-                if heard.contains(id) {
+                if ends.contains(id) {
                     keep.hear(&with);
                 }
                 keep.look(&with);
@@ -274,26 +336,37 @@ impl Keeper {
         }
     }
 
-    /// Waits for a message, an end, or the time of a look; whose ends there are.
-    fn wait(&self) -> Vec<u64> {
+    /// Waits for a message, an end, a connection that waits, or the time of a look.
+    fn wait(&self) -> Heard {
         let next = self.keeps.values().filter_map(Keep::look_at).min();
         let left = next.map(|at| at.saturating_sub(self.begun.elapsed()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let watched: Vec<(u64, _)> =
-            self.keeps.iter().filter_map(|(id, keep)| Some((*id, keep.ends()?))).collect();
-        let fds = watched.iter().map(|(_, ends)| ends.as_fd()).chain([self.wake.as_fd()]);
-        let mut fds: Vec<PollFd<'_>> =
-            fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let ends = self.keeps.iter().filter_map(|(id, keep)| Some((*id, keep.ends()?.as_fd())));
+        let ends: Vec<(u64, BorrowedFd<'_>)> = ends.collect();
+        let queues = self
+            .keeps
+            .iter()
+            .flat_map(|(id, keep)| keep.queues().map(move |(at, queue)| ((*id, at), queue)));
+        let queues: Vec<((u64, usize), BorrowedFd<'_>)> = queues.collect();
+        let all = ends.iter().map(|(_, fd)| *fd).chain(queues.iter().map(|(_, fd)| *fd));
+        let mut fds: Vec<PollFd<'_>> = all
+            .chain([self.wake.as_fd()])
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
         if poll(&mut fds, left.as_ref()).is_err() {
-            return Vec::new();
+            return Heard::default();
         }
-        let woken = fds.last().is_some_and(|fd| !fd.revents().is_empty());
-        let heard = fds.iter().zip(&watched).filter(|(fd, _)| !fd.revents().is_empty());
-        let heard = heard.map(|(_, (id, _))| *id).collect();
-        if woken {
+        let told = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        if fds.last().is_some_and(told) {
             let _ = rustix::io::read(&self.wake, &mut [0; 8]);
         }
-        heard
+        let (of_ends, rest) = fds.split_at(ends.len());
+        let of_ends = of_ends.iter().zip(&ends).filter(|(fd, _)| told(fd));
+        let of_queues = rest.iter().zip(&queues).filter(|(fd, _)| told(fd));
+        Heard {
+            ends: of_ends.map(|(_, (id, _))| *id).collect(),
+            waits: of_queues.map(|(_, (id, _))| *id).collect(),
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -343,6 +416,21 @@ impl Keeper {
                 }
             }
             Message::Learn(known) => self.settings.host.known = known,
+            Message::Inherit(left) => {
+                let decision = match &left.pod.object {
+                    Some(object) => decide(object, &self.settings.host),
+                    None => Decision::unknown_pod(),
+                };
+                let with = with(&self.settings, now);
+                self.keeps.insert(self.next, Keep::inherited(*left, decision, &with));
+                self.next += 1;
+            }
+            Message::Leave(reply) => {
+                let pods = std::mem::take(&mut self.keeps).into_values().map(Keep::leave);
+                let left = (self.settings.host.known.clone(), pods.collect());
+                // Who doesn't wait any more has none: what was open is closed.
+                let _ = reply.try_send(left);
+            }
             Message::Gone(uid) => self.drop_keeps(now, |keep| keep.pod.uid == uid),
             Message::Known(reply) => {
                 let _ = reply.try_send(self.keeps.values().map(|keep| keep.pod.clone()).collect());

@@ -3,57 +3,21 @@
 //! Knows no other pod and no thread.
 
 use std::collections::VecDeque;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use sunup_node::life::{Action, Begin, Close, Event, Life, Look, Phase};
+use sunup_node::succession::{LeftPod, LeftPort};
 use sunup_node::wire::{PodName, PodStatus, PortStatus};
 use sunup_node::{Decision, Mode, Pod};
 use sunup_sys::gate;
-use sunup_sys::listeners::{Ends, Listener, Looker};
+use sunup_sys::listeners::{Ends, Looker};
 use sunup_sys::ns::Namespace;
 use sunup_sys::standin::{Address, StandIn};
 
-/// Something that somebody should hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
-    /// What a pod got, and why: a line of the log.
-    Armed {
-        /// The pod.
-        pod: PodName,
-        /// `stand-in`, `gate` or `nothing`.
-        mode: Mode,
-        /// In words.
-        why: String,
-    },
-    /// The proxy listens; what waited is its.
-    HandedOver {
-        /// The pod.
-        pod: PodName,
-        /// Port.
-        port: u16,
-        /// Connections.
-        queued: u32,
-        /// Since the first was seen to wait.
-        waited: Option<Duration>,
-    },
-    /// Nobody came within the deadline; what waited was reset.
-    Expired {
-        /// The pod.
-        pod: PodName,
-        /// Port.
-        port: u16,
-        /// Connections.
-        queued: u32,
-    },
-    /// Something could not be done.
-    Trouble {
-        /// The pod.
-        pod: PodName,
-        /// What, in words.
-        what: String,
-    },
-}
+use crate::said::Said;
+use crate::seen::look;
 
 /// A port in one family.
 struct Post {
@@ -76,6 +40,10 @@ pub(crate) struct Keep {
     posts: Vec<Post>,
     looker: Option<Looker>,
     ends: Option<Ends>,
+    /// What a predecessor left of ports that are not taken up yet.
+    left: Vec<(LeftPort, Option<StandIn>)>,
+    /// Looks at stand-ins in which somebody waits: all but every so many are glimpses.
+    looks: u16,
     /// Cookies of stand-ins that were closed, the newest last: their ends are heard too.
     closed: VecDeque<u64>,
     said: Vec<Said>,
@@ -83,6 +51,17 @@ pub(crate) struct Keep {
 
 /// Ends that are told late are told within this many of the pod's own.
 const CLOSED_MAX: usize = 64;
+/// Every so many looks at a stand-in in which somebody waits a whole one tells who else listens.
+const WHOLE: u16 = 16;
+
+/// A pod as one agent leaves it to the next.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    pub(crate) pod: LeftPod,
+    pub(crate) namespace: Namespace,
+    /// Those of the pod's ports that have one, in their order.
+    pub(crate) stand_ins: Vec<StandIn>,
+}
 
 /// What every pod's care needs.
 pub(crate) struct With<'a> {
@@ -102,7 +81,59 @@ impl Keep {
         running: bool,
         with: &With<'_>,
     ) -> Self {
-        let mut keep = Self {
+        let mut keep = Self::bare(pod, sandbox, namespace, addresses, decision);
+        keep.arm(running, with);
+        keep
+    }
+
+    /// Goes on with what a predecessor has left.
+    pub(crate) fn inherited(from: Inherited, decision: Decision, with: &With<'_>) -> Self {
+        let Inherited { pod, namespace, stand_ins } = from;
+        let LeftPod { name, sandbox, addresses, ports, .. } = pod;
+        let mut keep = Self::bare(name, sandbox, namespace, addresses, decision);
+        let mut stand_ins = stand_ins.into_iter();
+        let left = ports.into_iter().map(|port| {
+            let stand_in = port.stand_in.then(|| stand_ins.next()).flatten();
+            (port, stand_in)
+        });
+        keep.left = left.collect();
+        keep.arm(true, with);
+        // Ports that are not stood in for any more.
+        keep.left.clear();
+        keep
+    }
+
+    /// What the next agent needs to go on; nothing is closed.
+    pub(crate) fn leave(self) -> Inherited {
+        let mut stand_ins = Vec::new();
+        let ports = self.posts.into_iter().map(|post| {
+            let waited = post.life.waited().map(|waited| waited.as_millis());
+            let port = LeftPort {
+                port: post.address.port,
+                ipv6: post.address.ipv6,
+                stand_in: post.stand_in.is_some(),
+                before_validation: post.life.phase() == Phase::Waiting,
+                waited_ms: waited.and_then(|waited| waited.try_into().ok()),
+                handed_over: post.handed_over,
+                expired: post.expired,
+            };
+            stand_ins.extend(post.stand_in);
+            port
+        });
+        let ports = ports.collect();
+        let (name, sandbox, addresses) = (self.pod, self.sandbox, self.addresses);
+        let pod = LeftPod { name, sandbox, addresses, object: None, ports };
+        Inherited { pod, namespace: self.namespace, stand_ins }
+    }
+
+    fn bare(
+        pod: PodName,
+        sandbox: String,
+        namespace: Namespace,
+        addresses: Vec<String>,
+        decision: Decision,
+    ) -> Self {
+        Self {
             pod,
             sandbox,
             decision,
@@ -111,11 +142,11 @@ impl Keep {
             posts: Vec::new(),
             looker: None,
             ends: None,
+            left: Vec::new(),
+            looks: 0,
             closed: VecDeque::new(),
             said: Vec::new(),
-        };
-        keep.arm(running, with);
-        keep
+        }
     }
 
     /// The pod is known better, or anew, than when it was armed.
@@ -160,16 +191,26 @@ impl Keep {
             Err(error) => return self.trouble(format!("asking who listens: {error}")),
         }
         for address in self.wanted() {
+            let is =
+                |(port, _): &(LeftPort, _)| port.port == address.port && port.ipv6 == address.ipv6;
+            let left = self.left.iter().position(is).map(|at| self.left.remove(at));
+            let (left, stand_in) = left.unwrap_or_default();
             let begin = match (running, self.decision.after_validation) {
+                _ if stand_in.is_some() => Begin::Fresh,
+                _ if left.before_validation => Begin::Validation,
                 (true, _) => Begin::Running,
                 (false, true) => Begin::Validation,
                 (false, false) => Begin::Fresh,
             };
             let (life, actions) = Life::new(with.now, with.deadline, begin);
-            let post =
-                Post { address, life, stand_in: None, bound: None, handed_over: 0, expired: 0 };
+            let LeftPort { handed_over, expired, waited_ms, .. } = left;
+            let post = Post { address, life, stand_in, bound: None, handed_over, expired };
             self.posts.push(post);
-            self.act(self.posts.len() - 1, actions, with);
+            let at = self.posts.len() - 1;
+            self.act(at, actions, with);
+            if let Some(waited) = waited_ms.map(Duration::from_millis) {
+                self.posts[at].life.has_waited(waited);
+            }
         }
     }
 
@@ -189,7 +230,11 @@ impl Keep {
             match action {
                 Action::StandIn => {
                     let (address, uid) = (self.posts[at].address, self.decision.uid);
-                    let bound = StandIn::bind(&self.namespace, address, uid, with.proc);
+                    // A predecessor's.
+                    let bound = match self.posts[at].stand_in.take() {
+                        Some(stand_in) => Ok(stand_in),
+                        None => StandIn::bind(&self.namespace, address, uid, with.proc),
+                    };
                     let event = match bound {
                         Ok(stand_in) => {
                             self.posts[at].stand_in = Some(stand_in);
@@ -247,6 +292,12 @@ impl Keep {
             if !due {
                 continue;
             }
+            if let Some(queued) = self.glimpse(at) {
+                let look = Look { queued, ..Look::default() };
+                let actions = self.posts[at].life.step(with.now, Event::Looked(look));
+                self.act(at, actions, with);
+                continue;
+            }
             let Some(looker) = &mut self.looker else { return };
             let address = self.posts[at].address;
             let seen = match looker.look(address.port) {
@@ -261,6 +312,31 @@ impl Keep {
             let own = self.posts[at].stand_in.as_ref().map(StandIn::cookie);
             let look = look(&seen, address, self.decision.uid, own);
             let actions = self.posts[at].life.step(with.now, Event::Looked(look));
+            self.act(at, actions, with);
+        }
+    }
+
+    /// How many wait in a stand-in's queue, where nothing more needs to be known of its port this time.
+    fn glimpse(&mut self, at: usize) -> Option<u32> {
+        self.looks = self.looks.wrapping_add(1);
+        let post = &self.posts[at];
+        let often = post.life.waited().is_some() && !self.looks.is_multiple_of(WHOLE);
+        let own = post.stand_in.as_ref().filter(|_| often)?.cookie();
+        // What goes wrong is told by the whole look.
+        self.looker.as_mut()?.glimpse(post.address, own, self.looks).ok().flatten()
+    }
+
+    /// Stand-ins whose queues are to be listened to, by their place.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        let posts = self.posts.iter().enumerate();
+        let heard = posts.filter(|(_, post)| post.life.hears_of_waiting());
+        heard.filter_map(|(at, post)| Some((at, post.stand_in.as_ref()?.as_fd())))
+    }
+
+    /// Somebody waits in a stand-in's queue.
+    pub(crate) fn waits(&mut self, at: usize, with: &With<'_>) {
+        if let Some(post) = self.posts.get_mut(at) {
+            let actions = post.life.step(with.now, Event::Waits);
             self.act(at, actions, with);
         }
     }
@@ -373,75 +449,9 @@ impl Post {
     }
 }
 
-/// What the listeners of a port come to, for a stand-in of an address and user.
-fn look(seen: &[Listener], address: Address, uid: Option<u32>, own: Option<u64>) -> Look {
-    let mut look = Look::default();
-    // Without a user of its own, a stand-in is the agent's.
-    let uid = uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
-    for listener in seen {
-        let any = listener.ip.is_unspecified();
-        // A socket for both families takes IPv4 connections too.
-        let covers = listener.ip.is_ipv6() == address.ipv6
-            || (any && listener.ip.is_ipv6() && !listener.one_family);
-        match () {
-            () if own == Some(listener.cookie) => look.queued = listener.queued,
-            () if listener.takes_over(address, uid) => look.proxy = true,
-            () if covers && any => look.elsewhere = true,
-            () if covers => look.other = true,
-            () => {}
-        }
-    }
-    look
-}
-
 /// When the proxy's last run that has ended began.
 fn proxy_run(pod: &Pod) -> Option<SystemTime> {
     let (mesh, _) = sunup_node::mesh::of(pod)?;
     let began: jiff::Timestamp = pod.last_run_began(mesh.container)?.parse().ok()?;
     Some(SystemTime::from(began))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-
-    use super::*;
-
-    #[test]
-    fn who_listens_is_told_apart() {
-        let at = |ip: &str, one_family, uid, cookie| Listener {
-            ip: ip.parse::<IpAddr>().unwrap(),
-            one_family,
-            uid,
-            queued: 3,
-            cookie,
-        };
-        let v4 = Address { port: 15001, ipv6: false };
-        let v6 = Address { port: 15001, ipv6: true };
-        let word = |listener: Listener, address| {
-            let seen = look(&[listener], address, Some(1337), Some(7));
-            match seen {
-                Look { proxy: true, .. } => "proxy",
-                Look { elsewhere: true, .. } => "elsewhere",
-                Look { other: true, .. } => "other",
-                Look { queued: 3, .. } => "own",
-                _ => "nobody",
-            }
-        };
-        for (listener, address, expected) in [
-            (at("0.0.0.0", true, 1337, 7), v4, "own"),
-            (at("0.0.0.0", true, 1337, 8), v4, "proxy"),
-            (at("0.0.0.0", true, 0, 8), v4, "elsewhere"),
-            (at("127.0.0.1", true, 1337, 8), v4, "other"),
-            (at("::", true, 1337, 8), v4, "nobody"),
-            (at("::", false, 1337, 8), v4, "elsewhere"),
-            (at("::1", true, 1337, 8), v4, "nobody"),
-            (at("::", true, 1337, 8), v6, "proxy"),
-            (at("::", false, 1337, 8), v6, "elsewhere"),
-            (at("0.0.0.0", true, 1337, 8), v6, "nobody"),
-            (at("::1", true, 1337, 8), v6, "other"),
-        ] {
-            assert_eq!(word(listener, address), expected, "{listener:?} {address:?}");
-        }
-    }
 }

@@ -4,21 +4,19 @@
 //! odd is one line.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Read as _};
-use std::mem::MaybeUninit;
+use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use sunup_node::cni;
 use sunup_node::wire::{LINE_MAX, Request, Status};
 
+use crate::lines;
+
 /// How long the agent may take, all in all.
 pub const WITHIN: Duration = Duration::from_millis(200);
-/// Bytes that are sent at a time: for more the kernel waits several times as long.
-const PART_MAX: usize = 16 * 1024;
 /// Characters of the line that is logged, at most.
 const SAID_MAX: usize = 300;
 
@@ -84,15 +82,8 @@ fn ask(socket: &Path, request: &Request, with: Option<&File>, end: Instant) -> i
     let mut sent = 0;
     while sent < line.len() {
         stream.set_write_timeout(Some(left()?))?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let fds = with.map(|file| [file.as_fd()]);
-        if let Some(fds) = fds.as_ref().filter(|_| sent == 0) {
-            ancillary.push(SendAncillaryMessage::ScmRights(fds));
-        }
-        let flags = SendFlags::NOSIGNAL;
-        let part = &line[sent..line.len().min(sent + PART_MAX)];
-        sent += sendmsg(&stream, &[IoSlice::new(part)], &mut ancillary, flags)?;
+        let fd = with.filter(|_| sent == 0).map(|file| file.as_fd());
+        sent += lines::send_part(&stream, &line[sent..], fd.as_slice())?;
     }
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];

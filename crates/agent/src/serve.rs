@@ -1,20 +1,20 @@
 //! The agent's socket: root's alone, one line of JSON each way, bounded in time, size and number.
 
-use std::fs::File;
 use std::io::{self, Write as _};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use sunup_node::wire::{LINE_MAX, Reply, Request};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use sunup_node::wire::{Reply, Request};
 
 use crate::agent::Agent;
+use crate::lines;
 
 /// How long somebody who connected may take to say what for, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,14 +41,78 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers for as long as the process lives.
-pub fn run(listener: &UnixListener, agent: &Arc<Agent>) {
-    let busy = Arc::new(AtomicUsize::new(0));
-    for stream in listener.incoming() {
-        let Ok(stream) = stream else {
-            // Out of descriptors: those that are answered give theirs back.
-            std::thread::sleep(Duration::from_millis(10));
-            continue;
+/// An agent's socket that is answered.
+#[derive(Debug)]
+pub struct Serving {
+    listener: Arc<UnixListener>,
+    stop: Arc<OwnedFd>,
+    busy: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Serving {
+    /// Answers from now on.
+    ///
+    /// # Errors
+    /// No descriptor or thread can be had.
+    pub fn start(listener: UnixListener, agent: &Arc<Agent>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = Arc::new(listener);
+        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let busy = Arc::new(AtomicUsize::new(0));
+        let run = {
+            let (listener, stop, busy) =
+                (Arc::clone(&listener), Arc::clone(&stop), Arc::clone(&busy));
+            let agent = Arc::clone(agent);
+            move || run(&listener, &stop, &agent, &busy)
+        };
+        let build = std::thread::Builder::new().name("serve".to_owned()).stack_size(128 * 1024);
+        let thread = Some(build.spawn(run)?);
+        Ok(Self { listener, stop, busy, thread })
+    }
+
+    /// Takes no more calls, and ends once those that were taken are answered. The socket still listens:
+    /// who calls waits for whoever answers next.
+    #[must_use]
+    pub fn stop(mut self) -> Arc<UnixListener> {
+        self.end();
+        let end = Instant::now() + PATIENCE;
+        while self.busy.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Arc::clone(&self.listener)
+    }
+
+    fn end(&mut self) {
+        let _ = rustix::io::write(&self.stop, &1u64.to_ne_bytes());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn run(listener: &UnixListener, stop: &OwnedFd, agent: &Arc<Agent>, busy: &Arc<AtomicUsize>) {
+    loop {
+        let mut fds =
+            [stop.as_fd(), listener.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let polled = poll(&mut fds, None);
+        if polled.is_ok() && !fds[0].revents().is_empty() {
+            return;
+        }
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => {
+                // Out of descriptors: those that are answered give theirs back.
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            }
         };
         if !is_trusted(&stream) {
             continue;
@@ -57,7 +121,7 @@ pub fn run(listener: &UnixListener, agent: &Arc<Agent>) {
             std::thread::sleep(Duration::from_millis(1));
         }
         busy.fetch_add(1, Ordering::AcqRel);
-        let (agent, done) = (Arc::clone(agent), Arc::clone(&busy));
+        let (agent, done) = (Arc::clone(agent), Arc::clone(busy));
         let answer = move || {
             // Who breaks off has nothing to hear.
             let _ = one(&stream, &agent);
@@ -80,7 +144,9 @@ fn is_trusted(stream: &UnixStream) -> bool {
 fn one(stream: &UnixStream, agent: &Agent) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let (line, file) = receive(stream)?;
+    let (line, files) = lines::receive(stream)?;
+    // All but the first are closed here.
+    let file = files.into_iter().next();
     let request: Request = serde_json::from_slice(&line)?;
     let reply = match request {
         // Whoever owns the stand-ins answers, or nobody.
@@ -92,6 +158,8 @@ fn one(stream: &UnixStream, agent: &Agent) -> io::Result<()> {
             agent.counters().ok_or(io::ErrorKind::TimedOut)?;
             Reply::default()
         }
+        // It hears of this agent's end.
+        Request::Succeed => return stream.try_clone().map(|waiting| agent.succeeded_by(waiting)),
         Request::Add { sandbox, pod, addresses } => {
             let file = file.ok_or_else(|| io::Error::other("no namespace came with it"));
             let pod = pod.unwrap_or_default();
@@ -113,33 +181,4 @@ fn one(stream: &UnixStream, agent: &Agent) -> io::Result<()> {
 fn answer(mut stream: &UnixStream, mut line: Vec<u8>) -> io::Result<()> {
     line.push(b'\n');
     stream.write_all(&line)
-}
-
-/// One line, and the descriptor that came with it.
-fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<File>)> {
-    let (mut line, mut file) = (Vec::new(), None);
-    let mut buffer = [0; 4096];
-    loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [io::IoSliceMut::new(&mut buffer)];
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        let received = recvmsg(stream, &mut parts, &mut ancillary, flags)?;
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(fds) = message {
-                // All but the first are closed here.
-                let fds: Vec<OwnedFd> = fds.collect();
-                file = file.or(fds.into_iter().next().map(File::from));
-            }
-        }
-        let bytes = &buffer[..received.bytes];
-        if let Some(end) = bytes.iter().position(|b| *b == b'\n') {
-            line.extend_from_slice(&bytes[..end]);
-            return Ok((line, file));
-        }
-        line.extend_from_slice(bytes);
-        if bytes.is_empty() || line.len() > LINE_MAX {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
 }

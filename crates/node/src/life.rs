@@ -1,19 +1,19 @@
 //! One port's life in one pod and address family: events in, actions out.
 //!
 //! Every method is total: any event may come in any phase, and time may stand still. Who binds,
-//! closes and looks is the caller; what is polled, and until when, is said here, so that a pod that
-//! runs is not polled at all: its listener's end is heard.
+//! closes and looks is the caller; what is polled, and until when, is said here. A pod that runs is not
+//! polled at all: its listener's end is heard. Nor is a stand-in that nobody uses, but for seldom: that
+//! somebody waits is heard as well.
 
 use std::time::Duration;
 
-/// How often is looked while somebody waits.
+/// How often is looked while somebody waits. All looks are due at multiples of it, so that those at many
+/// pods are made in one go.
 pub const FAST: Duration = Duration::from_millis(10);
-/// How often is looked at a young start while nobody waits: who comes between the proxy's first
-/// listening and the next look waits no longer than this.
-pub const READY: Duration = Duration::from_millis(20);
-/// How often is looked at a start that takes long, while nobody waits.
+/// How often is looked at a young start while nobody waits. Whoever comes then is heard of at once.
 pub const SLOW: Duration = Duration::from_millis(100);
-/// How often is looked where the gate decides alone, for somebody who listens after all.
+/// How often is looked at a start that takes long, and where the gate decides alone, for somebody who
+/// listens after all.
 pub const REST: Duration = Duration::from_secs(1);
 /// For how long a start is young.
 pub const YOUNG: Duration = Duration::from_secs(30);
@@ -78,6 +78,8 @@ pub enum Event {
     Failed(String),
     /// Somebody looked.
     Looked(Look),
+    /// A connection waits in the stand-in's queue.
+    Waits,
     /// A listener of this port, not the stand-in, has ended; or some ends may have gone unheard.
     Ended,
     /// istio-validation has ended well.
@@ -187,6 +189,25 @@ impl Life {
         if self.phase == Phase::StoodIn { self.queued } else { 0 }
     }
 
+    /// Whether the stand-in's queue is to be listened to: nobody was seen to wait in it yet.
+    #[must_use]
+    pub fn hears_of_waiting(&self) -> bool {
+        self.phase == Phase::StoodIn && self.held.is_none()
+    }
+
+    /// For how long somebody has waited, as of the last event.
+    #[must_use]
+    pub fn waited(&self) -> Option<Duration> {
+        self.held.map(|held| self.now.saturating_sub(held))
+    }
+
+    /// Somebody has waited for as long already, in a stand-in that was taken over.
+    pub fn has_waited(&mut self, waited: Duration) {
+        if self.phase == Phase::StoodIn {
+            self.held = Some(self.now.saturating_sub(waited));
+        }
+    }
+
     /// Takes one event.
     pub fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
         self.now = self.now.max(now);
@@ -209,6 +230,12 @@ impl Life {
                 vec![Action::Tell(why)]
             }
             Event::Looked(look) => self.looked(look),
+            Event::Waits => {
+                if self.hears_of_waiting() {
+                    self.look_at = Some(self.now);
+                }
+                Vec::new()
+            }
             Event::Ended => {
                 self.ended();
                 Vec::new()
@@ -314,11 +341,17 @@ impl Life {
             // istio-validation's listener may be there for as short a time.
             (Phase::Waiting, true) => FAST,
             _ if self.held.is_some() => FAST,
-            (_, true) => READY,
-            (_, false) => SLOW,
+            (_, true) | (Phase::Waiting, false) => SLOW,
+            (_, false) => REST,
         };
-        self.look_at = Some(self.now.saturating_add(pause));
+        self.look_at = Some(together(self.now.saturating_add(pause)));
     }
+}
+
+/// The last multiple of [`FAST`] that is not later.
+fn together(at: Duration) -> Duration {
+    let beyond = at.as_nanos() % FAST.as_nanos();
+    at.saturating_sub(Duration::from_nanos(u64::try_from(beyond).unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sunup_api::annotation;
 
 use crate::wire::PodName;
 
 /// A pod, as far as it matters here.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pod {
     /// Who it is.
@@ -22,7 +22,7 @@ pub struct Pod {
 }
 
 /// Names and notes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metadata {
     /// Name.
@@ -38,7 +38,7 @@ pub struct Metadata {
 }
 
 /// What a pod asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec {
     /// The node's own network.
@@ -58,14 +58,14 @@ pub struct Spec {
 }
 
 /// `spec.os`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Os {
     /// `linux` or `windows`.
     pub name: String,
 }
 
 /// As whom something runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SecurityContext {
     /// The uid, where the pod says it.
@@ -73,7 +73,7 @@ pub struct SecurityContext {
 }
 
 /// A container.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Container {
     /// Name.
@@ -89,7 +89,7 @@ pub struct Container {
 }
 
 /// A variable of a container's environment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Variable {
     /// Name.
@@ -123,7 +123,7 @@ impl Container {
 }
 
 /// What has become of a pod.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Status {
     /// `Pending`, `Running`, `Succeeded`, `Failed`.
@@ -138,7 +138,7 @@ pub struct Status {
 }
 
 /// One of a pod's addresses.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Address {
     /// As text.
@@ -146,7 +146,7 @@ pub struct Address {
 }
 
 /// What a container has come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerStatus {
     /// Of which container.

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sunup_api::{annotation, label};
 
 use crate::pod::Pod;
 
 /// A version, as far as it decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
     /// Major.
     pub major: u32,
@@ -78,7 +79,7 @@ pub enum Age {
 }
 
 /// What an agent knows beside the pod.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Version of each revision's istiod.
     pub istiods: BTreeMap<String, Version>,

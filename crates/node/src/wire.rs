@@ -52,6 +52,8 @@ pub enum Request {
     },
     /// What does the agent do about each pod?
     Status,
+    /// I am the next agent: tell me all when you end. Not answered before; see [`crate::succession`].
+    Succeed,
     /// Does whoever owns the stand-ins answer? What a kubelet asks often; no pod is looked at.
     Alive,
 }

@@ -9,6 +9,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -82,9 +83,26 @@ impl StandIn {
         self.cookie
     }
 
+    /// One that another process has bound, and handed over.
+    ///
+    /// # Errors
+    /// It is no socket.
+    pub fn taken(fd: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(fd);
+        let cookie = rustix::net::sockopt::socket_cookie(&socket)?;
+        Ok(Self { socket, cookie })
+    }
+
     /// Closes it: what waits is moved, or reset where nobody of the group listens.
     pub fn close(self) {
         drop(self.socket);
+    }
+}
+
+/// To be waited for, as it is readable while somebody waits in its queue, and to be handed over.
+impl AsFd for StandIn {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sunup_sys::ns::Namespace;
+use sunup_sys::standin::{Address, StandIn};
 
 const UID: &str = "1c8f0a52-9a3e-4d51-8d7e-0f6f2a3b4c5d";
 
-/// An API server with these pods and no DaemonSet; which events it was told.
-fn api_server(pods: Value) -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
+/// An API server with these pods, and a DaemonSet if it `stays`; which events it was told.
+fn api_server(pods: Value, stays: bool) -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     let events: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -24,13 +25,18 @@ fn api_server(pods: Value) -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (pods, heard) = (pods.clone(), Arc::clone(&heard));
-            std::thread::spawn(move || drop(answer(stream, &pods, &heard)));
+            std::thread::spawn(move || drop(answer(stream, &pods, stays, &heard)));
         }
     });
     (address, events)
 }
 
-fn answer(stream: TcpStream, pods: &Value, events: &Mutex<Vec<Value>>) -> std::io::Result<()> {
+fn answer(
+    stream: TcpStream,
+    pods: &Value,
+    stays: bool,
+    events: &Mutex<Vec<Value>>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first)?;
@@ -61,6 +67,8 @@ fn answer(stream: TcpStream, pods: &Value, events: &Mutex<Vec<Value>>) -> std::i
         let node = path.contains("fieldSelector=spec.nodeName%3Dn1");
         let items = if node { pods.clone() } else { json!([]) };
         ("200 OK", json!({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": items}))
+    } else if path.contains("/daemonsets/") && stays {
+        ("200 OK", json!({"kind": "DaemonSet", "metadata": {"name": "sunup-node"}}))
     } else if path.contains("/deployments") {
         ("200 OK", json!({"kind": "DeploymentList", "metadata": {}, "items": []}))
     } else {
@@ -120,12 +128,30 @@ struct Node {
     folder: tempfile::TempDir,
     events: Arc<Mutex<Vec<Value>>>,
     agent: Running,
+    /// How it was started.
+    words: Vec<std::ffi::OsString>,
+}
+
+/// Starts an agent that says what it has to say into a file.
+fn started(words: &[std::ffi::OsString], said: &Path) -> Running {
+    let said = std::fs::File::create(said).expect("made");
+    let mut command = Command::new(&words[0]);
+    Running(command.args(&words[1..]).stderr(said).spawn().expect("it starts"))
 }
 
 impl Node {
     /// `before`: what stands before the program, such as `setpriv …`.
     fn start(before: &[&str], pods: Value, proc: &Path) -> Self {
-        let (address, events) = api_server(pods);
+        Self::start_with(before, pods, proc, ("300ms", false))
+    }
+
+    fn start_with(
+        before: &[&str],
+        pods: Value,
+        proc: &Path,
+        (deadline, stays): (&str, bool),
+    ) -> Self {
+        let (address, events) = api_server(pods, stays);
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("net.d")).expect("made");
@@ -136,11 +162,11 @@ impl Node {
             "clusters": [{"name": "c", "cluster": {"server": format!("http://{address}")}}],
             "users": [{"name": "u", "user": {}}]});
         std::fs::write(at("kubeconfig"), kubeconfig.to_string()).expect("written");
-        let mut words = before.iter().copied().chain([env!("CARGO_BIN_EXE_sunup")]);
-        let mut command = Command::new(words.next().expect("a program"));
-        command.args(words).args(["node", "run", "--node", "n1", "--health", "127.0.0.1:0"]);
-        command.args(["--deadline", "300ms", "--daemonset", "sunup-node/sunup-node"]);
-        command.arg("--proc").arg(proc);
+        let program = [env!("CARGO_BIN_EXE_sunup"), "node", "run", "--node", "n1"];
+        let options = ["--health", "127.0.0.1:0", "--daemonset", "sunup-node/sunup-node"];
+        let mut words: Vec<std::ffi::OsString> =
+            before.iter().chain(&program).chain(&options).map(Into::into).collect();
+        words.extend(["--deadline".into(), deadline.into(), "--proc".into(), proc.into()]);
         for (option, path) in [
             ("--kubeconfig", at("kubeconfig")),
             ("--socket", at("run/agent.sock")),
@@ -148,11 +174,10 @@ impl Node {
             ("--cni-configurations", at("net.d")),
             ("--cni-programs", at("bin")),
         ] {
-            command.arg(option).arg(path);
+            words.extend([option.into(), path.into()]);
         }
-        let said = std::fs::File::create(at("said")).expect("made");
-        let agent = Running(command.stderr(said).spawn().expect("it starts"));
-        let node = Self { folder, events, agent };
+        let agent = started(&words, &at("said"));
+        let node = Self { folder, events, agent, words };
         until("the plugin's entry", || node.entry().contains("sunup-cni"));
         node
     }
@@ -238,6 +263,41 @@ fn the_agent_is_told_called_asked_and_leaves_no_trace() {
     assert_eq!(std::fs::read_dir(node.at("bin")).expect("there").count(), 0);
     assert!(!node.at("run/agent.sock").exists());
     assert!(!node.status("--alive").status.success());
+}
+
+/// An upgrade of the agent, as the chart has it: the next one before the one that runs.
+#[test]
+fn the_next_agent_goes_on_with_what_waits() {
+    let test = "node::the_next_agent_goes_on_with_what_waits";
+    let space = Namespace::try_new();
+    let Some(pod) = sunup_testkit::require(test, "a network namespace", space) else { return };
+    let pods = json!([a_pod("a", UID, 0, "Pending")]);
+    let mut node = Node::start_with(&[], pods, Path::new("/proc"), ("60s", true));
+    node.call("ADD", &path(&pod));
+    let waits = pod.run(|| TcpStream::connect("127.0.0.1:15001")).expect("entered");
+    let mut waits = waits.expect("made at once");
+    until("it is seen to wait", || node.pods()[0]["ports"][0]["held"] == 1);
+    let next = started(&node.words, &node.at("next"));
+    let said = |file: &str| std::fs::read_to_string(node.at(file)).unwrap_or_default();
+    until("it waits for its turn", || said("next").contains("this one begins when it ends"));
+    let pid = node.agent.0.id().to_string();
+    assert!(Command::new("kill").arg(&pid).status().expect("kill").success());
+    assert!(node.agent.0.wait().expect("it ends").success());
+    assert!(said("said").contains("left 1 pod(s) to the next agent"), "{}", said("said"));
+    until("it goes on", || node.pods()[0]["ports"][0]["held"] == 1);
+    assert!(said("next").contains("goes on with 1 pod(s)"), "{}", said("next"));
+    assert!(node.entry().contains("sunup-cni"), "{}", node.entry());
+    // The proxy comes, and answers whoever came before the agent did.
+    let address = Address { port: 15001, ipv6: false };
+    let proxy = StandIn::bind(&pod, address, None, Path::new("/proc")).expect("it shares the port");
+    let proxy = TcpListener::from(proxy.as_fd().try_clone_to_owned().expect("cloned"));
+    let (mut accepted, _) = proxy.accept().expect("handed over");
+    accepted.write_all(b"served").expect("written");
+    drop(accepted);
+    let mut text = String::new();
+    waits.read_to_string(&mut text).expect("not reset");
+    assert_eq!(text, "served");
+    drop(next);
 }
 
 /// A process of a pod's, of another user than the agent's.

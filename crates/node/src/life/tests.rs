@@ -17,6 +17,7 @@ fn all() -> Vec<Event> {
         looked(true, false, false, 3),
         looked(false, true, false, 1),
         looked(false, false, true, 0),
+        Event::Waits,
         Event::Ended,
         Event::ValidationOver,
         Event::ProxyFailed,
@@ -73,11 +74,19 @@ impl World {
         assert!(closes + binds <= 1, "{told}");
         let phase = self.life.phase();
         assert_eq!(self.open, phase == Phase::StoodIn, "{told}: {phase:?}");
-        // What is open is looked at, soon; who is gone never.
+        // What is open is looked at, soon where somebody waits or nobody would be heard; who is gone
+        // never.
         match phase {
             Phase::StoodIn | Phase::Waiting => {
                 let at = self.life.look_at().expect("a look is due");
-                assert!(at <= self.now + SLOW, "{told}");
+                let most = match (phase, self.life.waited()) {
+                    (Phase::StoodIn, None) => REST,
+                    (Phase::StoodIn, Some(_)) => FAST,
+                    _ => SLOW,
+                };
+                assert!(at <= self.now + most, "{told}");
+                let heard = *event == Event::Waits && self.life.hears_of_waiting();
+                assert!(!heard || at == self.now, "{told}");
             }
             Phase::Gone | Phase::Binding => assert_eq!(self.life.look_at(), None, "{told}"),
             // A look that has told who listens is not followed by another.
@@ -240,18 +249,38 @@ fn a_proxy_that_ends_without_having_listened_finds_the_port_free_next_time() {
 }
 
 #[test]
-fn a_long_start_is_looked_at_less_often_unless_somebody_waits() {
+fn who_waits_is_heard_of_and_then_looked_for_often() {
     let look = |life: &mut Life, seconds: u64, queued| {
         let now = Duration::from_secs(seconds);
         life.step(now, looked(false, false, false, queued));
         life.look_at().unwrap() - now
     };
     let (mut life, _) = story(Begin::Fresh, &[(0, Event::Stood)]);
-    assert_eq!(look(&mut life, 1, 0), READY);
+    assert_eq!(look(&mut life, 1, 0), SLOW);
+    assert!(life.hears_of_waiting());
     assert_eq!(look(&mut life, 2, 1), FAST);
+    assert!(!life.hears_of_waiting(), "its queue is never empty from now on");
     // What waited was taken back; somebody may still come.
     assert_eq!(look(&mut life, 3, 0), FAST);
     let (mut life, _) = story(Begin::Fresh, &[(0, Event::Stood)]);
-    assert_eq!(look(&mut life, 40, 0), SLOW);
+    assert_eq!(look(&mut life, 40, 0), REST);
+    life.step(Duration::from_millis(40_123), Event::Waits);
+    assert_eq!(life.look_at(), Some(Duration::from_millis(40_123)));
     assert_eq!(look(&mut life, 41, 1), FAST);
+    // Looks are due together.
+    life.step(Duration::from_millis(41_017), looked(false, false, false, 1));
+    assert_eq!(life.look_at(), Some(Duration::from_millis(41_020)));
+}
+
+#[test]
+fn who_waited_in_a_stand_in_that_was_taken_over_waits_no_longer_for_it() {
+    let (mut life, _) = story(Begin::Fresh, &[(1, Event::Stood)]);
+    life.has_waited(Duration::from_secs(0));
+    let (mut life, _) = {
+        assert_eq!(life.waited(), Some(Duration::ZERO));
+        story(Begin::Fresh, &[(100_000, Event::Stood)])
+    };
+    life.has_waited(Duration::from_secs(50));
+    let late = life.step(Duration::from_secs(110), looked(false, false, false, 2));
+    assert_eq!(late, [Action::Close(Close::Expired { queued: 2 })]);
 }

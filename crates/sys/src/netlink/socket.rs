@@ -78,6 +78,42 @@ impl Socket {
         self.read(sequence, |_| message.what.clone(), each)
     }
 
+    /// Sends one request and hands the one answer that it has to `each`.
+    pub(crate) fn one(
+        &mut self,
+        message: &Message,
+        each: impl FnOnce(Answer<'_>),
+    ) -> Result<(), NetlinkError> {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let mut bytes = Vec::with_capacity(message.len());
+        message.finish(sequence, &mut bytes);
+        let kernel = SocketAddrNetlink::new(0, 0);
+        sendto(&self.fd, &bytes, SendFlags::empty(), &kernel).map_err(socket_error("send"))?;
+        let mut buffer = [0u8; 1024];
+        loop {
+            let (length, _) = match recv(&self.fd, &mut buffer[..], RecvFlags::DONTWAIT) {
+                Ok(received) => received,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(socket_error("receive")(errno)),
+            };
+            // What is left of an answer before is none of this one.
+            let mut own = answers(&buffer[..length]).filter(|a| a.sequence == sequence);
+            match own.next() {
+                Some(answer) if answer.kind == NLMSG_ERROR => {
+                    let what = |_| message.what.clone();
+                    return refusal(answer, &what).map_or(Ok(()), Err);
+                }
+                Some(answer) => {
+                    each(answer);
+                    return Ok(());
+                }
+                None => {}
+            }
+        }
+    }
+
     /// The kernel works within `send`, so all that will be said is in the queue already, except
     /// the later parts of a dump, each of which is made as the one before is read.
     fn read(

@@ -1,6 +1,7 @@
 //! `sunup node run`: the agent's life, with a cluster's pods told to it and its events told back.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use sunup_agent::place::{Place, PlaceError};
-use sunup_agent::{Agent, Said, Settings, scrape, serve};
+use sunup_agent::serve::{self, Serving};
+use sunup_agent::succession::{self, Inheritance};
+use sunup_agent::{Agent, Said, Settings, scrape};
 use sunup_api::node;
 use sunup_kube::kubelet::{self, Change};
 use sunup_kube::{Cluster, connect};
@@ -72,25 +75,72 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, global: Global) -> anyhow::Result<ExitCode> {
-    let listener = serve::bind(&args.socket)
-        .with_context(|| format!("can't listen at {}", args.socket.display()))?;
+    let (listener, inherited) = begin(args, &global)?;
     let health = std::net::TcpListener::bind(args.health)
         .with_context(|| format!("can't listen on {}", args.health))?;
-    let known = Known { asserted: args.assert.clone(), ..Known::default() };
+    let known = inherited.as_ref().map(|left| left.known.clone()).unwrap_or_default();
+    let known = Known { asserted: args.assert.clone(), ..known };
     let host = Host { kernel: sunup_sys::host::kernel(), known, inbound: args.inbound };
     let settings = Settings { proc: args.proc.clone(), deadline: args.deadline, host };
     let (events, expired) = mpsc::channel(EVENTS);
     let agent = Agent::start(settings, Box::new(move |said| hear(said, &events, &global)))?;
-    let (serving, scraped) = (Arc::clone(&agent), Arc::clone(&agent));
-    std::thread::spawn(move || serve::run(&listener, &serving));
+    let listener = match (listener, inherited) {
+        (_, Some(left)) => left.give(&agent),
+        (Some(listener), None) => listener,
+        (None, None) => anyhow::bail!("no socket to listen at"),
+    };
+    let serving = Serving::start(listener, &agent)?;
+    let scraped = Arc::clone(&agent);
     std::thread::spawn(move || scrape::run(&health, &scraped));
     out::note(&global, &format!("listening at {}", args.socket.display()));
     // One thread is enough for a watch, and takes less memory than several.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(live(args, &agent, expired, global))?;
+    let outcome = runtime.block_on(live(args, &agent, expired, global));
     runtime.shutdown_background();
-    let _ = std::fs::remove_file(&args.socket);
-    Ok(ExitCode::SUCCESS)
+    let listener = serving.stop();
+    match succession::leave(&agent, &listener) {
+        Some(pods) => out::note(&global, &format!("left {pods} pod(s) to the next agent")),
+        None => drop(std::fs::remove_file(&args.socket)),
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// How often is tried to listen where an agent runs that leaves nothing.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// A socket of its own; where an agent runs on this node, all that it leaves at its end.
+fn begin(
+    args: &Args,
+    global: &Global,
+) -> anyhow::Result<(Option<UnixListener>, Option<Inheritance>)> {
+    let at = || format!("can't listen at {}", args.socket.display());
+    let mut told = false;
+    loop {
+        match serve::bind(&args.socket) {
+            Ok(listener) => return Ok((Some(listener), None)),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error).with_context(at),
+        }
+        if !told {
+            out::note(global, "an agent runs here: this one begins when it ends");
+            told = true;
+        }
+        match succession::succeed(&args.socket) {
+            Ok(Some(left)) => {
+                out::note(
+                    global,
+                    &format!("goes on with {} pod(s) of its predecessor", left.pods()),
+                );
+                return Ok((None, Some(left)));
+            }
+            // It has died, or is older than this.
+            Ok(None) => std::thread::sleep(AGAIN),
+            Err(error) => {
+                out::note(global, &format!("the agent that runs here: {error}"));
+                std::thread::sleep(AGAIN);
+            }
+        }
+    }
 }
 
 /// One line for what somebody may want to know; an event where a deadline passed.

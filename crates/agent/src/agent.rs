@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -163,6 +163,11 @@ impl Agent {
         let armed =
             self.ask(|reply| Message::Add { sandbox, pod, found, addresses, namespace, reply });
         armed.ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+
+    /// Where the host's `/proc` is.
+    pub(crate) fn proc(&self) -> &Path {
+        &self.proc
     }
 
     /// A sandbox goes.

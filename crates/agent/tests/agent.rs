@@ -9,6 +9,7 @@ mod agent {
     //! What these tests share, and longer ones.
     mod cost;
     pub(crate) mod kit;
+    mod nri;
     mod succession;
 }
 

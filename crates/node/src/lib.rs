@@ -6,7 +6,7 @@
 //! is not known to be safe, the agent sets the start gate alone, which only drops refusals.
 //!
 //! [`decide()`] says which of the two a pod gets and why; [`life`] is one port's life, events in and
-//! actions out, [`succession`] what one agent leaves to the next; [`cni`] is the protocol by
+//! actions out, [`succession`] what one agent leaves to the next; [`cni`] and [`nri`] are the protocols by
 //! which a runtime tells of pods, [`chain`] the plugin's place in its configuration; [`wire`] is what
 //! plugin, agent and `sunup node status` say to each
 //! other. No IO, no clock, no thread: the sockets are in `sunup-sys`, the agent in `sunup-agent`.
@@ -16,6 +16,7 @@ pub mod cni;
 pub mod decide;
 pub mod life;
 pub mod mesh;
+pub mod nri;
 pub mod pod;
 pub mod succession;
 pub mod version;

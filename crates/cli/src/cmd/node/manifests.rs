@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// The configuration's file, where it is not the first by name
     #[arg(long, value_name = "FILE")]
     cni_file: Option<String>,
+    /// The folder of the runtime's NRI socket: by that instead of a network plugin
+    #[arg(long, value_name = "DIR")]
+    nri: Option<String>,
     /// Where an Istio has its control plane; empty where there is none
     #[arg(long, value_name = "NAMESPACE", default_value = "istio-system")]
     istio_namespace: String,
@@ -48,6 +51,7 @@ pub(super) fn text(args: &Args) -> anyhow::Result<String> {
     node["cni"]["configurations"] = args.cni_configurations.as_str().into();
     node["cni"]["programs"] = args.cni_programs.as_str().into();
     node["cni"]["file"] = args.cni_file.clone().unwrap_or_default().into();
+    node["nri"] = args.nri.clone().unwrap_or_default().into();
     let name = &args.namespace;
     // It enters nodes: `restricted` forbids all that it needs.
     let mut out = format!(

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sunup_agent::place::{Place, PlaceError};
 use sunup_agent::serve::{self, Serving};
 use sunup_agent::succession::{self, Inheritance};
-use sunup_agent::{Agent, Said, Settings, scrape};
+use sunup_agent::{Agent, Said, Settings, nri, scrape};
 use sunup_api::node;
 use sunup_kube::kubelet::{self, Change};
 use sunup_kube::{Cluster, connect};
@@ -70,6 +70,10 @@ pub(super) struct Args {
     /// asked to end, the network plugin is taken off the node
     #[arg(long, value_name = "NAME")]
     daemonset: Option<String>,
+    /// Be told of pods by the runtime, at its NRI socket, instead of by a network plugin (containerd 2,
+    /// CRI-O: /var/run/nri/nri.sock)
+    #[arg(long, value_name = "PATH", conflicts_with = "cni_configurations")]
+    nri: Option<PathBuf>,
     #[command(flatten)]
     place: OnNode,
 }
@@ -93,6 +97,10 @@ pub(super) fn run(args: &Args, global: Global) -> anyhow::Result<ExitCode> {
     let scraped = Arc::clone(&agent);
     std::thread::spawn(move || scrape::run(&health, &scraped));
     out::note(&global, &format!("listening at {}", args.socket.display()));
+    if let Some(socket) = args.nri.clone() {
+        let agent = Arc::clone(&agent);
+        std::thread::spawn(move || attend(&socket, &agent, &global));
+    }
     // One thread is enough for a watch, and takes less memory than several.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(live(args, &agent, expired, global));
@@ -140,6 +148,20 @@ fn begin(
                 std::thread::sleep(AGAIN);
             }
         }
+    }
+}
+
+/// Answers the runtime for as long as the process lives; says each state once.
+fn attend(socket: &Path, agent: &Arc<Agent>, global: &Global) {
+    let mut said = String::new();
+    loop {
+        let Err(error) = nri::attend(socket, agent);
+        let now = format!("the runtime's NRI at {}: {error}", socket.display());
+        if now != said {
+            out::note(global, &now);
+            said = now;
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

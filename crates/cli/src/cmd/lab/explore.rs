@@ -161,7 +161,7 @@ fn one(args: &Args, scenario: &Scenario, play: &Play, n: u64, counts: &Mutex<Cou
         (steps, told.join(", "))
     });
     let mut counts = counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let (outcome, order) = match ran {
+    let (outcome, order, times) = match ran {
         Ok((record, order)) => {
             let outcome = Outcome::of(&record, &scenario.container).unwrap_or(Outcome::Other);
             if outcome == Outcome::Answered
@@ -170,14 +170,31 @@ fn one(args: &Args, scenario: &Scenario, play: &Play, n: u64, counts: &Mutex<Cou
             {
                 counts.times_ms.push(at.duration_since(start.0).unsigned_abs().as_millis());
             }
-            (outcome, order)
+            (outcome, order, failed_at(&record, &scenario.container))
         }
-        Err(error) => (Outcome::Other, format!("{error:#}")),
+        Err(error) => (Outcome::Other, format!("{error:#}"), String::new()),
     };
     *counts.outcomes.entry(outcome).or_default() += 1;
     if outcome != Outcome::Answered {
-        counts.failed.push(format!("run {n}: {order}: {}", outcome.word()));
+        counts.failed.push(format!("run {n}: {order}: {}{times}", outcome.word()));
     }
+}
+
+/// When the first connection failed, and when the proxy was ready: on a machine that is short of time
+/// the one may have lost its patience before the other was there.
+fn failed_at(record: &PodRecord, container: &str) -> String {
+    let Some(start) = record.now().and_then(|status| status.start_time) else {
+        return String::new();
+    };
+    let after = |container: &str, text: &str| {
+        let at = record.first_line(container, text)?;
+        Some(at.duration_since(start.0).as_millis())
+    };
+    let of =
+        |at: Option<i128>, never: &str| at.map_or(never.to_owned(), |ms| format!("at {ms} ms"));
+    let failed = of(after(container, "cannot reach"), "");
+    let ready = of(after("istio-proxy", "proxy is ready"), "never");
+    format!(" {failed}; istio-proxy was ready {ready}")
 }
 
 /// The n-th permutation of the containers as starting times within a span.

@@ -2,12 +2,17 @@
 # connections, its rights, and the node as it was once the agent is gone; by the commands of docs/node.md.
 # Read by .ci/cluster; takes the helpers of walk.sh, cost.sh and rights.sh.
 
-# asking MODE ANNOTATIONS: many at once that ask for something first thing; what came of them is in costs.
+# asking MODE ANNOTATIONS: pods that ask for something first thing, in batches; what came of them is in
+# costs. In full: NODE_PODS=100, and NODE_BATCH at once.
 asking() {
-  local number count=${NODE_PODS:-10}
-  for number in $(seq "$count"); do cost_pod costs-istio "$1" "$number" "$native: \"false\"$2"; done |
-    k apply -f - >/dev/null
-  for number in $(seq "$count"); do costed costs-istio "$1" "$number"; done
+  local first last number count=${NODE_PODS:-10} batch=${NODE_BATCH:-10}
+  for first in $(seq 1 "$batch" "$count"); do
+    last=$((first + batch - 1 < count ? first + batch - 1 : count))
+    for number in $(seq "$first" "$last"); do
+      cost_pod costs-istio "$1" "$number" "$native: \"false\"$2"
+    done | k apply -f - >/dev/null
+    for number in $(seq "$first" "$last"); do costed costs-istio "$1" "$number"; done
+  done
 }
 
 # How often applications of a mode were restarted, all in all.
@@ -117,11 +122,15 @@ node_agent() {
   node_page node-status
   [ "$(handed_over)" -gt 0 ] || fail "the agent has handed nothing over"
   asking gate ', sunup.dev/node-gate: gate'
-  for mode in control stand-in gate; do
+  step "the agent is replaced while pods start"
+  k -n sunup-node rollout restart ds/sunup-node >/dev/null
+  NODE_PODS=${NODE_BATCH:-10} asking replaced ''
+  k -n sunup-node rollout status ds/sunup-node --timeout=120s
+  for mode in control stand-in gate replaced; do
     echo "$mode: $(grep -c "^$mode " "$scratch/costs") pods, $(restarts $mode) restarts"
   done
   cat "$scratch/costs"
-  for mode in stand-in gate; do
+  for mode in stand-in gate replaced; do
     [ "$(restarts $mode)" = 0 ] || fail "$mode: applications were restarted"
   done
 

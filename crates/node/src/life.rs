@@ -10,10 +10,10 @@ use std::time::Duration;
 /// How often is looked while somebody waits. All looks are due at multiples of it, so that those at many
 /// pods are made in one go.
 pub const FAST: Duration = Duration::from_millis(10);
-/// How often is looked at a young start while nobody waits. Whoever comes then is heard of at once.
+/// How often is looked whether an istio-validation that takes long is over.
 pub const SLOW: Duration = Duration::from_millis(100);
-/// How often is looked at a start that takes long, and where the gate decides alone, for somebody who
-/// listens after all.
+/// How often is looked at a stand-in in which nobody waits: whoever comes is heard of at once. And where
+/// the gate decides alone, for somebody who listens after all.
 pub const REST: Duration = Duration::from_secs(1);
 /// For how long a start is young.
 pub const YOUNG: Duration = Duration::from_secs(30);
@@ -341,8 +341,8 @@ impl Life {
             // istio-validation's listener may be there for as short a time.
             (Phase::Waiting, true) => FAST,
             _ if self.held.is_some() => FAST,
-            (_, true) | (Phase::Waiting, false) => SLOW,
-            (_, false) => REST,
+            (Phase::Waiting, false) => SLOW,
+            _ => REST,
         };
         self.look_at = Some(together(self.now.saturating_add(pause)));
     }

@@ -278,7 +278,8 @@ fn the_next_agent_goes_on_with_what_waits() {
     let mut waits = waits.expect("made at once");
     until("it is seen to wait", || node.pods()[0]["ports"][0]["held"] == 1);
     let next = started(&node.words, &node.at("next"));
-    let said = |file: &str| std::fs::read_to_string(node.at(file)).unwrap_or_default();
+    let folder = node.folder.path().to_owned();
+    let said = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
     until("it waits for its turn", || said("next").contains("this one begins when it ends"));
     let pid = node.agent.0.id().to_string();
     assert!(Command::new("kill").arg(&pid).status().expect("kill").success());

@@ -1,9 +1,10 @@
 //! The project's own chores, as typed and tested code: `cargo xtask tidy`, `docs`, `new-rule ID`,
-//! `image`, `bombs`, `fuzz`.
+//! `image`, `dist`, `bombs`, `fuzz`.
 //!
 //! Knows the repository's layout; must not know what the product does.
 
 mod bombs;
+mod dist;
 mod fuzz;
 mod image;
 mod new_rule;
@@ -21,14 +22,17 @@ fn main() -> ExitCode {
         ["image", options @ ..] => {
             done(image::Asked::read(options).and_then(|asked| image::run(&root(), &asked)))
         }
+        ["dist", options @ ..] => {
+            done(dist::Asked::read(options).and_then(|asked| dist::run(&root(), &asked)))
+        }
         ["bombs", names @ ..] => done(bombs::run(&root(), names, say)),
         ["fuzz", options @ ..] => {
             done(fuzz::Asked::read(options).and_then(|asked| fuzz::run(&root(), &asked)))
         }
         ["new-rule", id] => done(new_rule::run(&root(), id)),
         _ => {
-            say("usage: cargo xtask tidy | docs | new-rule ID | image [OPTIONS] | bombs [NAME…] \
-                 | fuzz [OPTIONS]");
+            say("usage: cargo xtask tidy | docs | new-rule ID | image [OPTIONS] | dist [OPTIONS] \
+                 | bombs [NAME…] | fuzz [OPTIONS]");
             ExitCode::from(2)
         }
     }

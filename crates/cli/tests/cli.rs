@@ -12,6 +12,7 @@ mod cli {
     pub(crate) mod chromium;
     pub(crate) mod cluster;
     pub(crate) mod controllers;
+    pub(crate) mod dist;
     pub(crate) mod evidence;
     pub(crate) mod fix;
     pub(crate) mod formats;

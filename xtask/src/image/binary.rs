@@ -24,7 +24,7 @@ const KEPT: &str = "target/image/sunup";
 
 /// Builds the binary for `triple`, or for this machine's kind of machine; where it is. With a `shared`
 /// folder, outside of this clone, the next clone compiles only what differs.
-pub(super) fn build(
+pub(crate) fn build(
     root: &Path,
     triple: Option<&str>,
     shared: Option<&Path>,
@@ -126,7 +126,7 @@ fn c_flags(places: &[(PathBuf, &str)]) -> String {
 }
 
 /// This machine's kind of machine, as rustc calls it.
-fn host() -> anyhow::Result<String> {
+pub(crate) fn host() -> anyhow::Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output().context("rustc -vV")?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

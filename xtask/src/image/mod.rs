@@ -11,6 +11,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use archive::{About, Image};
+pub(crate) use binary::{build, host};
 
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask image [--out FILE] [--load WHERE] [--check] …
@@ -75,7 +76,7 @@ pub(crate) fn run(repository: &Path, asked: &Asked) -> anyhow::Result<Vec<String
         Some(program) => program.clone(),
         None => {
             let shared = std::env::var_os(SHARED).map(std::path::absolute).transpose()?;
-            binary::build(repository, asked.target.as_deref(), shared.as_deref())?
+            build(repository, asked.target.as_deref(), shared.as_deref())?
         }
     };
     let bytes = std::fs::metadata(&program).with_context(|| program.display().to_string())?.len();
@@ -140,7 +141,7 @@ fn go(machine: &str) -> String {
     }
 }
 
-fn version(repository: &Path) -> anyhow::Result<String> {
+pub(crate) fn version(repository: &Path) -> anyhow::Result<String> {
     let path = repository.join("Cargo.toml");
     let file: toml::Table = std::fs::read_to_string(&path)?.parse().context("Cargo.toml")?;
     let version = file.get("workspace").and_then(|w| w.get("package")?.get("version")?.as_str());
@@ -154,7 +155,7 @@ fn again(repository: &Path, asked: &Asked, image: &Image) -> anyhow::Result<Stri
     let mut git = Command::new("git");
     git.args(["clone", "--quiet"]).arg(repository).arg(&clone);
     anyhow::ensure!(git.status()?.success(), "the repository could not be cloned");
-    let program = binary::build(&clone, asked.target.as_deref(), None)?;
+    let program = build(&clone, asked.target.as_deref(), None)?;
     let other = archive::image(&root::root(&program)?, &about(&clone, asked)?)?;
     anyhow::ensure!(
         other.bytes == image.bytes,

@@ -108,7 +108,8 @@ impl Repository<'_> {
                     at.map_or(&[] as &[&str], |at| &rest[at + 1..])
                 }
                 ["cargo", "xtask", task, ..]
-                    if !["tidy", "docs", "new-rule", "image", "bombs", "fuzz"].contains(task) =>
+                    if !["tidy", "docs", "new-rule", "image", "dist", "bombs", "fuzz"]
+                        .contains(task) =>
                 {
                     wrong.push(format!("no such task: cargo xtask {task}"));
                     continue;

@@ -16,6 +16,7 @@ mod keep;
 mod lab;
 mod live;
 mod out;
+mod page;
 mod progress;
 mod redact;
 mod store;

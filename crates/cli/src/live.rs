@@ -9,7 +9,7 @@ use sunup_evidence::collect::Collector;
 use sunup_intake::{Input, Options, Summary};
 use sunup_kube::collect::{Collected, Piece, Question, collect};
 use sunup_kube::{Cluster, Wanted, connect};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc::channel;
 
 use crate::keep::{self, Keep};
@@ -64,7 +64,7 @@ impl Where {
 
 /// Collects from the cluster and reads what comes, together with `inputs`.
 pub(crate) fn read(
-    (runtime, cluster): (&Runtime, &Cluster),
+    (runtime, cluster): (&Handle, &Cluster),
     question: &Question,
     keep: Option<&Keep>,
     mut inputs: Vec<Input>,

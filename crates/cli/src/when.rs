@@ -22,6 +22,12 @@ impl FromStr for When {
     }
 }
 
+/// A length of time as an option takes it: `90s`, `10m`, `1h30m`.
+pub(crate) fn length(text: &str) -> Result<std::time::Duration, String> {
+    let length = duration(text).and_then(|length| length.try_into().ok());
+    length.ok_or_else(|| format!("`{text}` is not a time such as 90s, 10m or 1h30m"))
+}
+
 fn parse_from(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let text = text.trim();
     if let Ok(at) = text.parse::<Timestamp>() {

@@ -25,6 +25,7 @@ mod cli {
     pub(crate) mod renderings;
     pub(crate) mod rights;
     pub(crate) mod shells;
+    pub(crate) mod standby;
     pub(crate) mod store;
     pub(crate) mod usage;
     pub(crate) mod watch;

@@ -145,7 +145,7 @@ impl List {
             if tell.send(Event::Trouble(trouble)).await.is_err() {
                 return;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(uneven(pause)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
@@ -260,6 +260,14 @@ fn told(mut change: Value) -> Result<(Option<Event>, String), Ended> {
     })
 }
 
+/// A pause by which many who were cut off together do not come back together.
+fn uneven(pause: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Different each time, without a generator of our own.
+    let part = RandomState::new().hash_one(0) % 500;
+    pause.mul_f64(0.75 + part as f64 / 1000.0)
+}
+
 fn json(bytes: &[u8]) -> Result<Value, Trouble> {
     serde_json::from_slice(bytes).map_err(|why| Trouble::Garbled(why.to_string().into()))
 }
@@ -297,6 +305,14 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_are_about_as_long_as_they_should_be_and_differ() {
+        let pauses: Vec<Duration> = (0..20).map(|_| uneven(PAUSE)).collect();
+        let near = |pause: &Duration| *pause >= PAUSE * 3 / 4 && *pause <= PAUSE * 5 / 4;
+        assert!(pauses.iter().all(near), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
+    }
 
     #[test]
     fn a_line_that_is_no_change_ends_the_watch() {

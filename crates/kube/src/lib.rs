@@ -17,6 +17,7 @@ pub mod mesh;
 pub mod need;
 pub mod rbac;
 mod request;
+pub mod standby;
 pub mod watch;
 pub mod webhook_config;
 

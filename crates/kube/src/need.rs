@@ -196,6 +196,22 @@ pub fn fixes() -> impl Iterator<Item = &'static Need> {
     FIXES.iter()
 }
 
+/// What is heard of.
+const WATCHES: &[Need] = &[
+    need(CORE, ("pods", "Pod"), Reach::Asked, &[("watch", "hear of a pod when it changes")]),
+    need(
+        CORE,
+        ("events", "Event"),
+        Reach::Asked,
+        &[("watch", "hear of a warning when it is given")],
+    ),
+];
+
+/// What watching takes beside [`reads`].
+pub fn watches() -> impl Iterator<Item = &'static Need> {
+    WATCHES.iter()
+}
+
 /// Kinds of workload that are asked for by name.
 pub(crate) fn workload(kind: &str) -> Option<&'static Need> {
     const OWNERS: [&str; 6] =

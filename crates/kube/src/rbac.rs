@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::need::{Need, Reach, fixes, reads};
+use crate::need::{Need, Reach, fixes, reads, watches};
 
 /// What the roles are to allow, and to whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,10 +11,40 @@ pub struct Wish {
     pub namespace: Option<String>,
     /// The mesh's own namespace.
     pub mesh_namespace: String,
-    /// Whether `sunup fix --live` is to work too.
-    pub fix: bool,
+    /// What is to be done.
+    pub task: Task,
     /// Who gets the roles; only the roles where this is `None`.
     pub subject: Option<Subject>,
+}
+
+/// What the roles are for. Each is enough for the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Task {
+    /// `sunup doctor --live`.
+    #[default]
+    Doctor,
+    /// `sunup fix --live`.
+    Fix,
+    /// `sunup watch`.
+    Watch,
+}
+
+impl Task {
+    fn name(self) -> &'static str {
+        match self {
+            Task::Doctor => "sunup-doctor",
+            Task::Fix => "sunup-fix",
+            Task::Watch => "sunup-watch",
+        }
+    }
+
+    fn needs(self) -> Vec<&'static Need> {
+        match self {
+            Task::Doctor => reads().collect(),
+            Task::Fix => reads().chain(fixes()).collect(),
+            Task::Watch => reads().chain(watches()).collect(),
+        }
+    }
 }
 
 /// Who is allowed something.
@@ -43,10 +73,9 @@ pub struct Rule {
 
 /// All rules, one for each resource and reach.
 #[must_use]
-pub fn rules(fix: bool) -> Vec<Rule> {
+pub fn rules(task: Task) -> Vec<Rule> {
     let mut all: BTreeMap<(Reach, &str, &str), Rule> = BTreeMap::new();
-    let more = fixes().filter(|_| fix);
-    for Need { group, resource, reach, verbs, .. } in reads().chain(more) {
+    for Need { group, resource, reach, verbs, .. } in task.needs() {
         let rule = all.entry((*reach, group, resource)).or_insert_with(|| Rule {
             group,
             resource,
@@ -61,11 +90,11 @@ pub fn rules(fix: bool) -> Vec<Rule> {
 /// The roles, and with a subject their bindings, as YAML documents.
 #[must_use]
 pub fn yaml(wish: &Wish) -> String {
-    let rules = rules(wish.fix);
+    let rules = rules(wish.task);
     let of = |reaches: &[Reach]| -> Vec<&Rule> {
         rules.iter().filter(|rule| reaches.contains(&rule.reach)).collect()
     };
-    let name = if wish.fix { "sunup-fix" } else { "sunup-doctor" };
+    let name = wish.task.name();
     let mut out = String::new();
     match &wish.namespace {
         Some(namespace) => {
@@ -138,14 +167,14 @@ mod tests {
 
     #[test]
     fn secrets_are_never_among_it_and_reading_never_writes() {
-        for fix in [false, true] {
-            let rules = rules(fix);
+        for task in [Task::Doctor, Task::Fix, Task::Watch] {
+            let rules = rules(task);
             assert!(rules.iter().all(|rule| !rule.resource.contains("secret")), "{rules:?}");
             assert!(rules.iter().all(|r| r.resource != "*" && r.verbs.iter().all(|v| v.0 != "*")));
         }
         let reading =
             |rule: &Rule| rule.verbs.iter().all(|(verb, _)| matches!(*verb, "get" | "list"));
-        assert!(rules(false).iter().all(reading));
-        assert!(!rules(true).iter().all(reading));
+        assert!(rules(Task::Doctor).iter().all(reading));
+        assert!(!rules(Task::Fix).iter().all(reading));
     }
 }

@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("capture", &["api"]),
     ("sys", &["capture"]),
     ("node", &["api"]),
+    ("watch", &["api"]),
     ("inject", &["api", "capture", "yaml"]),
     ("evidence", &["api", "capture"]),
     ("intake", &["api", "evidence", "logs", "yaml"]),
@@ -32,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "agent", "api", "capture", "doctor", "evidence", "inject", "intake", "kube", "lab",
-            "logs", "node", "proxy", "startup", "store", "sys", "webhook", "yaml",
+            "logs", "node", "proxy", "startup", "store", "sys", "watch", "webhook", "yaml",
         ],
     ),
     ("xtask", &[]),
@@ -40,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Crates that compute and do nothing else.
 const PURE: &[&str] =
-    &["api", "yaml", "startup", "capture", "node", "inject", "evidence", "doctor"];
+    &["api", "yaml", "startup", "capture", "node", "watch", "inject", "evidence", "doctor"];
 
 /// What would bring IO, threads, a terminal or a cluster into a pure crate, at any distance.
 const IMPURE: [&str; 12] = [

@@ -27,6 +27,7 @@ mod request;
 mod rules;
 #[cfg(target_os = "linux")]
 mod wait;
+mod watch;
 mod webhook;
 
 use std::process::ExitCode;
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Rules(rules::Args),
     #[cfg(target_os = "linux")]
     Wait(wait::Args),
+    Watch(watch::Args),
     Webhook(Box<webhook::Args>),
 }
 
@@ -106,6 +108,7 @@ pub(crate) fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode>
         Command::Rules(args) => rules::run(args, global),
         #[cfg(target_os = "linux")]
         Command::Wait(args) => wait::run(args, global),
+        Command::Watch(args) => watch::run(&args, global),
         Command::Webhook(args) => webhook::run(*args, global),
     }
 }

@@ -1,8 +1,9 @@
-//! `sunup rbac`: the roles that `doctor --live` and `fix --live` take, from the list they run on.
+//! `sunup rbac`: the roles that `doctor --live`, `fix --live` and `watch` take, from the list they run
+//! on.
 
 use std::process::ExitCode;
 
-use sunup_kube::rbac::{Subject, Wish, yaml};
+use sunup_kube::rbac::{Subject, Task, Wish, yaml};
 
 use crate::global::Global;
 use crate::out;
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     #[arg(long)]
     fix: bool,
 
+    /// Also what `sunup watch` hears of
+    #[arg(long, conflicts_with = "fix")]
+    watch: bool,
+
     /// Also bind the roles: user:NAME, group:NAME or sa:NAMESPACE/NAME
     #[arg(long, value_name = "WHO", value_parser = subject)]
     to: Option<Subject>,
@@ -39,7 +44,7 @@ pub(crate) struct Args {
     istio_namespace: String,
 
     /// Instead, the role of Google Cloud that reading logs takes, for `gcloud iam roles create`
-    #[arg(long, conflicts_with_all = ["namespace", "fix", "to"])]
+    #[arg(long, conflicts_with_all = ["namespace", "fix", "watch", "to"])]
     cloud_logging: bool,
 }
 
@@ -80,7 +85,12 @@ pub(crate) fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         out::print(global, READER)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let Args { namespace, fix, to: subject, istio_namespace: mesh_namespace, .. } = args;
-    out::print(global, &yaml(&Wish { namespace, mesh_namespace, fix, subject }))?;
+    let Args { namespace, fix, watch, to: subject, istio_namespace: mesh_namespace, .. } = args;
+    let task = match (fix, watch) {
+        (true, _) => Task::Fix,
+        (_, true) => Task::Watch,
+        _ => Task::Doctor,
+    };
+    out::print(global, &yaml(&Wish { namespace, mesh_namespace, task, subject }))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use sunup_kube::front::{Callers, Desk, Reply, listen, serve, status};
+use sunup_kube::rbac::{Task, rules};
 use sunup_kube::{Wanted, connect};
 
 /// Logs by pod and container, and what was asked.
@@ -22,7 +23,7 @@ pub(crate) struct Logs {
     pub(crate) refuse: AtomicBool,
     /// The right that is missing: group, resource and verb.
     pub(crate) without: Mutex<Option<(&'static str, &'static str, &'static str)>>,
-    /// Requests that no role printed by `sunup rbac --fix` allows.
+    /// Requests that no role printed by `sunup rbac` allows.
     beyond: Mutex<BTreeSet<String>>,
 }
 
@@ -56,7 +57,8 @@ fn attributes(head: &http::request::Parts) -> (String, String, &'static str) {
 
 fn allowed(head: &http::request::Parts) -> bool {
     let (group, resource, verb) = attributes(head);
-    sunup_kube::rbac::rules(true).iter().any(|rule| {
+    let all = [Task::Fix, Task::Watch].into_iter().flat_map(rules).collect::<Vec<_>>();
+    all.iter().any(|rule| {
         rule.group == group
             && rule.resource == resource
             && rule.verbs.iter().any(|(allowed, _)| *allowed == verb)
@@ -214,7 +216,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let beyond = self.logs.beyond.lock().expect("no test panics here");
-            assert!(beyond.is_empty(), "`sunup rbac --fix` does not allow {beyond:?}");
+            assert!(beyond.is_empty(), "`sunup rbac` does not allow {beyond:?}");
         }
         let path = format!("/api/v1/namespaces/{}", self.namespace);
         let request = Request::delete(path).body(Vec::new()).expect("a request");

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sunup_kube::rbac::rules;
+use sunup_kube::rbac::{Task, rules};
 
 use super::cluster::Cluster;
 use super::mending::{Fate, deployment, finite, held, template, with_kubelet, workload};
@@ -14,15 +14,15 @@ type Right = (&'static str, &'static str, &'static str);
 
 /// What `sunup rbac --fix` prints beside what `sunup rbac` does.
 fn to_mend() -> BTreeSet<Right> {
-    let all = |fix| {
-        let rules = rules(fix).into_iter();
+    let all = |task| {
+        let rules = rules(task).into_iter();
         let each = rules.flat_map(|rule| {
             let verbs = rule.verbs.iter().map(|(verb, _)| *verb).collect::<Vec<_>>();
             verbs.into_iter().map(move |verb| (rule.group, rule.resource, verb))
         });
         each.collect::<BTreeSet<Right>>()
     };
-    all(true).difference(&all(false)).copied().collect()
+    all(Task::Fix).difference(&all(Task::Doctor)).copied().collect()
 }
 
 /// A workload of a kind with a pod whose application is refused.

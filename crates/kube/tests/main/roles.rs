@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use sunup_kube::collect::Question;
-use sunup_kube::rbac::rules;
+use sunup_kube::rbac::{Task, rules};
 
 use crate::world::{World, pod, shop};
 
@@ -54,7 +54,7 @@ fn reading_asks_for_each_thing_in_the_role_and_for_nothing_else() {
     let asked = world.api.asked.lock().unwrap();
     let asked: BTreeSet<_> = asked.iter().map(|asked| attributes(asked)).collect();
     let own = |text: &str| text.to_owned();
-    let allowed: BTreeSet<_> = rules(false)
+    let allowed: BTreeSet<_> = rules(Task::Doctor)
         .iter()
         .flat_map(|rule| {
             rule.verbs.iter().map(|(verb, _)| (own(rule.group), own(rule.resource), own(verb)))

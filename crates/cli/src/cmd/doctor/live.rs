@@ -63,7 +63,7 @@ impl Live {
         options: &Options,
         collector: &mut Collector,
     ) -> anyhow::Result<(Summary, Vec<String>)> {
-        let place = (&self.runtime, &self.cluster);
+        let place = (self.runtime.handle(), &self.cluster);
         let (summary, collected) =
             live::read(place, &self.question, keep, inputs, options, collector)?;
         Ok((summary, self.notes(&collected)))

@@ -123,7 +123,7 @@ impl Work<'_> {
         };
         let mut collector = Collector::new(scope.clone());
         let options = Options { scope, ..Options::default() };
-        let place = (self.runtime, self.cluster);
+        let place = (self.runtime.handle(), self.cluster);
         live::read(place, &question, None, Vec::new(), &options, &mut collector)?;
         Ok(sunup_doctor::diagnose(&collector.finish()).report)
     }

@@ -10,8 +10,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 pub(crate) const USAGE: &str = "\
-usage: cargo xtask fuzz [--seconds N] [--jobs N] [--seed N] [--build] [TARGET…]
+usage: cargo xtask fuzz [--seconds N] [--runs N] [--jobs N] [--seed N] [--build] [TARGET…]
   --seconds N   how long each target runs; 60 where nothing is said
+  --runs N      how many inputs each target is asked about at most, seeds among them, and all of those;
+                with a seed for chance a faster machine goes no further then
   --jobs N      how many run at a time; all cores where nothing is said
   --seed N      what chance begins with, to go the same way again; another each time where nothing
                 is said
@@ -27,6 +29,7 @@ const PATIENCE: u32 = 30;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     seconds: u64,
+    runs: Option<u64>,
     jobs: usize,
     /// libFuzzer takes 0 for another each time.
     seed: u64,
@@ -38,8 +41,14 @@ impl Asked {
     /// Reads the command line.
     pub(crate) fn read(arguments: &[&str]) -> anyhow::Result<Self> {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut asked =
-            Asked { seconds: 60, jobs, seed: 0, only_build: false, targets: Vec::new() };
+        let mut asked = Asked {
+            seconds: 60,
+            runs: None,
+            jobs,
+            seed: 0,
+            only_build: false,
+            targets: Vec::new(),
+        };
         let mut left = arguments.iter();
         while let Some(argument) = left.next() {
             let mut number = || -> anyhow::Result<u64> {
@@ -49,6 +58,7 @@ impl Asked {
             };
             match *argument {
                 "--seconds" => asked.seconds = number()?.max(1),
+                "--runs" => asked.runs = Some(number()?.max(1)),
                 "--jobs" => asked.jobs = usize::try_from(number()?)?.max(1),
                 "--seed" => asked.seed = number()?,
                 "--build" => asked.only_build = true,
@@ -71,11 +81,23 @@ pub(crate) fn run(repository: &Path, asked: &Asked) -> anyhow::Result<Vec<String
     }
     let chosen = if asked.targets.is_empty() { all } else { asked.targets.clone() };
     let programs = build(repository, &folder)?;
-    seed(&folder, &programs, &chosen)?;
+    let corpus = match asked.runs {
+        None => folder.join("corpus"),
+        // Begun anew each time: what was found by chance before would lead another way.
+        Some(_) => {
+            let bounded = folder.join("target").join("bounded");
+            if bounded.exists() {
+                fs::remove_dir_all(&bounded).with_context(|| bounded.display().to_string())?;
+            }
+            bounded
+        }
+    };
+    seed(&corpus, &programs, &chosen)?;
     if asked.only_build {
         return Ok(vec![format!("{} targets in {}", chosen.len(), programs.display())]);
     }
-    let bench = Bench { folder, programs, seconds: asked.seconds, seed: asked.seed };
+    let (seconds, runs, seed) = (asked.seconds, asked.runs, asked.seed);
+    let bench = Bench { folder, corpus, programs, seconds, runs, seed };
     let queue = Mutex::new(chosen.iter());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -166,9 +188,9 @@ fn host() -> anyhow::Result<String> {
 }
 
 /// Gives each target what it begins with.
-fn seed(folder: &Path, programs: &Path, targets: &[String]) -> anyhow::Result<()> {
+fn seed(corpus: &Path, programs: &Path, targets: &[String]) -> anyhow::Result<()> {
     let mut command = Command::new(programs.join("seed"));
-    command.arg(folder.join("corpus")).args(targets);
+    command.arg(corpus).args(targets);
     anyhow::ensure!(command.status()?.success(), "the seeds could not be written");
     Ok(())
 }
@@ -176,8 +198,11 @@ fn seed(folder: &Path, programs: &Path, targets: &[String]) -> anyhow::Result<()
 /// Where targets run, and for how long.
 struct Bench {
     folder: PathBuf,
+    /// Seeds, and what was found on the way.
+    corpus: PathBuf,
     programs: PathBuf,
     seconds: u64,
+    runs: Option<u64>,
     seed: u64,
 }
 
@@ -197,12 +222,13 @@ impl Bench {
         let log = artifacts.join(format!("{target}.log"));
         let mut command = Command::new(self.programs.join(target));
         command
-            .arg(self.folder.join("corpus").join(target))
+            .arg(self.corpus.join(target))
             .arg(format!("-max_total_time={}", self.seconds))
             .arg(format!("-seed={}", self.seed))
             .arg(format!("-rss_limit_mb={MEMORY_MB}"))
             .arg(format!("-timeout={PATIENCE}"))
             .arg(format!("-artifact_prefix={}/{target}-", artifacts.display()))
+            .args(self.runs.map(|runs| format!("-runs={runs}")))
             .args(["-print_final_stats=1", "-verbosity=1"])
             .current_dir(&self.folder)
             .stdin(std::process::Stdio::null())
@@ -271,7 +297,7 @@ mod tests {
     fn options_are_read() {
         let asked =
             Asked::read(&["--seconds", "5", "query", "--jobs", "2", "--seed", "1"]).unwrap();
-        assert_eq!((asked.seconds, asked.jobs, asked.seed), (5, 2, 1));
+        assert_eq!((asked.seconds, asked.runs, asked.jobs, asked.seed), (5, None, 2, 1));
         assert_eq!(asked.targets, ["query"]);
         assert!(Asked::read(&["--seconds"]).is_err() && Asked::read(&["--fast"]).is_err());
     }

@@ -23,6 +23,7 @@ mod store;
 mod when;
 mod workload;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -42,7 +43,17 @@ pub fn main() -> ExitCode {
         cmd::begin::say(command.get_bin_name().unwrap_or("sunup"));
         return ExitCode::from(TROUBLE);
     }
-    let cli = cmd::Cli::from_arg_matches(&command.get_matches());
+    call(command.get_matches())
+}
+
+/// Runs the command of these arguments, without the program's name, as [`main`] runs those of the process;
+/// for who looks at the work from inside the process.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    call(called().get_matches_from([OsString::from("sunup")].into_iter().chain(arguments)))
+}
+
+fn call(matches: clap::ArgMatches) -> ExitCode {
+    let cli = cmd::Cli::from_arg_matches(&matches);
     let cli = cli.unwrap_or_else(|error| error.exit());
     let global = cli.global;
     finish(cmd::run(cli.command, &global), &global)

@@ -2,17 +2,27 @@
 
 use std::path::Path;
 
-/// The case of this name takes at most 2.3 times the instructions for twice the input, those left out
-/// that the smallest input takes too. `args` writes an input of a size into a folder, and says what
-/// `sunup` is called with.
-#[track_caller]
-pub(crate) fn grows_evenly(name: &str, size: usize, args: impl Fn(&Path, usize) -> Vec<String>) {
-    sunup_testkit::growth::compare(name, size, |size| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut command = vec![env!("CARGO_BIN_EXE_sunup").to_owned()];
-        command.extend(args(folder.path(), size));
-        sunup_testkit::growth::instructions(&command, &[])
-    });
+use sunup_testkit::growth::Cases;
+
+/// The cases of a test, each a call of `sunup`.
+pub(crate) trait Calls {
+    /// A call of this name takes at most 2.3 times the instructions for twice the input, those left out
+    /// that the smallest input takes too. `args` writes an input of a size into a folder, and says what
+    /// `sunup` is called with.
+    fn call(&mut self, name: &str, size: usize, args: impl Fn(&Path, usize) -> Vec<String>);
+}
+
+impl Calls for Cases {
+    fn call(&mut self, name: &str, size: usize, args: impl Fn(&Path, usize) -> Vec<String>) {
+        self.case(name, size, |size| {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let args = args(folder.path(), size);
+            move || {
+                let _folder = &folder;
+                sunup_cli::run(args.iter().map(Into::into).collect());
+            }
+        });
+    }
 }
 
 /// Writes a file, and gives its path.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use sunup_testkit::growth;
 
-use crate::count::{doctor, each, grows_evenly, write};
+use crate::count::{Calls as _, doctor, each, write};
 
 /// A Deployment with a finding that has a fix.
 fn faulty(i: usize) -> String {
@@ -35,63 +35,71 @@ fn flow(i: usize) -> String {
 
 #[test]
 fn findings_in_one_file() {
-    grows_evenly("deployments of one file", 150, |folder, size| {
-        doctor([&write(folder, "m.yaml", &each(size, "---\n", faulty))])
-    });
-    for format in ["html", "sarif", "markdown"] {
-        grows_evenly(format, 80, |folder, size| {
-            let path = write(folder, "m.yaml", &each(size, "---\n", faulty));
-            doctor(["--format", format, &path])
+    growth::hold("edits::findings_in_one_file", |cases| {
+        cases.call("deployments of one file", 50, |folder, size| {
+            doctor([&write(folder, "m.yaml", &each(size, "---\n", faulty))])
         });
-    }
+        for format in ["html", "sarif", "markdown"] {
+            cases.call(format, 20, |folder, size| {
+                let path = write(folder, "m.yaml", &each(size, "---\n", faulty));
+                doctor(["--format", format, &path])
+            });
+        }
+    });
 }
 
 #[test]
 fn fixes_in_one_file_and_in_many() {
-    grows_evenly("fixes of one file", 80, |folder, size| {
-        doctor(["--fix", &write(folder, "m.yaml", &each(size, "---\n", faulty))])
-    });
-    grows_evenly("fixes of files", 60, |folder, size| {
-        for i in 0..size {
-            write(folder, &format!("x/{i}.yaml"), &faulty(i));
-        }
-        doctor(["--fix", &folder.join("x").to_string_lossy()])
-    });
-    grows_evenly("a fix among comments", 2000, |folder, size| {
-        let comments = each(size, "\n", |i| format!("# {i}\nk{i}: 1"));
-        doctor(["--fix", &write(folder, "m.yaml", &(faulty(0) + &comments))])
+    growth::hold("edits::fixes_in_one_file_and_in_many", |cases| {
+        cases.call("fixes of one file", 20, |folder, size| {
+            doctor(["--fix", &write(folder, "m.yaml", &each(size, "---\n", faulty))])
+        });
+        cases.call("fixes of files", 20, |folder, size| {
+            for i in 0..size {
+                write(folder, &format!("x/{i}.yaml"), &faulty(i));
+            }
+            doctor(["--fix", &folder.join("x").to_string_lossy()])
+        });
+        cases.call("a fix among comments", 330, |folder, size| {
+            let comments = each(size, "\n", |i| format!("# {i}\nk{i}: 1"));
+            doctor(["--fix", &write(folder, "m.yaml", &(faulty(0) + &comments))])
+        });
     });
 }
 
 #[test]
 fn containers_of_one_deployment() {
-    grows_evenly("containers", 300, |folder, size| {
-        doctor([&write(folder, "m.yaml", &containers(size, |_| String::new()))])
-    });
-    grows_evenly("containers with ports and probes", 200, |folder, size| {
-        let text = containers(size, |i| {
-            format!(
-                "\n        ports: [{{containerPort: {}}}]\n        readinessProbe: {{httpGet: {{port: {}}}}}",
-                8000 + i,
-                8000 + i
-            )
+    growth::hold("edits::containers_of_one_deployment", |cases| {
+        cases.call("containers", 100, |folder, size| {
+            doctor([&write(folder, "m.yaml", &containers(size, |_| String::new()))])
         });
-        doctor([&write(folder, "m.yaml", &text)])
-    });
-    grows_evenly("injected containers", 300, |folder, size| {
-        let path = write(folder, "m.yaml", &containers(size, |_| String::new()));
-        ["inject", "-f", &path].map(str::to_owned).to_vec()
+        cases.call("containers with ports and probes", 60, |folder, size| {
+            let text = containers(size, |i| {
+                format!(
+                    "\n        ports: [{{containerPort: {}}}]\n        readinessProbe: {{httpGet: {{port: {}}}}}",
+                    8000 + i,
+                    8000 + i
+                )
+            });
+            doctor([&write(folder, "m.yaml", &text)])
+        });
+        cases.call("injected containers", 100, |folder, size| {
+            let path = write(folder, "m.yaml", &containers(size, |_| String::new()));
+            ["inject", "-f", &path].map(str::to_owned).to_vec()
+        });
     });
 }
 
 #[test]
 fn injections_of_one_file() {
-    for (name, one) in [("in blocks", faulty as fn(usize) -> String), ("in braces", flow)] {
-        grows_evenly(name, 60, |folder, size| {
-            let path = write(folder, "m.yaml", &each(size, "---\n", one));
-            ["inject", "-f", &path].map(str::to_owned).to_vec()
-        });
-    }
+    growth::hold("edits::injections_of_one_file", |cases| {
+        for (name, one) in [("in blocks", faulty as fn(usize) -> String), ("in braces", flow)] {
+            cases.call(name, 20, |folder, size| {
+                let path = write(folder, "m.yaml", &each(size, "---\n", one));
+                ["inject", "-f", &path].map(str::to_owned).to_vec()
+            });
+        }
+    });
 }
 
 #[test]

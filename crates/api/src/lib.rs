@@ -7,6 +7,7 @@ pub mod annotation;
 pub mod causes;
 pub mod container;
 pub mod label;
+pub mod link;
 pub mod node;
 pub mod port;
 pub mod report;

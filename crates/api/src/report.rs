@@ -24,9 +24,27 @@ pub struct Report {
     pub unknown: Vec<Unknown>,
     /// Input that could not be read.
     pub unreadable: Vec<Unreadable>,
+    /// Which of the sources that findings name are entries of Cloud Logging, in their order.
+    #[serde(default)]
+    pub entries: Vec<StoreEntry>,
     /// What was made of the input as a whole.
     #[serde(default)]
     pub read: Read,
+}
+
+impl Report {
+    /// The entry of Cloud Logging that a source is, where it is one.
+    #[must_use]
+    pub fn entry(&self, source: &str) -> Option<&StoreEntry> {
+        let at = self.entries.binary_search_by(|entry| entry.source.as_str().cmp(place(source)));
+        at.ok().map(|at| &self.entries[at])
+    }
+}
+
+/// A source without what is said of it: `pod.json:1` of `pod.json:1 (status of istio-proxy)`.
+#[must_use]
+pub fn place(source: &str) -> &str {
+    source.split(" (").next().unwrap_or(source)
 }
 
 impl Default for Report {
@@ -37,6 +55,7 @@ impl Default for Report {
             cleared: Vec::new(),
             unknown: Vec::new(),
             unreadable: Vec::new(),
+            entries: Vec::new(),
             read: Read::default(),
         }
     }
@@ -148,6 +167,19 @@ pub struct EvidenceItem {
     pub at: Option<String>,
     /// The telling text.
     pub text: String,
+}
+
+/// An entry of Cloud Logging.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreEntry {
+    /// The source as findings name it, without what is in it.
+    pub source: String,
+    /// `logName`.
+    pub log_name: String,
+    /// `insertId`.
+    pub insert_id: String,
+    /// The Logs Explorer with this entry.
+    pub link: String,
 }
 
 /// A change that removes the fault.

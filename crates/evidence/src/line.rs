@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use sunup_api::container;
 
-use crate::record::{ContainerRef, LogLine};
+use crate::record::{ContainerRef, Entry, LogLine};
 use crate::scope::Scope;
 pub use crate::sign::{Sign, Signs};
 use crate::unresolved;
@@ -29,6 +29,8 @@ pub struct Noticed {
     pub line: u64,
     /// What it says, as far as one line can.
     pub signs: Signs,
+    /// Which entry of a log service it is, where it is one.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// Whose log a line is from, owned.
@@ -211,6 +213,7 @@ pub fn notice_admitted(line: &LogLine<'_>, container: &Arc<ContainerKey>) -> Opt
         text: cut(&line.text, TEXT_MAX).into(),
         line: line.line,
         signs,
+        entry: None,
     })
 }
 

@@ -27,7 +27,7 @@ impl Sample {
     pub(crate) fn of(file: &Arc<str>, noticed: &Noticed) -> Self {
         Sample {
             at: noticed.at,
-            place: Place::new(file, noticed.line),
+            place: Place { entry: noticed.entry.clone(), ..Place::new(file, noticed.line) },
             text: noticed.text.clone(),
             last_words: false,
         }
@@ -207,6 +207,16 @@ pub struct ContainerLog {
 }
 
 impl ContainerLog {
+    /// All lines that are kept of it, in no order; one may come several times.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = &Sample> {
+        let refused = self.refusals.iter().flat_map(|burst| &burst.samples);
+        let friends = self.friends.values().map(|(sample, _)| sample);
+        let marks = [&self.ready, &self.not_ready, &self.starts].into_iter();
+        let marks = marks.chain(self.symptoms.values()).flat_map(Marks::iter);
+        let bound = self.bind_denied.iter().map(|denied| &denied.sample);
+        refused.chain(friends).chain(marks).chain(bound)
+    }
+
     /// Notes that a file holds a log of it.
     pub(crate) fn of_file(&mut self, file: &Arc<str>) {
         // Kept in order; nearly always it is the file of the line before.

@@ -14,13 +14,27 @@ pub struct Place {
     pub file: Arc<str>,
     /// The line, from 1.
     pub line: Option<u64>,
+    /// Which entry of a log service stands there, where it is one.
+    pub entry: Option<Arc<Entry>>,
+}
+
+/// What names an entry in the log service that has it (`google.logging.v2.LogEntry`): two entries with
+/// the same log, timestamp and id are the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entry {
+    /// `logName`.
+    pub log: Box<str>,
+    /// `insertId`.
+    pub id: Box<str>,
+    /// `timestamp`, as it is written; empty where there is none.
+    pub at: Box<str>,
 }
 
 impl Place {
     /// A line of a file.
     #[must_use]
     pub fn new(file: &Arc<str>, line: u64) -> Self {
-        Place { file: Arc::clone(file), line: Some(line) }
+        Place { file: Arc::clone(file), line: Some(line), entry: None }
     }
 }
 

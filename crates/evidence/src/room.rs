@@ -108,7 +108,7 @@ impl Room {
                 return true;
             }
             let file = Arc::clone(asking.file);
-            self.full = Some(Place { file, line: asking.line });
+            self.full = Some(Place { file, line: asking.line, entry: None });
         }
         *self.beyond.entry(asking.kind).or_default() += 1;
         if let Some(name) = asking.name

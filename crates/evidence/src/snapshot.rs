@@ -63,6 +63,9 @@ pub struct Snapshot {
     pub gaps: Vec<Gap>,
     /// What a cluster has given in full.
     pub wholes: Vec<Whole>,
+    /// Folders in which the answers lie of those who were asked, clusters and log stores, each with a
+    /// slash behind it; empty where they lie in none.
+    pub collections: Vec<String>,
     /// Objects that no rule reads.
     pub others: u64,
     /// Helm templates that can't be read before they are rendered.
@@ -196,6 +199,7 @@ impl Snapshot {
         self.gate_counts.sort();
         self.templates.sort();
         self.wholes.sort();
+        self.collections.sort();
         self.gaps.sort();
         self.gaps.dedup();
         self.unreadable.sort();
@@ -206,6 +210,14 @@ impl Snapshot {
         self.services_by_name = Named::of(self.services.iter().map(|(s, _)| &*s.metadata.name));
         self.namespaces_by_name = Named::of(self.namespaces.iter().map(|(n, _)| &*n.name));
         self.config_maps_by_name = Named::of(self.config_maps.iter().map(|(c, _)| &*c.name));
+    }
+
+    /// Where the lines and events stand that are kept of pods, and the events of everything else.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        let runs = self.pods.iter().flat_map(|pod| &pod.events).chain(&self.events);
+        let events = runs.flat_map(|run| &run.occurrences).filter_map(|one| one.place.as_ref());
+        let logs = self.pods.iter().flat_map(|pod| pod.logs.values());
+        logs.flat_map(|log| log.samples()).map(|sample| &sample.place).chain(events)
     }
 
     /// The workloads of that name, in their order.

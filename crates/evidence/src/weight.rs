@@ -10,7 +10,7 @@ use crate::object::{
     Condition, Container, ContainerStatus, EnvVar, Manifest, Map, Meta, Object, Pod, PodSpec,
     PodStatus, Probe, Workload,
 };
-use crate::record::Event;
+use crate::record::{Entry, Event, Place};
 use crate::runs::{EventRun, Occurrence};
 use crate::snapshot::PodFacts;
 
@@ -173,6 +173,14 @@ pub(crate) fn event(of: &Event) -> usize {
         + text(&of.message)
         + words.map(some).iter().sum::<usize>()
         + owner
+        + of.place.as_ref().map_or(0, entry)
+}
+
+/// What names the entry at a place; the line and all that is made of it share it.
+fn entry(at: &Place) -> usize {
+    at.entry
+        .as_ref()
+        .map_or(0, |e| size_of::<Entry>() + ENTRY + text(&e.log) + text(&e.id) + text(&e.at))
 }
 
 pub(crate) fn row(of: &Listed) -> usize {
@@ -184,7 +192,7 @@ pub(crate) fn row(of: &Listed) -> usize {
 }
 
 pub(crate) fn sample(of: &Sample) -> usize {
-    size_of::<Sample>() + text(&of.text)
+    size_of::<Sample>() + text(&of.text) + entry(&of.place)
 }
 
 fn burst(of: &Burst) -> usize {

@@ -24,6 +24,8 @@ pub(crate) struct Head<'a> {
     #[serde(borrow)]
     pub(crate) log_name: Option<&'a RawValue>,
     #[serde(borrow)]
+    pub(crate) insert_id: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(crate) kind: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) items: Option<&'a RawValue>,

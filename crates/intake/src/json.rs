@@ -2,13 +2,14 @@
 //! list of any of these.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sunup_evidence::decode::TypeMeta;
 use sunup_evidence::object::Object;
-use sunup_evidence::record::{ContainerRef, Place};
+use sunup_evidence::record::{self, ContainerRef, Place};
 use sunup_logs::scan::{Chunk, ElementChunk};
 
 use crate::export::answers;
@@ -251,7 +252,12 @@ fn entry_or_page(file: &File<'_>, bytes: &[u8], at_line: u64, page: bool, out: &
         || head.json_payload.is_some()
         || head.proto_payload.is_some()
     {
-        return cloud(file, &head, at_line, out);
+        let known = out.items.len();
+        cloud(file, &head, at_line, out);
+        if let Some(entry) = out.items.get(known).and_then(|_| named(&head)) {
+            out.items[known..].iter_mut().for_each(|item| item.is_of(&entry));
+        }
+        return;
     }
     if let Some(entries) = head.entries.filter(|e| page && is_entries(e.get())) {
         return lists::raw_items(entries, |item| {
@@ -354,6 +360,13 @@ fn cloud(file: &File<'_>, head: &Head<'_>, at_line: u64, out: &mut Out) {
     let at = at.or_else(|| payload::at(&map));
     let text = payload::text(&map, &|t| file.is_telling(t));
     message::log(file, container, at, Cow::Owned(text), at_line, out);
+}
+
+/// What names an entry in the service that has it.
+fn named(head: &Head<'_>) -> Option<Arc<record::Entry>> {
+    let text = |raw: Option<&RawValue>| serde_json::from_str::<Box<str>>(raw?.get()).ok();
+    let (log, id) = (text(head.log_name)?, text(head.insert_id)?);
+    Some(Arc::new(record::Entry { log, id, at: text(head.timestamp).unwrap_or_default() }))
 }
 
 fn first<'a>(a: Cow<'a, str>, b: Cow<'a, str>) -> Option<Cow<'a, str>> {

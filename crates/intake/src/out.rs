@@ -8,7 +8,7 @@ use sunup_evidence::line::{ContainerKey, Noticed};
 use sunup_evidence::listed::Listed;
 use sunup_evidence::node_gate::{GateCount, NodeGate};
 use sunup_evidence::object::{Manifest, Object};
-use sunup_evidence::record::{ContainerRef, Event, Place};
+use sunup_evidence::record::{ContainerRef, Entry, Event, Place};
 use sunup_logs::scan::Broken;
 
 /// One thing found.
@@ -52,6 +52,21 @@ impl Item {
             Item::GateCount(count) => moved(&mut count.place),
             Item::Template(line) | Item::Bad(Some(line), _) => *line = to(*line),
             Item::Seen(_) | Item::Bad(None, _) | Item::Unplaced(_) => {}
+        }
+    }
+}
+
+impl Item {
+    /// Says which entry of a log service it is.
+    pub(crate) fn is_of(&mut self, entry: &Arc<Entry>) {
+        match self {
+            Item::Line(noticed) => noticed.entry = Some(Arc::clone(entry)),
+            Item::Event(event) => {
+                if let Some(place) = &mut event.place {
+                    place.entry = Some(Arc::clone(entry));
+                }
+            }
+            _ => {}
         }
     }
 }

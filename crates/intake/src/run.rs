@@ -339,7 +339,7 @@ impl<'o> Run<'o> {
         }
         self.last_told = Some(told);
         self.summary.unreadable += 1;
-        self.collector.unreadable(Place { file: Arc::clone(label), line }, why);
+        self.collector.unreadable(Place { file: Arc::clone(label), line, entry: None }, why);
     }
 }
 

@@ -139,7 +139,7 @@ fn without_token_volumes(spec: &mut Map<String, Value>) {
 fn diagnosed(pod: &Value, subject: &Value) -> Judgement {
     let Ok(object) = Object::from_value(subject) else { return Judgement::default() };
     let manifest = Manifest {
-        place: Place { file: "pod".into(), line: None },
+        place: Place { file: "pod".into(), line: None, entry: None },
         path: None::<PathBuf>,
         document: 0,
         item: None,

@@ -28,7 +28,7 @@ pub fn markdown(report: &Report) -> String {
         });
     }
     for (i, finding) in report.findings.iter().enumerate() {
-        one(&mut out, finding, i < FULL_MAX);
+        one(&mut out, report, finding, i < FULL_MAX);
     }
     let asides = [
         (
@@ -88,7 +88,7 @@ pub fn markdown(report: &Report) -> String {
     out
 }
 
-fn one(out: &mut String, finding: &Finding, full: bool) {
+fn one(out: &mut String, report: &Report, finding: &Finding, full: bool) {
     if !out.is_empty() {
         out.push('\n');
     }
@@ -124,10 +124,10 @@ fn one(out: &mut String, finding: &Finding, full: bool) {
             );
         }
     }
-    details(out, finding);
+    details(out, finding, report);
 }
 
-fn details(out: &mut String, finding: &Finding) {
+fn details(out: &mut String, finding: &Finding, report: &Report) {
     if finding.timeline.is_empty() && finding.evidence.is_empty() {
         return;
     }
@@ -145,7 +145,12 @@ fn details(out: &mut String, finding: &Finding) {
         }
     }
     for item in finding.evidence.iter().take(EVIDENCE_MAX) {
-        let _ = write!(out, "\n{}\n\n{}", code(&item.source), block("", &item.text));
+        let entry = report.entry(&item.source).map(|entry| {
+            let (log, id) = (code(&entry.log_name), code(&entry.insert_id));
+            format!(" (insertId [{id}]({}) of {log})", entry.link)
+        });
+        let entry = entry.unwrap_or_default();
+        let _ = write!(out, "\n{}{entry}\n\n{}", code(&item.source), block("", &item.text));
     }
     out.push_str("\n</details>\n");
 }

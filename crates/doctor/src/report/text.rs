@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use sunup_api::report::{Finding, Fix, Report, Safety, Severity, Subject, Verdict};
+use sunup_api::report::{Finding, Fix, Report, Safety, Severity, StoreEntry, Subject, Verdict};
 use sunup_api::show::{line as one_line, text as clean};
 
 use super::look::{Look, Seen};
@@ -171,6 +171,7 @@ impl Page<'_> {
             }
         }
         self.evidence(finding);
+        self.entries(report, finding);
         if !finding.explanation.trim().is_empty() {
             self.blank();
             self.note(2, "why: ", BOLD, &finding.explanation);
@@ -211,6 +212,28 @@ impl Page<'_> {
         }
         if let Some(left_out) = finding.evidence.len().checked_sub(shown).filter(|&n| n > 0) {
             self.line(&format!("     {}", more(left_out)));
+        }
+    }
+
+    /// Which entries of Cloud Logging the evidence is; with everything, each with its link.
+    fn entries(&mut self, report: &Report, finding: &Finding) {
+        let entries = finding.evidence.iter().filter_map(|item| report.entry(&item.source));
+        let entries: Vec<_> = entries.collect();
+        let Some((first, more)) = entries.split_first() else { return };
+        let named =
+            |entry: &StoreEntry| format!("insertId {} of {}", entry.insert_id, entry.log_name);
+        self.blank();
+        if !self.look.verbose {
+            let more = match more.len() {
+                0 => String::new(),
+                more => format!(", and {}", counted(more as u64, "other")),
+            };
+            return self.note(2, "in Cloud Logging: ", BOLD, &(named(first) + &more));
+        }
+        for entry in entries {
+            let place = format!("{}: {}", entry.source, named(entry));
+            self.note(2, "in Cloud Logging: ", BOLD, &place);
+            self.line(&format!("      {}", paint(CYAN, one_line(&entry.link))));
         }
     }
 

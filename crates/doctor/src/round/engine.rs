@@ -20,6 +20,7 @@ use crate::judging::subject::in_scope;
 use crate::judging::texts::Listener;
 use crate::judging::workload::{self, Seen, Work};
 use crate::round::consequences;
+use crate::round::entries;
 use crate::round::merged::{Merged, without_pods};
 use crate::rules::{self, RULES};
 
@@ -201,6 +202,7 @@ fn write(snapshot: &Snapshot, mut merged: Merged<'_>) -> Diagnosis {
         }
         out.report.findings.push(finding(fault, fixes));
     }
+    out.report.entries = entries::cited(&out.report.findings, snapshot);
     (out.report.cleared, out.report.unknown) = merged.rest_of(&out.report.findings);
     out.report.unknown.extend(snapshot.gaps.iter().map(not_to_be_had));
     out.report.unreadable.clone_from(&snapshot.unreadable);

@@ -3,6 +3,7 @@
 
 mod consequences;
 pub(crate) mod engine;
+mod entries;
 mod gone;
 mod ignored;
 mod merged;

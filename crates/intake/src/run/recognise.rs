@@ -245,7 +245,7 @@ impl Run<'_> {
         self.unreadable(&file.label, line, told);
         self.summary.ignored += 1;
         self.summary.read.unrecognised.push(Unrecognised {
-            source: Place { file: Arc::clone(&file.label), line }.to_string(),
+            source: Place { file: Arc::clone(&file.label), line, entry: None }.to_string(),
             why: why.to_owned(),
             looks_like: Some(nearest.id.to_owned()),
             better,

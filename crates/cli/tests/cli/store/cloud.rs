@@ -26,12 +26,12 @@ fn run(project: &Project, folder: &std::path::Path, arguments: &[&str]) -> Run {
     sunup(project, folder, arguments).output().expect("it starts").into()
 }
 
-fn report(run: &Run) -> Value {
+pub(super) fn report(run: &Run) -> Value {
     serde_json::from_str(&run.out).unwrap_or_else(|why| panic!("{why}: {}{}", run.out, run.err))
 }
 
 /// Rule, namespace and name of each finding.
-fn findings(report: &Value) -> BTreeSet<(String, String, String)> {
+pub(super) fn findings(report: &Value) -> BTreeSet<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let of = |finding: &Value| {
         let subject = &finding["subject"];
@@ -43,7 +43,26 @@ fn findings(report: &Value) -> BTreeSet<(String, String, String)> {
 /// Around the recordings: a part of the day that the store holds.
 const TIMES: [&str; 4] = ["--since", "2026-11-30T21:30:00Z", "--until", "2026-11-30T22:10:00Z"];
 
-fn both() -> BTreeSet<(String, String, String)> {
+/// A rule, and the words by which the recorded pod shows what it names.
+pub(super) const REFUSED: (&str, &str) = ("app-before-proxy", "connection refused");
+pub(super) const BOUND: (&str, &str) = ("gateway-privileged-port", "cannot bind");
+
+/// The pod that was recorded with a fault of this rule, and when it first said these words.
+pub(super) fn first(rule: &str, words: &str) -> (String, String) {
+    let folder = if rule == REFUSED.0 { "app-before-proxy" } else { "gateway-port-80-denied" };
+    let entries = super::project::recorded(&super::project::real().expect("there").join(folder));
+    let entries = entries
+        .iter()
+        .map(|(at, entry)| (at, serde_json::from_str::<Value>(entry).expect("as it was written")));
+    let said = entries.filter(|(_, entry)| {
+        entry["textPayload"].as_str().is_some_and(|text| text.contains(words))
+    });
+    let (_, entry) = said.min_by_key(|(at, _)| **at).expect("recorded");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    (text(&entry["resource"]["labels"]["pod_name"]), text(&entry["timestamp"]))
+}
+
+pub(super) fn both() -> BTreeSet<(String, String, String)> {
     let own = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
     BTreeSet::from([
         own("app-before-proxy", "shop-a", "orders"),
@@ -73,9 +92,74 @@ fn both_faults_are_named_while_everything_goes_wrong_in_turn() {
     assert_eq!(findings(&report), both(), "{}", done.err);
     assert_eq!(project.left(), 0, "some trouble was never met");
     assert!(done.err.contains("the quota of reads is used up"), "{}", done.err);
-    for finding in report["findings"].as_array().expect("findings") {
-        let pods = finding["subject"]["pods"].as_array().expect("pods");
-        assert_eq!(pods.len(), 1, "{finding}");
+    let found = report["findings"].as_array().expect("findings");
+    for (rule, words) in [REFUSED, BOUND] {
+        let (pod, at) = first(rule, words);
+        let finding = found.iter().find(|finding| finding["rule"] == rule).expect("named");
+        assert_eq!(finding["subject"]["pods"], json!([pod]));
+        let evidence = finding["evidence"].as_array().expect("evidence");
+        let said = |item: &&Value| item["at"] == at.as_str();
+        let item = evidence.iter().find(said).unwrap_or_else(|| panic!("{at}: {finding}"));
+        assert!(item["text"].as_str().expect("a text").contains(words), "{item}");
+    }
+}
+
+/// Entries as clusters of before 2019 log them.
+fn legacy(entry: &str) -> String {
+    let mut entry: Value = serde_json::from_str(entry).expect("as it was written");
+    let labels = entry["resource"]["labels"].clone();
+    entry["resource"] = match entry["resource"]["type"] == "k8s_container" {
+        true => json!({"type": "container", "labels": {"cluster_name": labels["cluster_name"],
+            "zone": labels["location"], "namespace_id": labels["namespace_name"],
+            "pod_id": labels["pod_name"], "container_name": labels["container_name"]}}),
+        false => json!({"type": "gke_cluster", "labels": {"cluster_name": labels["cluster_name"],
+            "location": labels["location"]}}),
+    };
+    entry.to_string()
+}
+
+#[test]
+fn clusters_of_legacy_logging_are_asked_by_their_own_types() {
+    let test = "clusters_of_legacy_logging_are_asked_by_their_own_types";
+    let Some(real) = sunup_testkit::require(test, "the recordings", super::project::real()) else {
+        return;
+    };
+    let entries = super::project::recorded(&real.join("app-before-proxy")).into_iter();
+    let mut entries: Vec<_> = entries.map(|(at, entry)| (at, legacy(&entry))).collect();
+    entries.sort();
+    let project = Project::of(entries);
+    let folder = kit::folder(&[]);
+    let place = ["-n", "shop-a", "--cluster", "c", "--location", "l", "--format", "json"];
+    let arguments = [&TIMES[..], &place].concat();
+    let none = run(&project, folder.path(), &arguments);
+    assert!(none.code == 2 && !none.out.contains("app-before-proxy"), "{}", none.err);
+    let done = run(&project, folder.path(), &[&arguments[..], &["--legacy-resources"]].concat());
+    let found = both().into_iter().filter(|(_, space, _)| space == "shop-a").collect();
+    assert_eq!(findings(&report(&done)), found, "{}", done.err);
+}
+
+#[test]
+fn folders_organisations_and_views_are_asked_by_their_names() {
+    let folder = kit::folder(&[]);
+    let view = "locations/global/buckets/_Default/views/_AllLogs";
+    let projects_view = format!("projects/shop-prod/{view}");
+    for (named, view, resource) in [
+        ("shop-prod", None, "projects/shop-prod"),
+        ("folders/12", None, "folders/12"),
+        ("organizations/34", None, "organizations/34"),
+        ("shop-prod", Some(view), projects_view.as_str()),
+    ] {
+        let project = Project::of(Vec::new());
+        let url = project.server.url();
+        let view: Vec<&str> = view.into_iter().flat_map(|view| ["--view", view]).collect();
+        for what in [&["doctor"][..], &["logs", "refused"]] {
+            let line = [what, &["--cloud-logging", named, "--endpoint", &url], &view].concat();
+            let mut command = kit::sunup(folder.path(), &line);
+            command.env_remove("GOOGLE_APPLICATION_CREDENTIALS").env("HOME", folder.path());
+            let done: Run = command.output().expect("it starts").into();
+            assert!(!project.asked().is_empty(), "{}", done.err);
+        }
+        assert!(project.asked().iter().all(|asked| asked.resource == resource), "{named}");
     }
 }
 
@@ -90,10 +174,15 @@ fn nothing_outside_of_what_was_wanted_is_asked_for_and_little_of_it_is_read() {
     let wanted = both().into_iter().filter(|(_, space, _)| space == "shop-a").collect();
     assert_eq!(findings(&report), wanted, "{}", done.err);
     let (mut first, mut second) = (0, 0);
+    let time = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
+    let within = time(TIMES[1])..time(TIMES[3]);
     for asked in project.asked() {
         assert_eq!(asked.resource, "projects/shop-prod");
         assert!(asked.filter.contains("resource.labels.cluster_name=\"c\""), "{}", asked.filter);
         for entry in &asked.entries {
+            let at: jiff::Timestamp =
+                entry["timestamp"].as_str().expect("one").parse().expect("it");
+            assert!(within.contains(&at), "{entry}");
             let labels = &entry["resource"]["labels"]["namespace_name"];
             let object = &entry["jsonPayload"]["involvedObject"]["namespace"];
             assert!(labels == "shop-a" || object == "shop-a", "{entry}");
@@ -172,7 +261,7 @@ fn a_token_is_sent_and_never_shown() {
         "client_secret": "secret-of-the-client", "refresh_token": "secret-refresh",
         "token_uri": format!("{}/token", project.server.url())});
     kit::write(folder.path(), "adc.json", credentials.to_string().as_bytes());
-    for format in ["text", "json", "html"] {
+    for format in ["text", "json", "html", "markdown", "sarif", "github"] {
         let kept = format!("kept-{format}");
         let options = ["-v", "--format", format, "--save", &kept];
         let arguments = [&TIMES[..], &options].concat();
@@ -188,6 +277,20 @@ fn a_token_is_sent_and_never_shown() {
             let clean = SECRETS.iter().all(|secret| !text.contains(secret));
             assert!(clean, "{}", file.path.display());
         }
+    }
+    // Nor an error: of the API, and of whoever issues tokens.
+    let away = credentials.to_string().replace("/token", "/away");
+    kit::write(folder.path(), "away.json", away.as_bytes());
+    for (file, refused, says) in [("adc.json", Some(403), "Code 403"), ("away.json", None, "404")] {
+        let project = project
+            .clone()
+            .with(100, &refused.map(Trouble::Refused).into_iter().collect::<Vec<_>>());
+        let mut command = sunup(&project, folder.path(), &["-v"]);
+        command.env("GOOGLE_APPLICATION_CREDENTIALS", folder.path().join(file));
+        let done: Run = command.output().expect("it starts").into();
+        assert!(done.code == 2 && done.err.contains(says), "{}", done.err);
+        let said = format!("{}{}", done.out, done.err);
+        assert!(SECRETS.iter().all(|secret| !said.contains(secret)), "{said}");
     }
 }
 
@@ -373,7 +476,10 @@ fn the_pages_commands_do_what_it_says() {
     assert!(commands.len() >= 9, "{commands:?}");
     let folder = kit::folder(&[]);
     let time = TIMES.join(" ");
-    for command in commands.iter().filter(|command| !command.contains("--loki")) {
+    // Loki's and the live cluster's are run by their own tests.
+    let others = ["--loki", "--live"];
+    let own = |command: &&String| !others.iter().any(|other| command.contains(other));
+    for command in commands.iter().filter(own) {
         let mut line = command
             .replace("PROJECT", &format!("shop-prod --endpoint {}", project.server.url()))
             .replace("POD", "orders-f6f9f77c7-xqzm2")
@@ -397,4 +503,51 @@ fn the_pages_commands_do_what_it_says() {
             false => assert!(done.code == 0, "{said}"),
         }
     }
+}
+
+#[test]
+fn the_report_says_which_entry_each_line_is() {
+    let Some(project) = Project::new("the_report_says_which_entry_each_line_is") else { return };
+    let folder = kit::folder(&[]);
+    let arguments = [&TIMES[..], &["-n", "shop-a", "--format", "json"]].concat();
+    let done = run(&project, folder.path(), &arguments);
+    let report = report(&done);
+    let finding = &report["findings"][0];
+    let entries = report["entries"].as_array().expect("entries");
+    // Every source is an entry: nothing else was asked.
+    let cited = ["evidence", "timeline"].map(|part| finding[part].as_array().expect("a list"));
+    let given: Vec<Value> = project.asked().into_iter().flat_map(|asked| asked.entries).collect();
+    for item in cited.into_iter().flatten() {
+        let source = item["source"].as_str().expect("a place").split(" (").next();
+        let entry = entries.iter().find(|entry| entry["source"].as_str() == source);
+        let entry = entry.unwrap_or_else(|| panic!("no entry for {item}"));
+        let same = |given: &&Value| given["insertId"] == entry["insert_id"];
+        let real = given.iter().find(same).expect("an entry of the store");
+        assert_eq!(real["logName"], entry["log_name"]);
+        // The line that is cited is the entry's own, at its own time.
+        if let (Some(text), Some(at)) = (real["textPayload"].as_str(), item["at"].as_str()) {
+            let shown = item["text"].as_str().unwrap_or_default();
+            assert!(shown.lines().all(|line| text.contains(line)), "{text}: {item}");
+            assert_eq!(at, real["timestamp"], "{item}");
+        }
+        let id = real["insertId"].as_str().expect("an id");
+        let link = entry["link"].as_str().expect("a link");
+        assert!(link.contains(&format!("insertId%3D%22{id}%22")), "{link}");
+        assert!(link.starts_with("https://console.cloud.google.com/logs/query;query="), "{link}");
+    }
+    let shown = |format: &str, more: &[&str]| {
+        let arguments = [&TIMES[..], &["-n", "shop-a", "--format", format], more].concat();
+        run(&project, folder.path(), &arguments).out
+    };
+    let id = entries.iter().find(|entry| entry["source"] == finding["evidence"][0]["source"]);
+    let id = id.expect("an entry")["insert_id"].as_str().expect("an id");
+    assert_eq!(shown("text", &[]).matches("in Cloud Logging: ").count(), 1);
+    for text in [shown("text", &["-v"]), shown("html", &[]), shown("markdown", &[])] {
+        assert!(
+            text.contains(id) && text.contains("console.cloud.google.com/logs/query"),
+            "{text}"
+        );
+    }
+    let redacted = shown("json", &["--redact"]);
+    assert!(redacted.contains("\"entries\": []") && !redacted.contains(id), "{redacted}");
 }

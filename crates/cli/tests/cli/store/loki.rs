@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sunup_testkit::web::{Answer, Request, Web};
 
 use super::super::kit;
+use super::cloud::{BOUND, REFUSED, both, findings, first};
 use super::project::{real, recorded};
 
 /// A line with its labels.
@@ -126,10 +127,15 @@ fn a_loki_is_asked_in_the_same_two_rounds() {
     ];
     let done = kit::run(folder.path(), &line);
     let report: Value = serde_json::from_str(&done.out).expect(&done.err);
-    let rules: Vec<&Value> =
-        report["findings"].as_array().expect("findings").iter().map(|f| &f["rule"]).collect();
-    assert!(rules.contains(&&json!("gateway-privileged-port")), "{rules:?} {}", done.err);
-    assert!(rules.contains(&&json!("app-before-proxy")), "{rules:?} {}", done.err);
+    // What Cloud Logging's test names of the same pods, by the same line.
+    assert_eq!(findings(&report), both(), "{}", done.err);
+    for (rule, words) in [REFUSED, BOUND] {
+        let (pod, at) = first(rule, words);
+        let mut found = report["findings"].as_array().expect("findings").iter();
+        let finding = found.find(|finding| finding["rule"] == rule).expect("named");
+        assert_eq!(finding["subject"]["pods"], json!([pod]));
+        assert!(finding["evidence"].to_string().contains(&at), "{at}: {finding}");
+    }
     assert!(!format!("{}{}", done.out, done.err).contains("tenant-secret"));
     let seen = seen.lock().expect("no panic while it was held");
     assert!(seen.iter().all(|request| request.header("x-scope-orgid") == Some("tenant-secret")));

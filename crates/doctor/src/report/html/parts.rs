@@ -44,7 +44,7 @@ pub(super) fn finding(
                 }
             }
             (fixes(index, finding, report, seen))
-            (evidence(finding))
+            (evidence(finding, report))
         }
     }
 }
@@ -76,7 +76,7 @@ fn drawing(index: usize, drawn: &Drawn<'_>) -> Markup {
     }
 }
 
-fn evidence(finding: &Finding) -> Markup {
+fn evidence(finding: &Finding, report: &Report) -> Markup {
     if finding.evidence.is_empty() {
         return html! {};
     }
@@ -84,21 +84,27 @@ fn evidence(finding: &Finding) -> Markup {
     html! {
         section.evidence {
             h3 { "Evidence" }
-            @for one in first { (item(one)) }
+            @for one in first { (item(one, report)) }
             @if !rest.is_empty() {
                 details {
                     summary { (rest.len()) " more" }
-                    @for one in rest { (item(one)) }
+                    @for one in rest { (item(one, report)) }
                 }
             }
         }
     }
 }
 
-fn item(item: &EvidenceItem) -> Markup {
+fn item(item: &EvidenceItem, report: &Report) -> Markup {
     html! {
         figure.item {
-            figcaption { span.source { (clean(&item.source)) } @if let Some(at) = &item.at { " " time datetime=(at) { (clean(at)) } } }
+            figcaption {
+                span.source { (clean(&item.source)) }
+                @if let Some(at) = &item.at { " " time datetime=(at) { (clean(at)) } }
+                @if let Some(entry) = report.entry(&item.source) {
+                    " " a href=(entry.link) { "insertId " (clean(&entry.insert_id)) } " of " span.source { (clean(&entry.log_name)) }
+                }
+            }
             pre tabindex="0" { @for (i, line) in clean(&item.text).lines().enumerate() {
                 @if i > 0 { "\n" }
                 @match telling(line) {

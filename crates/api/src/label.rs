@@ -10,6 +10,10 @@ pub const NAMESPACE_INJECTION: &str = "istio-injection";
 pub const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
 /// The hash by which a Deployment's ReplicaSets and their pods are told apart.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+/// The region that a node is in.
+pub const REGION: &str = "topology.kubernetes.io/region";
+/// The zone that a node is in.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 /// Name of a pod's topmost owner, as GKE's logging agent adds it to an entry's labels.
 pub const TOP_LEVEL_CONTROLLER_NAME: &str = "logging.gke.io/top_level_controller_name";
 /// Kind of a pod's topmost owner, likewise.

@@ -4,7 +4,8 @@
 //! `cargo bench -p sunup-cli --bench store`. The project is this bench's own, of `SUNUP_BENCH_ENTRIES`
 //! (10,000,000) entries of one day: one in 500 has a word of some rule's without being a fault, and
 //! `SUNUP_BENCH_PODS` (200) pods start before their proxy. Entries are made as they are asked for, so
-//! what a real store takes to find them is not in the figures.
+//! what a real store takes to find them is not in the figures. `SUNUP_BENCH_BINARY` names another
+//! `sunup` to be measured than the one that was built with the bench.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -174,7 +175,8 @@ fn main() {
     let server = Web::new(move |request| inside.answer(request));
     let folder = tempfile::tempdir().expect("a folder");
     let began = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_sunup"))
+    let own = || env!("CARGO_BIN_EXE_sunup").into();
+    let mut child = Command::new(std::env::var_os("SUNUP_BENCH_BINARY").unwrap_or_else(own))
         .args(["doctor", "--cloud-logging", "p", "--endpoint", &server.url(), "--format", "json"])
         .args(["--since", DAY, "--until", "2026-11-03T00:00:00Z"])
         .env_remove("GOOGLE_APPLICATION_CREDENTIALS")

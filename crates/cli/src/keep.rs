@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use sunup_api::{shell, show};
 use sunup_intake::Input;
-use tokio::sync::mpsc::Receiver;
 
 use crate::{folder, redact};
 
@@ -16,12 +15,10 @@ type Pieces = Box<dyn Iterator<Item = (String, Vec<u8>)> + Send>;
 
 /// What comes from somebody who asks, one file after the other, as a reader takes it; each kept on its
 /// way where that is wanted.
-pub(crate) fn input<P: Send + 'static>(
-    mut pieces: Receiver<P>,
-    file: fn(P) -> (String, Vec<u8>),
+pub(crate) fn input(
+    pieces: impl Iterator<Item = (String, Vec<u8>)> + Send + 'static,
     keep: Option<&Keep>,
 ) -> Input {
-    let pieces = std::iter::from_fn(move || pieces.blocking_recv().map(file));
     Input::Pieces(match keep {
         Some(keep) => keep.pieces(Box::new(pieces)),
         None => Box::new(pieces),

@@ -10,7 +10,7 @@ use sunup_intake::{Input, Options, Summary};
 use sunup_kube::collect::{Collected, Piece, Question, collect};
 use sunup_kube::{Cluster, Wanted, connect};
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::mpsc::channel;
+use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::keep::{self, Keep};
 
@@ -62,19 +62,47 @@ impl Where {
     }
 }
 
-/// Collects from the cluster and reads what comes, together with `inputs`.
+/// Somebody who hears what a cluster gives.
+pub(crate) trait Listener: Send {
+    /// One more piece.
+    fn piece(&mut self, piece: &Piece);
+    /// It has given everything that was asked for. Not called where collecting failed.
+    fn done(self: Box<Self>);
+}
+
+/// What is read together with what a cluster gives.
+#[derive(Default)]
+pub(crate) struct Beside<'k> {
+    /// Read before it.
+    pub(crate) first: Vec<Input>,
+    /// Read when all of it has been.
+    pub(crate) last: Vec<Input>,
+    /// Where it is kept.
+    pub(crate) keep: Option<&'k Keep>,
+    /// Who hears of it meanwhile.
+    pub(crate) listener: Option<Box<dyn Listener>>,
+}
+
+/// Collects from the cluster and reads what comes.
 pub(crate) fn read(
     (runtime, cluster): (&Handle, &Cluster),
     question: &Question,
-    keep: Option<&Keep>,
-    mut inputs: Vec<Input>,
+    beside: Beside<'_>,
     options: &Options,
     collector: &mut Collector,
 ) -> anyhow::Result<(Summary, Collected)> {
     let (sink, pieces) = channel(IN_FLIGHT);
-    inputs.push(keep::input(pieces, |Piece { name, bytes }| (name, bytes), keep));
+    let (tell, told) = std::sync::mpsc::channel();
+    let Beside { first: mut inputs, last, keep, listener } = beside;
+    inputs.push(keep::input(heard(pieces, listener, told), keep));
+    inputs.extend(last);
     let (summary, collected) = std::thread::scope(|scope| {
-        let collecting = scope.spawn(|| runtime.block_on(collect(cluster, question, sink)));
+        let collecting = scope.spawn(move || {
+            let collected = runtime.block_on(collect(cluster, question, sink));
+            // Nobody listens, or nobody reads any more.
+            let _ = tell.send(collected.is_ok());
+            collected
+        });
         let summary = sunup_intake::read(inputs, options, collector);
         (summary, collecting.join())
     });
@@ -83,4 +111,23 @@ pub(crate) fn read(
         Err(panicked) => std::panic::resume_unwind(panicked),
     };
     Ok((summary, collected))
+}
+
+/// The files as they come, each heard; the end of them too, once it is known how it went.
+fn heard(
+    mut pieces: Receiver<Piece>,
+    mut listener: Option<Box<dyn Listener>>,
+    told: std::sync::mpsc::Receiver<bool>,
+) -> impl Iterator<Item = (String, Vec<u8>)> + Send {
+    std::iter::from_fn(move || {
+        let Some(piece) = pieces.blocking_recv() else {
+            let well = listener.is_some() && told.recv() == Ok(true);
+            listener.take().filter(|_| well).into_iter().for_each(Listener::done);
+            return None;
+        };
+        if let Some(listener) = &mut listener {
+            listener.piece(&piece);
+        }
+        Some((piece.name, piece.bytes))
+    })
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sunup_store::{
-    Bounds, CloudLogging, Identity, Labels, Loki, Names, Place, Proxies, Store, Wanted, Watch, Web,
-    Where, Window,
+    Bounds, CloudLogging, Clues, Identity, Labels, Loki, Names, Place, Proxies, Store, Told,
+    Wanted, Watch, Web, Where, Window, attributes,
 };
 use tokio::sync::watch;
 
@@ -22,6 +22,8 @@ use crate::when::When;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A wait that is told where nobody watches a bar.
 const LONG_WAIT: Duration = Duration::from_secs(2);
+/// In place of a project's id, which has at least six letters: as the cluster says.
+const AUTO: &str = "auto";
 /// How far back is asked where nothing is said.
 const SINCE: &str = "24h";
 
@@ -38,7 +40,7 @@ pub(crate) struct StoreArgs {
 
     /// Only those of clusters in this region or zone
     #[arg(long, value_name = "PLACE", requires = "cloud_logging")]
-    location: Option<String>,
+    location: Vec<String>,
 
     /// Ask for the resource types of Legacy Logging: container and gke_cluster
     #[arg(long, requires = "cloud_logging")]
@@ -56,7 +58,8 @@ pub(crate) struct StoreArgs {
 pub(crate) struct CloudArgs {
     /// Ask Cloud Logging, also of pods that are gone. PROJECT is a project's id, or a resource name
     /// such as folders/123. Reads only; takes logging.logEntries.list, by Application Default
-    /// Credentials or else `gcloud`. Where no time is said: the last 24 hours
+    /// Credentials or else `gcloud`. Where no time is said: the last 24 hours. With --live, `auto`
+    /// takes project, location and cluster from the cluster, and asks only for what that no longer has
     #[arg(long, value_name = "PROJECT", groups = ["asked", "stores"])]
     pub(crate) cloud_logging: Option<String>,
 
@@ -111,6 +114,36 @@ impl StoreArgs {
         self.cloud.cloud_logging.is_some() || self.loki.loki.is_some()
     }
 
+    /// Whether project and cluster are to be taken from a live one.
+    pub(crate) fn is_auto(&self) -> bool {
+        self.cloud.cloud_logging.as_deref() == Some(AUTO)
+    }
+
+    /// Takes project, location and cluster from what is known of a live one, and says by what. What
+    /// was named by options stays.
+    pub(crate) async fn settle(&mut self, mut clues: Clues, own: bool) -> anyhow::Result<String> {
+        if own {
+            clues.attributes = attributes(&web()?, set("GCE_METADATA_HOST").as_deref()).await;
+        }
+        let told = clues.told().map_err(anyhow::Error::msg);
+        let Told { project, cluster, locations, by } = told.context("--cloud-logging auto")?;
+        let Some(cluster) = self.cluster.take().or(cluster) else {
+            bail!(
+                "--cloud-logging auto: the project is {project}, {by}, but nothing says what the \
+                 cluster is called there: give --cluster NAME, as `gcloud container clusters list \
+                 --project {project}` has it"
+            );
+        };
+        if self.location.is_empty() {
+            self.location = locations;
+        }
+        let place = self.location.join(" or ");
+        let said =
+            format!("Cloud Logging has it as cluster {cluster} in {place} of {project}, {by}");
+        (self.cluster, self.cloud.cloud_logging) = (Some(cluster), Some(project));
+        Ok(said)
+    }
+
     /// What is wanted of it.
     pub(crate) fn wanted(
         &self,
@@ -121,7 +154,7 @@ impl StoreArgs {
         Ok(Wanted {
             place: Place {
                 cluster: self.cluster.clone(),
-                location: self.location.clone(),
+                locations: self.location.clone(),
                 namespace: namespace.map(str::to_owned),
                 pods: pod.map(str::to_owned).into_iter().collect(),
                 pods_of: workload.map(str::to_owned),
@@ -149,6 +182,7 @@ impl CloudArgs {
     /// Cloud Logging of the project that was named.
     pub(crate) async fn connect(&self, names: Names) -> anyhow::Result<Named> {
         let Some(project) = &self.cloud_logging else { bail!("no project was named") };
+        ensure!(project != AUTO, "--cloud-logging auto: only `doctor --live` has a cluster to ask");
         let web = web()?;
         let endpoint = self.endpoint.as_deref();
         // An endpoint without TLS is one on this machine: nobody's token is sent there unasked.

@@ -340,6 +340,7 @@ impl Collector {
                 let folder =
                     manifest.place.file.rfind('/').map_or("", |at| &manifest.place.file[..=at]);
                 let folder = folder.to_owned();
+                s.collections.push(folder.clone());
                 s.wholes.extend(collection.whole.map(|whole| Whole { folder, ..whole }));
                 s.gaps.extend(collection.gaps);
             }

@@ -15,6 +15,7 @@ pub mod kubelet;
 mod list;
 pub mod mesh;
 pub mod need;
+pub mod provider;
 pub mod rbac;
 mod request;
 pub mod standby;

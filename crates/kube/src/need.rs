@@ -68,6 +68,14 @@ pub(crate) const MESH_CONFIG: Need = need(
     &[("get", "the mesh's settings: MeshConfig and the injector's values, by name")],
 );
 
+/// Nodes.
+pub(crate) const NODES: Need = need(
+    CORE,
+    ("nodes", "Node"),
+    Reach::Cluster,
+    &[("list", "versions of kubelets, kernels and container runtimes, on which fixes depend")],
+);
+
 /// Everything that is listed besides pods.
 pub(crate) const LISTS: &[Need] = &[
     need(
@@ -142,12 +150,7 @@ pub(crate) const LISTS: &[Need] = &[
         Reach::Cluster,
         &[("list", "which namespaces are injected, and by which revision")],
     ),
-    need(
-        CORE,
-        ("nodes", "Node"),
-        Reach::Cluster,
-        &[("list", "versions of kubelets, kernels and container runtimes, on which fixes depend")],
-    ),
+    NODES,
     need(
         ("admissionregistration.k8s.io", "v1"),
         ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),

@@ -11,6 +11,21 @@ pub struct Ask {
     pub within: Window,
     /// Which of them.
     pub what: What,
+    /// But for these, which are known already.
+    pub except: Vec<Except>,
+}
+
+/// Entries of pods that somebody has already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Except {
+    /// The pods' namespace.
+    pub namespace: String,
+    /// The pods.
+    pub pods: Vec<String>,
+    /// Only of this container.
+    pub container: Option<String>,
+    /// Only from then on.
+    pub from: Option<Timestamp>,
 }
 
 /// Whose entries are wanted. Empty is everybody's.
@@ -18,14 +33,23 @@ pub struct Ask {
 pub struct Place {
     /// The cluster's name.
     pub cluster: Option<String>,
-    /// Its region or zone.
-    pub location: Option<String>,
+    /// Its region or zone: one of these.
+    pub locations: Vec<String>,
     /// The namespace.
     pub namespace: Option<String>,
     /// Only these pods.
     pub pods: Vec<String>,
     /// Only pods whose names begin so: those of a workload.
     pub pods_of: Option<String>,
+}
+
+impl Place {
+    /// Whether a pod is among those that are wanted.
+    pub(crate) fn takes(&self, namespace: &str, pod: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
+            && (self.pods.is_empty() || self.pods.iter().any(|wanted| wanted == pod))
+            && self.pods_of.as_deref().is_none_or(|stem| pod.starts_with(stem))
+    }
 }
 
 /// A span of time: from the first instant on, before the second.
@@ -76,20 +100,4 @@ impl What {
             What::Filter(_) => "entries",
         }
     }
-}
-
-/// A text in double quotes, as both Cloud Logging's language and LogQL have it.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            // Names and literals hold none; whatever is handed over stays one term of one line.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

@@ -10,6 +10,7 @@
 mod ask;
 mod cloud;
 mod error;
+mod held;
 mod http;
 mod identity;
 mod loki;
@@ -17,9 +18,10 @@ mod plan;
 mod quota;
 mod run;
 
-pub use ask::{Ask, Place, What, Window};
-pub use cloud::{CloudLogging, Names};
+pub use ask::{Ask, Except, Place, What, Window};
+pub use cloud::{CloudLogging, Clues, Names, NodeClue, Told, attributes};
 pub use error::Trouble;
+pub use held::{Held, HeldPod, Since};
 pub use http::{Proxies, Web};
 pub use identity::{Identity, IdentityError, Where};
 pub use loki::{Labels, Loki};

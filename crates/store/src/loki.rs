@@ -13,10 +13,11 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sunup_api::link::{encoded, quoted};
 
-use crate::ask::{Ask, Place, What, quoted};
+use crate::ask::{Ask, Place, What};
 use crate::error::Trouble;
-use crate::http::{ANSWER_MAX, Send, Web, encoded};
+use crate::http::{ANSWER_MAX, Send, Web};
 use crate::quota::Patience;
 use crate::run::{Later, Page, Store, Watch};
 
@@ -332,7 +333,7 @@ mod tests {
     fn of(place: Place, what: What) -> Ask {
         let at = |text: &str| text.parse().unwrap();
         let within = Window { from: at("2026-11-02T08:00:00Z"), until: at("2026-11-02T09:00:00Z") };
-        Ask { place, within, what }
+        Ask { place, within, what, except: Vec::new() }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use sunup_evidence::line;
 
 use crate::ask::{Ask, Place, What, Window};
+use crate::held::Held;
 use crate::run::Store;
 
 /// What somebody wants to know of.
@@ -36,17 +37,21 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 /// Pods whose spans lie so close are asked for together.
 const NEAR: SignedDuration = SignedDuration::from_mins(10);
 
-/// What can show a fault: lines that tell of one, and warnings.
+/// What can show a fault: lines that tell of one, and warnings; but for those that are there.
 #[must_use]
-pub fn first(wanted: &Wanted) -> Vec<Ask> {
-    let of = |what| Ask { place: wanted.place.clone(), within: wanted.within, what };
-    vec![of(What::Lines(line::telling())), of(What::Events { warnings: true })]
+pub fn first(wanted: &Wanted, held: &Held) -> Vec<Ask> {
+    let Wanted { place, within } = wanted;
+    let of = |what, except| Ask { place: place.clone(), within: *within, what, except };
+    vec![
+        of(What::Lines(line::telling()), held.lines(place, *within)),
+        of(What::Events { warnings: true }, held.events(place, *within)),
+    ]
 }
 
 /// The start of these pods: what explains a line that tells of a fault, and their other events.
-/// Nothing is asked for twice, and nothing outside of what was wanted.
+/// Nothing is asked for twice or that is there, and nothing outside of what was wanted.
 #[must_use]
-pub fn second(wanted: &Wanted, store: &dyn Store, mut seen: Vec<Seen>) -> Vec<Ask> {
+pub fn second(wanted: &Wanted, store: &dyn Store, held: &Held, mut seen: Vec<Seen>) -> Vec<Ask> {
     seen.sort();
     seen.dedup();
     let mut asks = Vec::new();
@@ -63,14 +68,22 @@ pub fn second(wanted: &Wanted, store: &dyn Store, mut seen: Vec<Seen>) -> Vec<As
             continue;
         }
         let namespace = group[0].namespace.clone().or_else(|| wanted.place.namespace.clone());
-        let place = Place {
-            namespace,
-            pods: group.iter().map(|pod| pod.pod.clone()).collect(),
-            pods_of: None,
-            ..wanted.place.clone()
+        let of = |is_there: &dyn Fn(&str) -> bool| {
+            let pods = group.iter().map(|pod| pod.pod.clone());
+            let pods: Vec<String> = pods.filter(|pod| !is_there(pod)).collect();
+            let namespace = namespace.clone();
+            let place = Place { namespace, pods, pods_of: None, ..wanted.place.clone() };
+            (!place.pods.is_empty()).then_some(place)
         };
-        asks.push(Ask { place: place.clone(), within, what: What::Lines(line::explaining()) });
-        asks.push(Ask { place, within, what: What::Events { warnings: false } });
+        let namespace = namespace.as_deref();
+        if let Some(place) = of(&|pod| held.has_lines(namespace, pod, within)) {
+            let (what, except) = (What::Lines(line::explaining()), held.lines(&place, within));
+            asks.push(Ask { place, within, what, except });
+        }
+        if let Some(place) = of(&|pod| held.has_events(namespace, pod, within)) {
+            let (what, except) = (What::Events { warnings: false }, held.events(&place, within));
+            asks.push(Ask { place, within, what, except });
+        }
     }
     asks
 }
@@ -97,6 +110,7 @@ fn groups(seen: &[Seen], at_once: usize) -> Vec<&[Seen]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::held::{HeldPod, Since};
     use crate::run::{Later, Page, Watch};
 
     struct Few;
@@ -131,6 +145,10 @@ mod tests {
         }
     }
 
+    fn none() -> Held {
+        Held::default()
+    }
+
     fn wanted() -> Wanted {
         let within = Window { from: at("08:00:00"), until: at("20:00:00") };
         Wanted { place: Place { cluster: Some("c".to_owned()), ..Place::default() }, within }
@@ -138,8 +156,9 @@ mod tests {
 
     #[test]
     fn the_rounds_ask_for_no_line_twice() {
-        let first = first(&wanted());
-        let second = second(&wanted(), &Few, vec![seen("shop", "a", "10:00:00", "10:00:05")]);
+        let first = first(&wanted(), &none());
+        let second =
+            second(&wanted(), &Few, &none(), vec![seen("shop", "a", "10:00:00", "10:00:05")]);
         let texts = |asks: &[Ask]| -> Vec<&str> {
             let lines = asks.iter().filter_map(|ask| match &ask.what {
                 What::Lines(texts) => Some(texts.clone()),
@@ -162,6 +181,7 @@ mod tests {
         let asks = second(
             &wanted(),
             &Few,
+            &none(),
             vec![
                 seen("shop", "b", "10:01:00", "10:01:00"),
                 seen("shop", "a", "10:00:00", "10:00:05"),
@@ -190,10 +210,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_there_is_not_asked_for() {
+        let pod = |name: &str, since| HeldPod {
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+            lines: [("app".to_owned(), since)].into(),
+            every_container: true,
+            events: Some(since),
+        };
+        // Of one all is there, of another only what is after the restart that matters.
+        let cut = Since::At(at("10:02:00"));
+        let held = Held { pods: vec![pod("whole", Since::Ever), pod("cut", cut)] };
+        let pods = |ask: &Ask| ask.place.pods.clone();
+        let seen = |pod: &str| seen("shop", pod, "10:00:00", "10:00:05");
+        assert!(second(&wanted(), &Few, &held, vec![seen("whole")]).is_empty());
+        let asks = second(&wanted(), &Few, &held, vec![seen("whole"), seen("cut")]);
+        assert_eq!(asks.iter().map(pods).collect::<Vec<_>>(), [["cut"], ["cut"]]);
+        for ask in asks {
+            let [except] = ask.except.as_slice() else { panic!("{ask:?}") };
+            assert_eq!(
+                (&except.pods, except.from),
+                (&vec!["cut".to_owned()], Some(at("10:02:00")))
+            );
+        }
+        let first = first(&wanted(), &held);
+        assert!(first.iter().all(|ask| ask.except.len() == 2), "{first:?}");
+    }
+
+    #[test]
     fn nothing_outside_of_what_was_wanted_is_asked_for() {
         let narrow =
             Wanted { within: Window { from: at("09:59:00"), until: at("10:01:00") }, ..wanted() };
-        let asks = second(&narrow, &Few, vec![seen("shop", "a", "10:00:00", "10:00:05")]);
+        let asks = second(&narrow, &Few, &none(), vec![seen("shop", "a", "10:00:00", "10:00:05")]);
         assert!(asks.iter().all(|ask| ask.within == narrow.within), "{asks:?}");
     }
 }

@@ -168,3 +168,65 @@ async fn question(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::{Place, What, Window};
+
+    /// Gives one page and never another one.
+    struct Slow;
+
+    impl Store for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn page<'a>(
+            &'a self,
+            _: &'a Ask,
+            after: Option<&'a str>,
+            _: &'a dyn Watch,
+        ) -> Later<'a, Page> {
+            if after.is_some() {
+                return Box::pin(std::future::pending());
+            }
+            let page = Page { bytes: b"{}".to_vec(), entries: 1, next: Some("x".to_owned()) };
+            Box::pin(async { Ok(page) })
+        }
+
+        fn query(&self, _: &Ask) -> String {
+            String::new()
+        }
+
+        fn pods_at_once(&self) -> usize {
+            1
+        }
+    }
+
+    struct Nobody;
+
+    impl Watch for Nobody {
+        fn entries(&self, _: u64) {}
+        fn waiting(&self, _: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn the_time_that_is_allowed_ends_it_and_what_came_is_kept() {
+        let within = Window { from: jiff::Timestamp::MIN, until: jiff::Timestamp::MAX };
+        let what = What::Events { warnings: true };
+        let one = Ask { place: Place::default(), within, what, except: Vec::new() };
+        let (_wish, stop) = watch::channel(false);
+        let until = Instant::now() + Duration::from_millis(30);
+        let mut bounds = Bounds { entries_max: 100, until, stop };
+        let (sink, mut pieces) = tokio::sync::mpsc::channel(4);
+        let mut asked = Asked::default();
+        let asks = [one.clone(), one];
+        ask(&Slow, &asks, &mut bounds, &mut asked, &Nobody, &sink).await.unwrap();
+        drop(sink);
+        assert!(pieces.recv().await.is_some_and(|piece| piece.name == "slow/00001.json"));
+        // Of the second question not even the first page is asked for any more.
+        assert_eq!((asked.requests, asked.left.len()), (1, 2));
+        assert!(asked.left.iter().all(|(_, why)| why.contains("--max-time")), "{:?}", asked.left);
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use serde_json::{Value, json};
 use sunup_store::{
     Ask, CloudLogging, Identity, IdentityError, Names, Place, Proxies, Store as _, Trouble, Watch,
-    Web, What, Where, Window,
+    Web, What, Where, Window, attributes,
 };
 use sunup_testkit::web::{Answer, Request, Web as Server};
 
@@ -50,6 +50,11 @@ fn google(refuse_first: bool) -> Google {
                     json!({"accessToken": "impersonated", "expireTime": until}).to_string(),
                 )
             }
+            "/computeMetadata/v1/project/project-id" => Answer::new(200, "shop-prod"),
+            "/computeMetadata/v1/instance/attributes/cluster-location" => {
+                Answer::new(200, "europe-west1")
+            }
+            "/computeMetadata/v1/instance/attributes/cluster-name" => Answer::new(200, "main\n"),
             "/subject" => Answer::new(200, json!({"value": "other-provider's"}).to_string()),
             "/v2/entries:list" => {
                 let mut refuse = refuse.lock().expect("as the test made it");
@@ -79,7 +84,7 @@ fn web() -> Web {
 fn question() -> Ask {
     let at = |text: &str| text.parse().expect("as the test made it");
     let within = Window { from: at("2026-11-02T08:00:00Z"), until: at("2026-11-02T09:00:00Z") };
-    Ask { place: Place::default(), within, what: What::Lines(vec!["refus"]) }
+    Ask { place: Place::default(), within, what: What::Lines(vec!["refus"]), except: Vec::new() }
 }
 
 impl Google {
@@ -247,6 +252,47 @@ fn a_machine_has_its_metadata_server() {
     let (google, folder) = (google(false), tempfile::tempdir().expect("as the test made it"));
     let bearer = runtime().block_on(google.bearer(&google.places(folder.path(), None)));
     assert_eq!(bearer.expect("as the test made it"), format!("Bearer {TOKEN}"));
+}
+
+#[test]
+fn the_first_credentials_that_there_are_are_taken() {
+    let (google, folder) = (google(false), tempfile::tempdir().expect("as the test made it"));
+    let user = |token: &str| {
+        json!({"type": "authorized_user", "client_id": "id", "client_secret": "x",
+            "refresh_token": token, "token_uri": format!("{}/token", google.server.url())})
+    };
+    let gcloud = folder.path().join("gcloud-config");
+    std::fs::create_dir(&gcloud).expect("as the test made it");
+    let usual = gcloud.join("application_default_credentials.json");
+    std::fs::write(&usual, user("the-usual-file").to_string()).expect("as the test made it");
+    let named = google.places(folder.path(), Some(&user("the-named-file")));
+    let all = Where { gcloud: Some(gcloud), ..named };
+    let by = |places: &Where| {
+        google.asked.lock().expect("as the test made it").clear();
+        runtime().block_on(google.bearer(places)).expect("a token");
+        let asked = google.asked.lock().expect("as the test made it");
+        let file = asked.iter().find_map(|request| request.parameter("refresh_token"));
+        file.unwrap_or_else(|| asked[0].target.clone())
+    };
+    assert_eq!(by(&all), "the-named-file");
+    let unnamed = Where { file: None, ..all };
+    assert_eq!(by(&unnamed), "the-usual-file");
+    std::fs::remove_file(usual).expect("as the test made it");
+    // The metadata server is first asked whether it is there.
+    assert_eq!(by(&unnamed), "/");
+}
+
+#[test]
+fn a_pod_learns_from_the_metadata_server_whose_cluster_it_is_in() {
+    let google = google(false);
+    let host = google.server.at.to_string();
+    let found = runtime().block_on(attributes(&web(), Some(&host)));
+    assert_eq!(found, Some(["shop-prod", "europe-west1", "main"].map(str::to_owned)));
+    let asked = google.asked.lock().expect("as the test made it");
+    let flavoured = |request: &Request| request.header("metadata-flavor") == Some("Google");
+    assert!(asked.iter().all(flavoured));
+    drop(asked);
+    assert_eq!(runtime().block_on(attributes(&web(), Some("127.0.0.1:1"))), None);
 }
 
 #[test]

@@ -108,7 +108,12 @@ fn asked(
     let store = store.expect("a good endpoint");
     let at = |text: &str| text.parse().expect("a time");
     let within = Window { from: at("2026-11-02T08:00:00Z"), until: at("2026-11-02T09:00:00Z") };
-    let ask = Ask { place: Place::default(), within, what: What::Events { warnings: true } };
+    let ask = Ask {
+        place: Place::default(),
+        within,
+        what: What::Events { warnings: true },
+        except: Vec::new(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a thread").block_on(async {
         vec![store.page(&ask, None, &Quiet).await, store.page(&ask, None, &Quiet).await]

@@ -18,6 +18,8 @@ type Id = (String, Option<String>, String);
 /// What a cluster says that it has, and what it was asked for as a whole.
 pub(crate) struct Gone<'s> {
     wholes: &'s [Whole],
+    /// Folders of all who were asked.
+    collections: &'s [String],
     there: HashSet<Id>,
 }
 
@@ -29,7 +31,7 @@ impl<'s> Gone<'s> {
             there.extend(pods.map(|facts| id(&subject::of(facts, snapshot))));
             there.extend(snapshot.workloads.iter().map(|(w, _)| id(&subject::of_workload(w))));
         }
-        Gone { wholes: &snapshot.wholes, there }
+        Gone { wholes: &snapshot.wholes, collections: &snapshot.collections, there }
     }
 
     /// Whether a cluster does not have a workload.
@@ -42,8 +44,14 @@ impl<'s> Gone<'s> {
 
     /// Whether a fault is of such a workload, and nothing but the cluster's own answer shows it.
     pub(crate) fn took(&self, fault: &Fault) -> bool {
+        // What somebody else was asked lies in a folder of its own, below the cluster's.
+        let others = |source: &str, own: &str| {
+            let within = |folder: &&String| folder.len() > own.len();
+            self.collections.iter().filter(within).any(|folder| source.starts_with(folder.as_str()))
+        };
         let answered = |source: &str| {
-            self.wholes.iter().any(|whole| source.starts_with(whole.folder.as_str()))
+            let mut own = self.wholes.iter().map(|whole| whole.folder.as_str());
+            own.any(|own| source.starts_with(own) && !others(source, own))
         };
         self.is_gone(&fault.subject) && fault.evidence.iter().all(|item| answered(&item.source))
     }

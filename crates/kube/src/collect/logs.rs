@@ -8,7 +8,7 @@ use sunup_api::{label, shell};
 use sunup_evidence::gap::Gap;
 
 use super::family::{Family, Meta};
-use super::question::Question;
+use super::question::{Log, Of, Question};
 use super::run::Run;
 use super::target::Target;
 use crate::need::{LOGS, PODS};
@@ -31,14 +31,6 @@ pub(super) struct Logs {
 pub(super) struct Read {
     pub(super) read: usize,
     pub(super) cut: usize,
-}
-
-#[derive(Debug)]
-struct Log {
-    namespace: String,
-    pod: String,
-    container: String,
-    previous: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -127,16 +119,16 @@ impl Logs {
             let what = "container logs".to_owned();
             run.gaps.borrow_mut().push(Gap { namespace, what, why, get_it_with: None });
         }
-        let each = self.wanted.iter().map(async |log| Some((log.name(), log.read(run).await?)));
+        let each = self.wanted.iter().map(async |log| Some((log, log.read(run).await?)));
         // Passed on in their order: the log of a container that waits to be started again comes
         // twice, and which of the two is named must not depend on which came first.
         let mut all = futures::stream::iter(each).buffered(run.question.at_once.max(1));
         let mut so_far = Read::default();
         while let Some(log) = all.next().await {
-            if let Some((name, bytes)) = log {
+            if let Some((log, bytes)) = log {
                 so_far.read += 1;
                 so_far.cut += usize::from(bytes.len() >= run.question.log_bytes);
-                run.pass(name, bytes.into()).await;
+                run.pass(log.name(), bytes.into(), Of::Log(Box::new(log.clone()))).await;
             }
         }
         so_far

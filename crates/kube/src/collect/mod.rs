@@ -30,7 +30,7 @@ use run::Run;
 use target::Target;
 pub(crate) use target::selector;
 
-pub use question::{CollectError, Collected, Piece, Question};
+pub use question::{CollectError, Collected, Log, Of, Piece, Question};
 
 /// Collects everything that `question` asks for into `sink`.
 ///
@@ -185,7 +185,8 @@ impl Run<'_> {
         let lines: Vec<String> = items.iter().map(Value::to_string).collect();
         let head = "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n";
         let text = format!("{head}{}\n]}}\n", lines.join(",\n"));
-        self.pass("configmaps.json".to_owned(), text.into_bytes()).await;
+        let of = Of::Objects(MESH_CONFIG.kind);
+        self.pass("configmaps.json".to_owned(), text.into_bytes(), of).await;
     }
 }
 
@@ -218,5 +219,5 @@ fn about(cluster: &Cluster, question: &Question, collected: &Collected) -> Piece
     });
     let mut bytes = about.to_string().into_bytes();
     bytes.push(b'\n');
-    Piece { name: "collection.json".to_owned(), bytes }
+    Piece { name: "collection.json".to_owned(), bytes, of: Of::Collection }
 }

@@ -53,6 +53,32 @@ pub struct Piece {
     pub name: String,
     /// What it holds.
     pub bytes: Vec<u8>,
+    /// Of what.
+    pub of: Of,
+}
+
+/// What a file of a cluster's holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// Objects of this kind, as a list.
+    Objects(&'static str),
+    /// A container's log.
+    Log(Box<Log>),
+    /// What was collected, and what could not be had.
+    Collection,
+}
+
+/// A container's log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Log {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod.
+    pub pod: String,
+    /// The container.
+    pub container: String,
+    /// Of the run before this one.
+    pub previous: bool,
 }
 
 /// How collecting went.

@@ -7,7 +7,7 @@ use sunup_api::shell;
 use sunup_evidence::gap::Gap;
 use tokio::sync::mpsc::Sender;
 
-use super::question::{Piece, Question};
+use super::question::{Of, Piece, Question};
 use crate::client::Cluster;
 use crate::list::List;
 use crate::need::{Need, Reach};
@@ -44,9 +44,9 @@ impl Run<'_> {
         });
     }
 
-    pub(super) async fn pass(&self, name: String, bytes: Vec<u8>) {
+    pub(super) async fn pass(&self, name: String, bytes: Vec<u8>, of: Of) {
         // Nobody reads any more: the run ends anyhow.
-        let _ = self.sink.send(Piece { name, bytes }).await;
+        let _ = self.sink.send(Piece { name, bytes, of }).await;
     }
 
     /// Lists one kind into pieces of its name; `each` says what is wanted.
@@ -63,7 +63,7 @@ impl Run<'_> {
                 1 => format!("{resource}.json"),
                 _ => format!("{resource}-{number}.json"),
             };
-            self.pass(name, bytes).await;
+            self.pass(name, bytes, Of::Objects(list.need.kind)).await;
         };
         list.read(self.cluster, self.bounds(), each, page).await
     }

@@ -4,7 +4,9 @@
 //! all shapes of `jsonPayload` are asked at once; entries of severity DEFAULT, which is what
 //! plain standard error gets, are among them.
 
-use crate::ask::{Ask, Place, What, quoted};
+use sunup_api::link::quoted;
+
+use crate::ask::{Ask, Except, Place, What};
 
 /// How resources are named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub(super) fn filter(ask: &Ask, names: Names) -> String {
     terms.extend(place(&ask.place, names, events));
     terms.push(format!("timestamp>=\"{}\"", ask.within.from));
     terms.push(format!("timestamp<\"{}\"", ask.within.until));
+    terms.extend(ask.except.iter().map(|except| but(except, names, events)));
     match &ask.what {
         What::Lines(texts) => terms.push(any(texts)),
         // An event's type is its severity: Warning is WARNING, Normal is INFO.
@@ -77,11 +80,13 @@ fn place(place: &Place, names: Names, events: bool) -> Vec<String> {
     equal("resource.labels.cluster_name", &place.cluster);
     let location =
         if legacy && !events { "resource.labels.zone" } else { "resource.labels.location" };
-    equal(location, &place.location);
-    let (namespace, pod) = match (events, legacy) {
-        (true, _) => ("jsonPayload.involvedObject.namespace", "jsonPayload.involvedObject.name"),
-        (false, true) => ("resource.labels.namespace_id", "resource.labels.pod_id"),
-        (false, false) => ("resource.labels.namespace_name", "resource.labels.pod_name"),
+    if !place.locations.is_empty() {
+        let locations: Vec<&str> = place.locations.iter().map(String::as_str).collect();
+        terms.push(format!("{location}={}", any(&locations)));
+    }
+    let (namespace, pod) = fields(names, events);
+    let mut equal = |field: &str, value: &Option<String>| {
+        terms.extend(value.as_ref().map(|value| format!("{field}={}", quoted(value))));
     };
     equal(namespace, &place.namespace);
     if let Some(stem) = &place.pods_of {
@@ -100,6 +105,28 @@ fn place(place: &Place, names: Names, events: bool) -> Vec<String> {
         terms.push(format!("{pod}={}", any(&pods)));
     }
     terms
+}
+
+/// Where an entry says its namespace and its pod.
+fn fields(names: Names, events: bool) -> (&'static str, &'static str) {
+    match (events, names) {
+        (true, _) => ("jsonPayload.involvedObject.namespace", "jsonPayload.involvedObject.name"),
+        (false, Names::Legacy) => ("resource.labels.namespace_id", "resource.labels.pod_id"),
+        (false, Names::Current) => ("resource.labels.namespace_name", "resource.labels.pod_name"),
+    }
+}
+
+/// All but entries that are known already.
+fn but(except: &Except, names: Names, events: bool) -> String {
+    let (namespace, pod) = fields(names, events);
+    let pods: Vec<&str> = except.pods.iter().map(String::as_str).collect();
+    let mut terms =
+        vec![format!("{namespace}={}", quoted(&except.namespace)), format!("{pod}={}", any(&pods))];
+    if let Some(container) = &except.container {
+        terms.push(format!("resource.labels.container_name={}", quoted(container)));
+    }
+    terms.extend(except.from.map(|from| format!("timestamp>=\"{from}\"")));
+    format!("NOT ({})", terms.join(" AND "))
 }
 
 /// Everything of one pod.

@@ -1,18 +1,21 @@
 //! Cloud Logging, by its public API.
 
 mod filter;
+mod gke;
 
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sunup_api::link::logs_explorer;
 
 pub use filter::Names;
+pub use gke::{Clues, NodeClue, Told, attributes};
 
 use crate::ask::Ask;
 use crate::error::Trouble;
-use crate::http::{ANSWER_MAX, Send, Web, encoded};
+use crate::http::{ANSWER_MAX, Send, Web};
 use crate::identity::{Identity, IdentityError};
 use crate::quota::Patience;
 use crate::run::{Later, Page, Store, Watch};
@@ -193,7 +196,7 @@ impl Store for CloudLogging {
     }
 
     fn link(&self, pod: &str) -> Option<String> {
-        Some(explorer(&self.resource, &filter::of_pod(pod, self.names)))
+        Some(logs_explorer(&self.resource, &filter::of_pod(pod, self.names)))
     }
 }
 
@@ -238,14 +241,6 @@ fn resource(project: &str, view: Option<&str>) -> Result<String, String> {
             Ok(format!("{named}/{}", view.join("/")))
         }
     }
-}
-
-/// A link to the Logs Explorer that shows what a query matches.
-fn explorer(resource: &str, query: &str) -> String {
-    let query = encoded(query);
-    let project = resource.strip_prefix("projects/").and_then(|rest| rest.split('/').next());
-    let project = project.map(|id| format!("?project={id}")).unwrap_or_default();
-    format!("https://console.cloud.google.com/logs/query;query={query}{project}")
 }
 
 #[cfg(test)]

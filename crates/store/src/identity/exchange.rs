@@ -7,12 +7,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
 use serde_json::json;
+use sunup_api::link::encoded;
 use tokio::time::Instant;
 
 use super::bearer::{EARLY, IdentityError, SCOPE, Token};
 use super::file::{Credentials, External, Impersonated};
 use super::key;
-use crate::http::{Send, Web, encoded};
+use crate::http::{Send, Web};
 
 /// Bytes of an answer that holds a token.
 const ANSWER_MAX: usize = 1 << 20;

@@ -12,7 +12,7 @@ mod bearer;
 mod exchange;
 mod file;
 mod key;
-mod metadata;
+pub(crate) mod metadata;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -54,6 +54,7 @@ Exit codes:
 /// Without --fix nothing is written.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, after_help = "`sunup doctor --help` has examples.")]
+#[command(group = clap::ArgGroup::new("asked").multiple(true))]
 pub(crate) struct Args {
     /// Files, archives or directories; `-` is standard input, which is also read when no PATH is
     /// given and it is not a terminal
@@ -261,11 +262,15 @@ impl Args {
     }
 
     /// What of a log store.
-    pub(super) fn wanted(&self) -> anyhow::Result<Wanted> {
+    pub(super) fn wanted(
+        &self,
+        store: &StoreArgs,
+        namespace: Option<&str>,
+    ) -> anyhow::Result<Wanted> {
         let workload = self.workload.as_ref().map(|workload| workload.name.as_str());
         let pods = (self.pod.as_deref(), workload);
         let times = (self.since.as_ref(), self.until.as_ref());
-        self.store.wanted(self.namespace.as_deref(), pods, times)
+        store.wanted(namespace, pods, times)
     }
 
     /// How much of it.
@@ -294,6 +299,16 @@ impl Args {
         ensure!(
             !self.watch || self.format == Format::Text,
             "--watch prints text: leave --format out"
+        );
+        ensure!(
+            self.live.live || !self.store.is_auto(),
+            "--cloud-logging auto takes project and cluster from the cluster that --live asks: give \
+             --live, or name the project"
+        );
+        ensure!(
+            self.live.selector.is_none() || !self.store.is_asked(),
+            "-l picks pods that a cluster has by their labels, and a log store is asked by names: \
+             give -w or --pod instead"
         );
         if let (Some(since), Some(until)) = (&self.since, &self.until) {
             ensure!(
@@ -402,5 +417,10 @@ mod tests {
             assert!(args(line).check().is_err(), "{line:?}");
         }
         assert!(args(&["-", "a"]).check().is_ok());
+        // A cluster and a log store may be asked together, and what both gave be kept.
+        let both = ["--live", "--cloud-logging", "auto", "--save", "x"];
+        assert!(args(&both).check().is_ok());
+        assert!(args(&["--cloud-logging", "auto"]).check().is_err());
+        assert!(args(&["--live", "-l", "a=b", "--cloud-logging", "shop"]).check().is_err());
     }
 }

@@ -13,6 +13,7 @@ use super::seen;
 use super::store::{self, Asking};
 use crate::global::Global;
 use crate::keep::Keep;
+use crate::live::Beside;
 use crate::progress::Bar;
 
 /// What a reading gave.
@@ -72,15 +73,14 @@ pub(super) fn examine(
     let progress = bar.map(|bar| bar as std::sync::Arc<dyn sunup_intake::Progress>);
     let options = Options { scope, progress, limits: args.limits(), ..Options::default() };
     let keep = args.save.as_ref().map(|folder| Keep::new(folder, args.redact)).transpose()?;
-    let mut inputs = args.inputs();
-    let asking = store::begin(args, global, keep.as_ref())?;
-    let asking = asking.map(|(pieces, asking)| {
-        inputs.push(pieces);
-        asking
-    });
+    let mut beside = Beside { first: args.inputs(), keep: keep.as_ref(), ..Beside::default() };
+    let asking = store::begin(args, global, live, &mut beside)?;
     let (summary, mut notes) = match live {
-        Some(live) => live.read(inputs, keep.as_ref(), &options, &mut collector)?,
-        None => (sunup_intake::read(inputs, &options, &mut collector), Vec::new()),
+        Some(live) => live.read(beside, &options, &mut collector)?,
+        None => {
+            let inputs = beside.first.into_iter().chain(beside.last).collect();
+            (sunup_intake::read(inputs, &options, &mut collector), Vec::new())
+        }
     };
     notes.extend(asking.map(Asking::done).transpose()?.into_iter().flatten());
     notes.extend(keep.map(Keep::done).transpose()?);

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use sunup_evidence::collect::Collector;
-use sunup_intake::{Input, Options, Summary};
+use sunup_intake::{Options, Summary};
 use sunup_kube::Cluster;
 use sunup_kube::collect::{Collected, Question};
+use sunup_kube::provider::{NodePlace, provider};
+use sunup_store::{Clues, NodeClue};
 use tokio::runtime::Runtime;
 
 use super::args::Args;
 use crate::global::Global;
-use crate::keep::Keep;
-use crate::live;
+use crate::live::{self, Beside};
 use crate::out;
 
 /// A cluster that was connected to.
@@ -55,17 +56,45 @@ pub(super) fn connect(args: &Args, global: &Global) -> anyhow::Result<Option<Liv
 }
 
 impl Live {
+    /// The namespace that is asked about; `None` is all of them.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.question.namespace.as_deref()
+    }
+
+    /// Whether this runs in a pod of the cluster.
+    pub(super) fn is_own(&self) -> bool {
+        self.cluster.named.context.is_none()
+    }
+
+    /// What the cluster says of the cloud it runs in, and what the kubeconfig calls it.
+    pub(super) fn clues(&self) -> anyhow::Result<Clues> {
+        let named = &self.cluster.named;
+        let asking = provider(&self.cluster, self.question.within);
+        let said = self.runtime.block_on(asking).with_context(|| named.to_string())?;
+        let node = |node: NodePlace| NodeClue {
+            provider_id: node.provider_id,
+            region: node.region,
+            zone: node.zone,
+        };
+        Ok(Clues {
+            issuer: said.issuer,
+            attributes: None,
+            // A context is often renamed, what it names rarely.
+            names: named.cluster.iter().chain(&named.context).cloned().collect(),
+            nodes: said.nodes.into_iter().map(node).collect(),
+            unseen: said.unseen,
+        })
+    }
+
     /// Reads the cluster together with what else was handed over.
     pub(super) fn read(
         &self,
-        inputs: Vec<Input>,
-        keep: Option<&Keep>,
+        beside: Beside<'_>,
         options: &Options,
         collector: &mut Collector,
     ) -> anyhow::Result<(Summary, Vec<String>)> {
         let place = (self.runtime.handle(), &self.cluster);
-        let (summary, collected) =
-            live::read(place, &self.question, keep, inputs, options, collector)?;
+        let (summary, collected) = live::read(place, &self.question, beside, options, collector)?;
         Ok((summary, self.notes(&collected)))
     }
 

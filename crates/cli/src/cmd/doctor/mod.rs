@@ -3,6 +3,7 @@
 mod args;
 mod baseline;
 mod examine;
+mod hearing;
 mod live;
 mod places;
 mod render;

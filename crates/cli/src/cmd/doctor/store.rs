@@ -2,6 +2,7 @@
 //! one finds is looked through while it goes on to the reader; the second asks for the start of the
 //! pods that came up in it.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -11,14 +12,18 @@ use sunup_evidence::collect::Collector;
 use sunup_evidence::gap::Gap;
 use sunup_evidence::snapshot::{PodFacts, Snapshot};
 use sunup_intake::{Input, Options};
-use sunup_store::{Ask, Asked, Piece, Seen, Store, Wanted, ask, first, second};
+use sunup_store::{Ask, Asked, Held, Piece, Seen, Store, Wanted, ask, first, second};
 use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::oneshot;
 
 use super::args::Args;
+use super::hearing::Hearing;
+use super::live::Live;
 use crate::global::Global;
-use crate::keep::{self, Keep};
+use crate::keep;
+use crate::live::{Beside, Listener};
 use crate::out;
-use crate::store::{StoreArgs, Waiting, runtime, stop};
+use crate::store::{Named, StoreArgs, Waiting, runtime, stop};
 
 /// Pages on their way to a reader.
 const IN_FLIGHT: usize = 4;
@@ -42,54 +47,117 @@ impl Asking {
 
 /// What one asking needs.
 struct Run {
-    store: StoreArgs,
+    args: StoreArgs,
+    store: Named,
     wanted: Wanted,
     global: Global,
     verbose: bool,
-    /// For the first round's answers, which are looked through here too.
-    options: Options,
+    scout: Scout,
+    /// What a cluster has itself; comes when it has been asked.
+    held: Option<oneshot::Receiver<Held>>,
     sink: Sender<Piece>,
 }
 
-/// Begins to ask the store that was named, if one was.
+/// Somebody who looks through what is found before the second round.
+struct Scout {
+    pieces: SyncSender<File>,
+    found: JoinHandle<Snapshot>,
+}
+
+type File = (String, Vec<u8>);
+
+/// Begins to ask the store that was named, if one was: what it gives is read last. Who it is asked as
+/// and about is known before anything else is asked.
 pub(super) fn begin(
     args: &Args,
     global: &Global,
-    keep: Option<&Keep>,
-) -> anyhow::Result<Option<(Input, Asking)>> {
+    live: Option<&Live>,
+    beside: &mut Beside<'_>,
+) -> anyhow::Result<Option<Asking>> {
     if !args.store.is_asked() {
         return Ok(None);
     }
-    let wanted = args.wanted()?;
-    let (sink, pieces) = channel(IN_FLIGHT);
-    let pieces = keep::input(pieces, |Piece { name, bytes }| (name, bytes), keep);
-    let run = Run {
-        store: args.store.clone(),
-        wanted,
-        global: *global,
-        verbose: args.verbose,
-        options: Options { scope: args.scope(), limits: args.limits(), ..Options::default() },
-        sink,
-    };
-    Ok(Some((pieces, Asking(std::thread::spawn(move || run.all())))))
+    let runtime = runtime()?;
+    let mut asked = args.store.clone();
+    let scout =
+        Scout::new(Options { scope: args.scope(), limits: args.limits(), ..Options::default() });
+    let mut held = None;
+    if let Some(live) = live.filter(|_| asked.is_auto()) {
+        let settled = asked.settle(live.clues()?, live.is_own());
+        out::note(global, &runtime.block_on(settled)?);
+        let (tell, told) = oneshot::channel();
+        let (hearing, pieces) = (Hearing::default(), scout.pieces.clone());
+        beside.listener = Some(Box::new(Ear { hearing, pieces, tell }));
+        held = Some(told);
+    }
+    let namespace = live.map_or(args.namespace.as_deref(), Live::namespace);
+    let wanted = args.wanted(&asked, namespace)?;
+    let store = runtime.block_on(asked.connect())?;
+    let (sink, mut pieces) = channel(IN_FLIGHT);
+    let files = std::iter::from_fn(move || {
+        pieces.blocking_recv().map(|Piece { name, bytes }| (name, bytes))
+    });
+    beside.last.push(keep::input(files, beside.keep));
+    let (global, verbose) = (*global, args.verbose);
+    let run = Run { args: asked, store, wanted, global, verbose, scout, held, sink };
+    Ok(Some(Asking(std::thread::spawn(move || runtime.block_on(run.rounds())))))
+}
+
+/// Hears what a cluster has, for whoever asks for the rest.
+struct Ear {
+    hearing: Hearing,
+    /// What can be seen to have failed there is asked about too.
+    pieces: SyncSender<File>,
+    tell: oneshot::Sender<Held>,
+}
+
+impl Listener for Ear {
+    fn piece(&mut self, piece: &sunup_kube::collect::Piece) {
+        self.hearing.piece(piece);
+        // A scout that ended says so itself.
+        let _ = self.pieces.send((piece.name.clone(), piece.bytes.clone()));
+    }
+
+    fn done(self: Box<Self>) {
+        let _ = self.tell.send(self.hearing.held());
+    }
+}
+
+impl Scout {
+    fn new(options: Options) -> Scout {
+        let (pieces, come) = sync_channel::<File>(IN_FLIGHT);
+        let found = std::thread::spawn(move || {
+            let mut collector = Collector::new(options.scope.clone());
+            let pieces = Input::Pieces(Box::new(come.into_iter()));
+            sunup_intake::read(vec![pieces], &options, &mut collector);
+            collector.finish()
+        });
+        Scout { pieces, found }
+    }
 }
 
 impl Run {
-    fn all(self) -> anyhow::Result<Vec<String>> {
-        runtime()?.block_on(self.rounds())
-    }
-
     async fn rounds(self) -> anyhow::Result<Vec<String>> {
-        let mut bounds = self.store.bounds(stop(&self.global)?);
-        let (store, name) = self.store.connect().await?;
+        let held = match self.held {
+            None => Held::default(),
+            Some(told) => match told.await {
+                Ok(held) => held,
+                // The cluster could not be asked: that is told, and all that there is to tell.
+                Err(_) => return Ok(Vec::new()),
+            },
+        };
+        let mut bounds = self.args.bounds(stop(&self.global)?);
+        let (store, name) = self.store;
         let store = store.as_ref();
         let span = self.wanted.within;
         out::note(&self.global, &format!("asking {name}, {} to {}", span.from, span.until));
         let mut asked = Asked::default();
         let waiting = Waiting::new(&self.global, &name);
-        let asks = first(&self.wanted);
-        self.explain(store, &asks);
-        let (scout, found) = self.scout();
+        let asks = first(&self.wanted, &held);
+        let explain = |asks: &[Ask]| explain(&self.global, self.verbose, store, asks);
+        explain(&asks);
+        let twice = held.left_out(&asks);
+        let Scout { pieces: scout, found } = self.scout;
         let (sink, mut pieces) = channel::<Piece>(1);
         let pass = async {
             while let Some(piece) = pieces.recv().await {
@@ -109,39 +177,49 @@ impl Run {
         let snapshot = tokio::task::block_in_place(|| found.join());
         let snapshot = snapshot.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
         let seen = seen(&snapshot);
-        let pods = seen.len();
         let links = links(store, &seen);
-        let asks = second(&self.wanted, store, seen);
-        self.explain(store, &asks);
+        let asks = second(&self.wanted, store, &held, seen);
+        let pods = asks.iter().flat_map(|ask| {
+            ask.place.pods.iter().map(|pod| (ask.place.namespace.clone(), pod.clone()))
+        });
+        let pods = pods.collect::<BTreeSet<_>>().len();
+        explain(&asks);
         ask(store, &asks, &mut bounds, &mut asked, &waiting, &self.sink).await?;
         drop(waiting);
         let _ = self.sink.send(about(&name, store, &asked)).await;
         let mut notes = notes(&name, pods, &asked);
+        notes.extend((!held.pods.is_empty()).then(|| has(&held, twice)));
         notes.extend(links);
         Ok(notes)
     }
+}
 
-    /// Somebody who looks through what the first round finds.
-    fn scout(&self) -> (SyncSender<(String, Vec<u8>)>, JoinHandle<Snapshot>) {
-        let (pieces, come) = sync_channel::<(String, Vec<u8>)>(IN_FLIGHT);
-        let options = self.options.clone();
-        let found = std::thread::spawn(move || {
-            let mut collector = Collector::new(options.scope.clone());
-            let pieces = Input::Pieces(Box::new(come.into_iter()));
-            sunup_intake::read(vec![pieces], &options, &mut collector);
-            collector.finish()
-        });
-        (pieces, found)
-    }
-
-    /// With `-v`: what is asked, as it can be pasted.
-    fn explain(&self, store: &dyn Store, asks: &[Ask]) {
-        for one in asks.iter().filter(|_| self.verbose) {
-            let query = store.query(one);
-            if !query.is_empty() {
-                out::note(&self.global, &format!("asking for\n{query}"));
-            }
+/// With `-v`: what is asked, as it can be pasted.
+fn explain(global: &Global, verbose: bool, store: &dyn Store, asks: &[Ask]) {
+    for one in asks.iter().filter(|_| verbose) {
+        let query = store.query(one);
+        if !query.is_empty() {
+            out::note(global, &format!("asking for\n{query}"));
         }
+    }
+}
+
+/// What was not asked for, since a cluster has it.
+fn has(held: &Held, twice: usize) -> String {
+    let pods = counted(held.pods.len() as u64, "pod", "pods");
+    let twice = match twice {
+        0 => String::new(),
+        twice => {
+            format!("; {twice} of them did not fit into a filter, and what they log counts twice")
+        }
+    };
+    format!("not asked for: what the cluster itself still has of its {pods}{twice}")
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {many}"),
     }
 }
 
@@ -202,16 +280,12 @@ fn about(name: &str, store: &dyn Store, asked: &Asked) -> Piece {
 }
 
 fn notes(name: &str, pods: usize, asked: &Asked) -> Vec<String> {
-    let plural = |number: u64, one: &str, many: &str| match number {
-        1 => format!("1 {one}"),
-        number => format!("{number} {many}"),
-    };
     let mut notes = vec![format!(
         "{name}: {} in {}, of {} looked at closer. Exclusions and sinks may keep entries from it, \
          and the latest minute may not be in it yet",
-        plural(asked.entries, "entry", "entries"),
-        plural(asked.requests, "request", "requests"),
-        plural(pods as u64, "pod that was", "pods that were"),
+        counted(asked.entries, "entry", "entries"),
+        counted(asked.requests, "request", "requests"),
+        counted(pods as u64, "pod that was", "pods that were"),
     )];
     if let Some((one, why)) = asked.left.first() {
         let more = match asked.left.len() {

@@ -26,7 +26,7 @@ use sunup_kube::{Cluster, Trouble};
 use tokio::runtime::Runtime;
 
 use crate::global::{FINDINGS, Global, TROUBLE};
-use crate::live;
+use crate::live::{self, Beside};
 use crate::workload::Workload;
 
 pub(crate) use args::Args;
@@ -124,7 +124,7 @@ impl Work<'_> {
         let mut collector = Collector::new(scope.clone());
         let options = Options { scope, ..Options::default() };
         let place = (self.runtime.handle(), self.cluster);
-        live::read(place, &question, None, Vec::new(), &options, &mut collector)?;
+        live::read(place, &question, Beside::default(), &options, &mut collector)?;
         Ok(sunup_doctor::diagnose(&collector.finish()).report)
     }
 

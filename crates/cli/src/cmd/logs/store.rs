@@ -28,7 +28,7 @@ impl Project {
 
     fn question(&self, filter: &str) -> Ask {
         let what = What::Filter(filter.to_owned());
-        Ask { place: Place::default(), within: self.within, what }
+        Ask { place: Place::default(), within: self.within, what, except: Vec::new() }
     }
 
     /// Asks for what a filter matches, and hands each page on; whether that was all.

@@ -12,7 +12,7 @@ use sunup_kube::collect::{CollectError, Question};
 use sunup_watch::Look;
 use tokio::runtime::Handle;
 
-use crate::live;
+use crate::live::{self, Beside};
 
 /// How long one query may take: a later look may have more luck.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -56,7 +56,8 @@ pub(super) fn look(
     // What one pod has to say is read faster than threads are made.
     let options = Options { scope, threads: 1, ..Options::default() };
     let place = (handle, cluster);
-    let collected = match live::read(place, &question, None, Vec::new(), &options, &mut collector) {
+    let collected = match live::read(place, &question, Beside::default(), &options, &mut collector)
+    {
         Ok((_, collected)) => collected,
         Err(why) => {
             return match why.downcast_ref::<CollectError>() {

@@ -82,8 +82,8 @@ able() {
   free=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
   [ "$free" -ge 4000 ] || echo "memory: $free MB of 4000"
   # From nothing Kubernetes and Istio are compiled, which leaves Go's caches full of what they are made of.
-  wanted=8
-  [ -x "$cache/istio-$istio/pilot-agent" ] && [ -x "$rig/bin/k8s" ] || wanted=25
+  wanted=6
+  [ -x "$cache/istio-$istio/pilot-agent" ] && [ -x "$rig/bin/k8s" ] || wanted=13
   free=$(df --output=avail -BG "$cache" | tail -1 | tr -dc 0-9)
   [ "$free" -ge $wanted ] || echo "disk: $free GB of $wanted at $cache"
 }

@@ -27,7 +27,9 @@ handed_over() {
 }
 
 # What stands in for the words of the page.
-node_page() { page "$1" "CONFIGURATIONS=$rig/conf/cni" "PROGRAMS=$programs"; }
+node_page() {
+  page "$1" "CONFIGURATIONS=$rig/conf/cni" "PROGRAMS=$programs" "FOLDER=$scratch/dump"
+}
 
 # A pod whose proxy never gets a configuration, so that what waits for it is reset.
 stuck() {
@@ -138,6 +140,10 @@ node_agent() {
   node_page node-deadline
   stuck
   expired 1
+  mkdir "$scratch/dump"
+  k -n costs-istio get pods,events -o json >"$scratch/dump/pods.json"
+  # It may have something to say.
+  node_page node-told || [ $? = 1 ] || fail "the doctor can't read what it was told to be handed"
   needed clusterrole/sunup-node '' agent_says
   needed role/sunup-node istio-system agent_says
   needed role/sunup-node sunup-node agent_says

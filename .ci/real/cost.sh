@@ -24,9 +24,14 @@ POD
 
 # costed NAMESPACE MODE NUMBER: what came of it, as a line of costs; the pod goes.
 costed() {
-  local pod=$2-$3 said restarts
+  local pod=$2-$3 said restarts _
   k -n "$1" wait --for=condition=Ready "pod/$pod" --timeout=180s >/dev/null || true
-  said=$(k -n "$1" logs --timestamps "$pod" -c app | grep -m1 'settings loaded' || echo never)
+  # Who waits behind a gate is ready before it has its answer.
+  for _ in $(seq 60); do
+    said=$(k -n "$1" logs --timestamps "$pod" -c app | grep -m1 'settings loaded') && break
+    said=never
+    sleep 1
+  done
   restarts=$(k -n "$1" get pod "$pod" -o json |
     jq '[.status.containerStatuses[] | select(.name == "app") | .restartCount] | add')
   echo "$2 $pod $restarts $said" >>"$scratch/costs"

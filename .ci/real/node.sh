@@ -134,6 +134,7 @@ node_agent() {
   cat "$scratch/costs"
   for mode in stand-in gate replaced; do
     [ "$(restarts $mode)" = 0 ] || fail "$mode: applications were restarted"
+    ! grep "^$mode .* never$" "$scratch/costs" || fail "$mode: an application had no answer"
   done
 
   step "each of the agent's rights is needed"

@@ -18,7 +18,11 @@ asking() {
 # How often applications of a mode were restarted, all in all.
 restarts() { awk -v mode="$1" '$1 == mode { sum += $3 } END { print sum + 0 }' "$scratch/costs"; }
 
-agent_pod() { k -n sunup-node get pods -l app=sunup-node -o 'jsonpath={.items[0].metadata.name}'; }
+# The agent that stays, where one is being replaced.
+agent_pod() {
+  k -n sunup-node get pods -l app=sunup-node --sort-by=.metadata.creationTimestamp -o json |
+    jq -r '[.items[] | select(.metadata.deletionTimestamp == null)] | last | .metadata.name'
+}
 
 # Connections that the node's agent has handed over; what its status says goes with the pods.
 handed_over() {
@@ -51,17 +55,18 @@ expired() {
 
 # What an agent says as it ends, and the next one from its start on.
 agent_says() {
-  local _ follows
-  k -n sunup-node logs -f ds/sunup-node >"$scratch/agent" 2>&1 &
+  local _ follows pod
+  pod=$(agent_pod)
+  k -n sunup-node logs -f "$pod" >"$scratch/agent" 2>&1 &
   follows=$!
   sleep 0.5
-  k -n sunup-node delete pod "$(agent_pod)" >/dev/null
+  k -n sunup-node delete pod "$pod" >/dev/null
   wait $follows || true
   k -n sunup-node rollout status ds/sunup-node --timeout=120s >/dev/null
   if [ "$rule" = events ]; then
     stuck
     for _ in $(seq 60); do
-      k -n sunup-node logs ds/sunup-node | grep -q 'could not be recorded' && break
+      k -n sunup-node logs "$(agent_pod)" | grep -q 'could not be recorded' && break
       sleep 1
     done
   else
@@ -69,7 +74,7 @@ agent_says() {
     sleep 2
   fi
   cat "$scratch/agent"
-  k -n sunup-node logs ds/sunup-node
+  k -n sunup-node logs "$(agent_pod)"
 }
 
 # The agent is killed before it could take anything away, and nobody starts it again.

@@ -3,6 +3,8 @@
 //! Readers ask [`notice`] in parallel; what it keeps is folded in file order by
 //! [`crate::collect::Collector`]. Rules that need another text add a [`Sign`] and its literals.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
@@ -210,11 +212,72 @@ pub fn notice_admitted(line: &LogLine<'_>, container: &Arc<ContainerKey>) -> Opt
     Some(Noticed {
         at: line.at,
         container: Arc::clone(container),
-        text: cut(&line.text, TEXT_MAX).into(),
+        text: kept(&line.text).into(),
         line: line.line,
         signs,
         entry: None,
     })
+}
+
+/// What is kept of the beginning of a text that is too long.
+const HEAD: usize = 512;
+/// What is kept to either side of words that tell something.
+const AROUND: usize = 512;
+
+/// At most [`TEXT_MAX`] bytes of a text: its beginning, and where the words are by which it was noticed.
+/// Words that tell of a refused connection come first, however far behind they stand.
+fn kept(text: &str) -> Cow<'_, str> {
+    if text.len() <= TEXT_MAX {
+        return Cow::Borrowed(text);
+    }
+    let m = &*MATCHER;
+    let hits = |refused: bool| {
+        let hits = m.automaton.find_overlapping_iter(text);
+        let hits =
+            hits.filter(move |hit| refused == (m.signs[hit.pattern().as_usize()] == Sign::Refused));
+        hits.map(|hit| hit.start()).collect::<Vec<_>>()
+    };
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    parts.push(0..HEAD);
+    let mut room = TEXT_MAX - HEAD;
+    // From the end: what went wrong is told last, and numbers that could mean it stand anywhere.
+    for hit in hits(true).into_iter().rev().chain(hits(false)) {
+        let part = hit.saturating_sub(AROUND)..(hit + AROUND).min(text.len());
+        let new = part.len() + GAP.len();
+        if parts.iter().any(|kept| kept.start <= hit && hit + AROUND / 4 <= kept.end) {
+            continue;
+        }
+        let Some(left) = room.checked_sub(new) else { break };
+        room = left;
+        parts.push(part);
+    }
+    if parts.iter().all(|part| part.end <= TEXT_MAX) {
+        return Cow::Borrowed(cut(text, TEXT_MAX));
+    }
+    parts.sort_by_key(|part| part.start);
+    let mut out = String::with_capacity(TEXT_MAX);
+    let mut end = 0;
+    for part in parts {
+        let from = ceil(text, part.start.max(end));
+        let to = cut(text, part.end).len();
+        if from > end {
+            out.push_str(GAP);
+        }
+        out.push_str(text.get(from..to).unwrap_or_default());
+        end = to.max(end);
+    }
+    Cow::Owned(out)
+}
+
+/// What stands for what was left out.
+const GAP: &str = " \u{2026} ";
+
+/// The next place that is not within a character.
+fn ceil(text: &str, mut at: usize) -> usize {
+    while at < text.len() && !text.is_char_boundary(at) {
+        at += 1;
+    }
+    at
 }
 
 /// The beginning of a text, at most `max` bytes, not within a character.
@@ -228,4 +291,27 @@ pub fn cut(text: &str, max: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_at_the_end_of_a_long_line_is_kept() {
+        const REFUSED: &str = "dial tcp 10.0.0.1:6379: connect: connection refused";
+        for filler in ["waiting ", "x", "\u{fc}\u{20ac}", "took 111 ms, "] {
+            for bytes in [100, 3_000, 4_000, 5_000, 60_000] {
+                let before = filler.repeat(bytes / filler.len());
+                for behind in ["", " and so on and so on"] {
+                    let text = format!("ERROR {before} {REFUSED}{}", behind.repeat(200));
+                    let kept = kept(&text);
+                    assert!(kept.len() <= TEXT_MAX, "{}", kept.len());
+                    assert!(kept.starts_with("ERROR") && kept.contains(REFUSED), "{kept}");
+                }
+            }
+        }
+        let plain = "x".repeat(9_000);
+        assert_eq!(kept(&plain), plain[..TEXT_MAX]);
+    }
 }

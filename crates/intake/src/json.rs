@@ -17,6 +17,7 @@ use crate::export::entry::{self, Entry};
 use crate::export::roles::Role;
 use crate::file::File;
 use crate::filter::Marked;
+use crate::halves::{Halves, Took};
 use crate::head::Head;
 use crate::lists;
 use crate::message;
@@ -83,9 +84,18 @@ struct Labels<'a> {
 pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
     let bytes = chunk.bytes.as_slice();
     let mut marks = file.filter.json(bytes);
+    let mut halves = Halves::default();
     for (number, line) in chunk.lines() {
         let start = message::offset(bytes, line);
         let marked = marks.of(start..start + line.len());
+        match halves.take(number, line) {
+            Took::Nothing => {}
+            Took::Part => continue,
+            Took::Whole(number, line) => {
+                joined_entry(file, &line, number, out);
+                continue;
+            }
+        }
         let line = line.strip_suffix(b",").unwrap_or(line);
         if matches!(line, b"[" | b"]") {
             continue;
@@ -100,6 +110,15 @@ pub(crate) fn lines(file: &File<'_>, chunk: &Chunk, out: &mut Out) {
             marked_entry(file, line, (number, number <= LOOK_AT), marked, out);
         }
     }
+    for (number, line) in halves.rest() {
+        joined_entry(file, &line, number, out);
+    }
+}
+
+/// Reads an entry that was cut and may matter as a whole.
+fn joined_entry(file: &File<'_>, line: &[u8], number: u64, out: &mut Out) {
+    let marked = file.filter.json(line).of(0..line.len());
+    marked_entry(file, line, (number, number <= LOOK_AT), marked, out);
 }
 
 /// Why a line that should be a JSON object is none.

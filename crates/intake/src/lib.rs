@@ -19,6 +19,7 @@ mod file;
 mod filter;
 mod form;
 mod front;
+mod halves;
 mod head;
 mod input;
 mod json;

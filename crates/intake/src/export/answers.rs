@@ -18,7 +18,7 @@ use crate::lists::raw_items;
 use crate::message;
 use crate::out::Out;
 
-/// Columns of an answer beyond these are not looked at.
+/// Columns of an answer beyond these are not looked at, which is told.
 const COLUMNS_MAX: usize = 512;
 
 #[derive(Default, Deserialize)]
@@ -137,6 +137,7 @@ fn list(raw: Option<&RawValue>) -> Option<&RawValue> {
 fn azure(file: &File<'_>, table: &str, place: &mut Place<'_>, out: &mut Out) -> usize {
     let Ok(table) = serde_json::from_str::<AzureTable<'_>>(table) else { return 0 };
     let Some(rows) = list(table.rows) else { return 0 };
+    too_many(table.columns.len(), place.line, out);
     let meanings: Vec<Option<Meaning>> =
         table.columns.iter().take(COLUMNS_MAX).map(|c| roles::of(&c.name)).collect();
     let mut read = 0;
@@ -155,6 +156,7 @@ fn azure(file: &File<'_>, table: &str, place: &mut Place<'_>, out: &mut Out) -> 
 fn insights(file: &File<'_>, row: &str, place: &mut Place<'_>, out: &mut Out) -> usize {
     let line = place.of(row);
     let Ok(fields) = serde_json::from_str::<Vec<InsightsField<'_>>>(row) else { return 0 };
+    too_many(fields.len(), line, out);
     let mut entry = Entry::default();
     for field in fields.into_iter().take(COLUMNS_MAX) {
         if let Some(meaning) = roles::of(&field.field) {
@@ -194,6 +196,7 @@ fn one_frame(file: &File<'_>, frame: &str, place: &mut Place<'_>, out: &mut Out)
             }
         });
     }
+    too_many(columns.len(), place.line, out);
     columns.truncate(COLUMNS_MAX);
     let labels: Vec<Entry<'_>> =
         columns.iter().filter_map(|(n, _)| n.labels.as_ref()).map(Entry::of_map).collect();
@@ -222,6 +225,13 @@ fn one_frame(file: &File<'_>, frame: &str, place: &mut Place<'_>, out: &mut Out)
         read += usize::from(entry::row(file, &Dates::default(), entry, &[], line, out));
     }
     read
+}
+
+fn too_many(columns: usize, line: u64, out: &mut Out) {
+    if columns > COLUMNS_MAX {
+        let over = columns - COLUMNS_MAX;
+        out.bad(line, format!("{over} columns beyond the first {COLUMNS_MAX} were passed over"));
+    }
 }
 
 /// [`raw_items`] of texts that live as long as the list does.
@@ -321,6 +331,28 @@ mod tests {
             ),
         ] {
             assert_eq!(lines(answer), Some(want(line)), "{answer}");
+        }
+    }
+
+    #[test]
+    fn columns_that_are_passed_over_are_told() {
+        let (scope, filter) = (Scope::default(), Filter::new(&Scope::default()));
+        let file = File::bare(Arc::from("x"), ContainerKey::default(), &scope, &filter);
+        let many = |one: fn(usize) -> String| (0..600).map(one).collect::<Vec<_>>().join(",");
+        let columns = many(|i| format!(r#"{{"name":"c{i}"}}"#));
+        let cells = many(|i| i.to_string());
+        let pairs = many(|i| format!(r#"{{"field":"f{i}","value":"x"}}"#));
+        let lists = many(|i| format!("[{i}]"));
+        for answer in [
+            format!(r#"{{"tables":[{{"columns":[{columns}],"rows":[[{cells}]]}}]}}"#),
+            format!(r#"{{"results":[[{pairs}]]}}"#),
+            format!(r#"{{"schema":{{"fields":[{columns}]}},"data":{{"values":[{lists}]}}}}"#),
+        ] {
+            let mut out = Out::default();
+            read(&file, answer.as_bytes(), 1, &mut out);
+            let told =
+                |item: &Item| matches!(item, Item::Bad(Some(1), why) if why.starts_with("88 "));
+            assert!(out.items.iter().any(told), "{answer}");
         }
     }
 

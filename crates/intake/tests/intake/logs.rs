@@ -200,6 +200,29 @@ fn a_line_between_the_parts_of_another_streams_line_is_read() {
     assert_eq!(refusals.len(), 4, "{refusals:#?}");
 }
 
+/// What is longer than Docker's buffer comes in several entries, of which the last ends the line.
+#[test]
+fn the_parts_of_a_line_that_docker_cut_are_one() {
+    let (before, behind) = REFUSED.split_at(REFUSED.len() - 9);
+    let mut filler = "key=value ".repeat(2000);
+    filler.truncate(16 * 1024 - before.len() - 1);
+    filler.push(' ');
+    let entry = |text: &str, stream: &str, second: u8| {
+        format!(
+            "{{\"log\":\"{text}\",\"stream\":\"{stream}\",\"time\":\"2020-03-31T10:41:1{second}Z\"}}\n"
+        )
+    };
+    let lines = entry("up\\n", "stdout", 0)
+        + &entry(&format!("{filler}{before}"), "stdout", 1)
+        + &entry(&format!("other: {REFUSED}\\n"), "stderr", 2)
+        + &entry(&format!("{behind}\\n"), "stdout", 3);
+    let got = directory(&[("web-0.app.log", lines.as_bytes())]);
+    let refusals = got.refusals();
+    assert_eq!(refusals.len(), 2, "{refusals:#?}");
+    let joined = refusals.iter().find(|line| !line.contains("other: ")).expect("the long one");
+    assert!(joined.contains(":2 2020-03-31T10:41:11Z"), "{joined}");
+}
+
 /// Some loggers cut a text in the middle of a character and escape what is left of it.
 #[test]
 fn half_a_character_loses_no_entry() {

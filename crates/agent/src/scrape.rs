@@ -12,20 +12,23 @@ const WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of a request that are read.
 const HEAD_MAX: usize = 8192;
 
-/// Answers for as long as the process lives.
-pub fn run(listener: &TcpListener, agent: &Agent) {
+/// Status line and body of an answer.
+pub type Answer = (&'static str, String);
+
+/// Answers for as long as the process lives, by what `answer` makes of a path.
+pub fn run(listener: &TcpListener, answer: impl Fn(&str) -> Answer) {
     for stream in listener.incoming() {
         match stream {
             Ok(stream) => {
                 // Who breaks off has nothing to hear.
-                let _ = one(stream, agent);
+                let _ = one(stream, &answer);
             }
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
 }
 
-fn one(mut stream: TcpStream, agent: &Agent) -> io::Result<()> {
+fn one(mut stream: TcpStream, answer: impl Fn(&str) -> Answer) -> io::Result<()> {
     let end = Instant::now() + WITHIN;
     stream.set_write_timeout(Some(WITHIN))?;
     let mut head = Vec::new();
@@ -42,7 +45,7 @@ fn one(mut stream: TcpStream, agent: &Agent) -> io::Result<()> {
         }
     }
     let head = String::from_utf8_lossy(&head);
-    let (status, body) = answer(head.split(' ').nth(1).unwrap_or_default(), agent);
+    let (status, body) = answer(head.split(' ').nth(1).unwrap_or_default());
     let length = body.len();
     write!(
         stream,
@@ -51,7 +54,8 @@ fn one(mut stream: TcpStream, agent: &Agent) -> io::Result<()> {
     )
 }
 
-fn answer(path: &str, agent: &Agent) -> (&'static str, String) {
+/// What an agent says.
+pub fn agent(path: &str, agent: &Agent) -> Answer {
     let good = |body: String| ("200 OK", body);
     match path {
         // Whoever owns the stand-ins answers, or the agent is started again.

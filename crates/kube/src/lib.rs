@@ -7,6 +7,7 @@
 pub mod change;
 pub mod client;
 pub mod collect;
+pub mod events;
 mod follow;
 pub mod front;
 #[cfg(any(test, fuzzing))]

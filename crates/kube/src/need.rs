@@ -206,7 +206,11 @@ const WATCHES: &[Need] = &[
         CORE,
         ("events", "Event"),
         Reach::Asked,
-        &[("watch", "hear of a warning when it is given")],
+        &[
+            ("watch", "hear of a warning when it is given"),
+            ("create", "tell of a finding on its workload, with --events only"),
+            ("patch", "tell of it again, with --events only"),
+        ],
     ),
 ];
 

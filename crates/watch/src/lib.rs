@@ -6,17 +6,19 @@
 //! their restarts, are one trouble; looks, and what is told of a workload, have their rates.
 //!
 //! [`pod`] is what is read of a pod's object, [`trouble`] what is wrong with it at a glance,
-//! [`watch`] the whole. No IO, no clock, no thread; it judges nothing itself.
+//! [`watch`] the whole, [`metrics`] what Prometheus reads of it. No IO, no clock, no thread; it judges nothing itself.
 
 mod agenda;
 mod group;
+pub mod metrics;
 pub mod pod;
 mod rate;
+mod starts;
 mod story;
 pub mod trouble;
 pub mod watch;
 
-pub use pod::{Owner, Pod};
+pub use pod::{Mode, Owner, Pod};
 pub use rate::Rate;
 pub use trouble::{Trouble, Warning};
 pub use watch::{At, Counts, Judged, Look, Outcome, Settings, Watch};

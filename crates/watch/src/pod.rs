@@ -51,8 +51,60 @@ pub struct Pod {
     pub in_init: bool,
     /// Why it has failed as a whole: `Evicted`.
     pub reason: Option<String>,
+    /// How the mesh starts it.
+    pub mode: Mode,
     /// Its containers, in which nothing is worth noting left out.
     pub containers: Vec<Container>,
+}
+
+/// How a mesh starts a pod's proxy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// There is none in the pod.
+    #[default]
+    None,
+    /// Beside the application.
+    Classic,
+    /// Before the application, which is held back until it is ready.
+    Hold,
+    /// As an init container that goes on.
+    Native,
+}
+
+impl Mode {
+    /// As labels have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::None => "none",
+            Mode::Classic => "classic",
+            Mode::Hold => "hold",
+            Mode::Native => "native",
+        }
+    }
+
+    fn of(spec: &Value) -> Mode {
+        let list = |name: &str| spec[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_proxy = |container: &&Value| container["name"].as_str().is_some_and(is_proxy);
+        if list("initContainers").iter().any(|c| is_proxy(&c) && c["restartPolicy"] == "Always") {
+            return Mode::Native;
+        }
+        match list("containers").iter().find(is_proxy) {
+            // The kubelet starts the next container when the hook of the one before is through.
+            Some(proxy) if proxy == &list("containers")[0] && list("containers").len() > 1 => {
+                match proxy["lifecycle"]["postStart"].is_null() {
+                    true => Mode::Classic,
+                    false => Mode::Hold,
+                }
+            }
+            Some(_) => Mode::Classic,
+            None => Mode::None,
+        }
+    }
+}
+
+fn is_proxy(name: &str) -> bool {
+    PROXIES.contains(&name)
 }
 
 /// A container that has ended, or waits for something.
@@ -103,6 +155,7 @@ impl Pod {
             leaving: !meta["deletionTimestamp"].is_null(),
             in_init: condition("Initialized").is_some_and(|c| c["status"] == "False"),
             reason: status["reason"].as_str().filter(|_| phase == "Failed").map(str::to_owned),
+            mode: Mode::of(&object["spec"]),
             containers: all.map(Container::read).filter(Container::is_noted).collect(),
         }
     }
@@ -143,7 +196,7 @@ impl Container {
         let name = text(&status["name"]);
         let waiting = status["state"]["waiting"]["reason"].as_str();
         Container {
-            proxy: PROXIES.contains(&name.as_str()),
+            proxy: is_proxy(&name),
             name,
             restarts: status["restartCount"].as_u64().unwrap_or_default(),
             waiting: waiting.filter(|reason| !PATIENT.contains(reason)).map(str::to_owned),

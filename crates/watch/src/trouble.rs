@@ -127,6 +127,9 @@ fn how(ended: &crate::pod::Ended) -> String {
     }
 }
 
+/// Who tells of findings. What it says is no reason to look.
+pub const COMPONENT: &str = "sunup-watch";
+
 /// A Warning event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Warning {
@@ -137,7 +140,8 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// Reads an event; `None` where it is none that warns of a pod or of what makes pods.
+    /// Reads an event; `None` where it is none that warns of a pod or of what makes pods, or one of our
+    /// own.
     #[must_use]
     pub fn read(event: &Value) -> Option<Warning> {
         const ABOUT: [&str; 7] =
@@ -145,7 +149,7 @@ impl Warning {
         let about = &event["involvedObject"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let kind = about["kind"].as_str().filter(|kind| ABOUT.contains(kind))?;
-        if event["type"] != "Warning" {
+        if event["type"] != "Warning" || event["source"]["component"] == COMPONENT {
             return None;
         }
         Some(Warning {

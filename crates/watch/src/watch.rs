@@ -13,6 +13,7 @@ use crate::agenda::Agenda;
 use crate::group::{Case, Group, State};
 use crate::pod::{Owner, Pod};
 use crate::rate::Rate;
+use crate::starts::Starts;
 pub use crate::story::{Key, Open, Workload};
 use crate::story::{Noted, Story};
 use crate::trouble::{self, Trouble, Warning};
@@ -173,6 +174,7 @@ pub struct Watch {
     looks: Rate,
     story: Story,
     counts: Counts,
+    starts: Starts,
     /// Warnings of pods that are not known yet, the newest last: two lists are followed, and which of
     /// them is ahead can't be told.
     strays: VecDeque<Warning>,
@@ -190,6 +192,7 @@ impl Watch {
             looks: Rate::new(settings.looks_minute, Duration::from_secs(60)),
             story: Story::new(Rate::new(settings.told_hour, HOUR)),
             counts: Counts::default(),
+            starts: Starts::new(),
             strays: VecDeque::new(),
             settings,
         }
@@ -208,7 +211,10 @@ impl Watch {
         let lately = |then: Option<Timestamp>| then.is_none_or(|then| ago(then, at.wall) <= HOUR);
         let troubles = trouble::since(before, &pod, self.settings.young, lately);
         if !pod.is_coming() {
-            self.coming.remove(&pod.uid);
+            let came = self.coming.remove(&pod.uid).is_some();
+            if let Some(took) = pod.took().filter(|_| came) {
+                self.starts.entry(pod.mode).or_default().add(took);
+            }
         } else if before.is_none() {
             let age = pod.created.map_or(Duration::ZERO, |created| ago(created, at.wall));
             let coming = Coming { since: now, before: age.min(self.settings.wait), told: false };
@@ -453,6 +459,11 @@ impl Watch {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// How long starts took that were seen to end well.
+    pub(crate) fn starts(&self) -> &Starts {
+        &self.starts
     }
 
     /// Pods that are known, and those of them that have not come up yet.

@@ -203,6 +203,93 @@ fn where_pods_may_not_be_listed_or_watched_it_says_so() {
     assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
 }
 
+/// What a server on loopback answers to a path.
+fn get(address: &str, path: &str) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+fn free() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("bound").port()
+}
+
+fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "it does not come");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_found_becomes_one_event_a_metric_and_an_incident_that_is_read_again() {
+    let test = "what_is_found_becomes_one_event_a_metric_and_an_incident_that_is_read_again";
+    let Some(cluster) = Cluster::new(test) else { return };
+    let fault = Fault::new(&cluster);
+    let address = format!("127.0.0.1:{}", free());
+    let arguments = ["--events", "--incidents", "kept", "--health", &address];
+    let watching = Watching::new(&cluster, &arguments);
+    until(|| get(&address, "/readyz").filter(|answer| answer.starts_with("HTTP/1.1 200")));
+    let pods: Vec<String> = (0..3).map(|number| fault.begin(&cluster, number)).collect();
+    for pod in &pods {
+        fault.happen(&cluster, pod);
+    }
+    let told = watching.line();
+    let list = format!("/api/v1/namespaces/{}/events", cluster.namespace);
+    let events = || {
+        let all = cluster.send("GET", &list, &Value::Null);
+        all["items"].as_array().cloned().unwrap_or_default()
+    };
+    let event = until(|| events().first().cloned());
+    let about = &event["involvedObject"];
+    assert_eq!((&about["kind"], &about["name"]), (&json!("StatefulSet"), &json!("orders")));
+    assert_eq!(about["uid"], fault.owner[0]["uid"]);
+    assert_eq!((&event["reason"], &event["type"]), (&json!("app-before-proxy"), &json!("Warning")));
+    let message = event["message"].as_str().expect("a message");
+    let summary = told["findings"][0]["summary"].as_str().expect("a summary");
+    assert!(message.starts_with(summary) && message.contains(". Fix: "), "{message}");
+    let metrics = get(&address, "/metrics").expect("metrics");
+    let want = format!(
+        "sunup_finding{{rule=\"app-before-proxy\",cause=\"\",namespace=\"{}\",kind=\"StatefulSet\",\
+         name=\"orders\",verdict=\"confirmed\",severity=",
+        cluster.namespace
+    );
+    assert!(metrics.contains(&want), "{metrics}");
+    for line in ["sunup_watch_findings 1", "sunup_watch_pods 3", "sunup_watch_hears 1"] {
+        assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
+    }
+    // Another watch tells nothing of it twice: the Event is there, under the finding's name.
+    let second = cluster.run(&["watch", "--for", "1s", "--events"]);
+    assert_eq!(events().len(), 1, "{}", second.err);
+    let (more, notes, code) = watching.end();
+    assert_eq!((more.len(), code), (0, 1), "{notes:?}");
+    let kept: Vec<_> = std::fs::read_dir(cluster.folder.path().join("kept"))
+        .expect("kept")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    assert_eq!(kept.len(), 1, "{kept:?} {notes:?}");
+    let page = std::fs::read_to_string(kept[0].join("report.html")).expect("a page");
+    assert!(page.contains("app-before-proxy") && !page.contains(&pods[0]));
+    let evidence = kept[0].join("evidence").to_string_lossy().into_owned();
+    let again = kit::run(cluster.folder.path(), &["doctor", &evidence, "-q"]);
+    assert!(
+        again.code == 1 && again.out.contains("app-before-proxy"),
+        "{}{}",
+        again.out,
+        again.err
+    );
+}
+
 /// The commands of the documentation's page, with the names filled in.
 #[test]
 fn the_pages_commands_do_what_it_says() {
@@ -220,7 +307,8 @@ fn the_pages_commands_do_what_it_says() {
         .skip(1)
         .filter_map(|block| block.split("```").next()?.trim_end().split_once('\n'))
         .collect();
-    assert_eq!(blocks.len(), 5, "{blocks:?}");
+    assert_eq!(blocks.len(), 6, "{blocks:?}");
+    let port = free();
     // What is taken back stands beside what it takes back.
     blocks.sort_by_key(|(name, _)| *name == "rights-back");
     for (name, line) in blocks {
@@ -232,6 +320,7 @@ fn the_pages_commands_do_what_it_says() {
         };
         // No other test's pods are looked at.
         let line = line.replace("YOU", "jane").replace("NAMESPACE", &cluster.namespace);
+        let line = line.replace("15014", &port.to_string());
         let line = line.replace("-A", &format!("-n {}", cluster.namespace));
         let bin = std::path::Path::new(env!("CARGO_BIN_EXE_sunup")).parent().expect("a folder");
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());

@@ -95,7 +95,7 @@ pub(super) fn run(args: &Args, global: Global) -> anyhow::Result<ExitCode> {
     };
     let serving = Serving::start(listener, &agent)?;
     let scraped = Arc::clone(&agent);
-    std::thread::spawn(move || scrape::run(&health, &scraped));
+    std::thread::spawn(move || scrape::run(&health, |path| scrape::agent(path, &scraped)));
     out::note(&global, &format!("listening at {}", args.socket.display()));
     if let Some(socket) = args.nri.clone() {
         let agent = Arc::clone(&agent);

@@ -1,5 +1,8 @@
 //! What `sunup watch` can be asked.
 
+#[cfg(target_os = "linux")]
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::live::Where;
@@ -31,7 +34,7 @@ Exit codes:
 ///
 /// Evidence of a failed start is gone in minutes: logs go with the container, events are few and
 /// short-lived. This stands by, collects it at that moment, and names the fault as `sunup doctor`
-/// would. Reads only; `sunup rbac --watch` prints the role that it takes.
+/// would. Nothing is changed; `sunup rbac --watch` prints the role that it takes.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, after_help = "`sunup watch --help` has examples.")]
 pub(crate) struct Args {
@@ -60,6 +63,21 @@ pub(crate) struct Args {
     /// finding each
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
     pub(super) format: Format,
+
+    /// Tell of each finding in the cluster too: an Event on its workload, with the rule as its reason
+    /// and the fix's command
+    #[arg(long, help_heading = "Where else findings go")]
+    pub(super) events: bool,
+
+    /// Keep the last 20 incidents in this folder, each with its redacted evidence, which `sunup doctor`
+    /// reads to the same finding, and a page
+    #[arg(long, value_name = "DIR", help_heading = "Where else findings go")]
+    pub(super) incidents: Option<PathBuf>,
+
+    /// Serve /metrics for Prometheus, /healthz and /readyz there, such as 127.0.0.1:15014
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Where else findings go")]
+    pub(super) health: Option<SocketAddr>,
 
     /// Where the mesh's own settings are
     #[arg(long, value_name = "NS", default_value = "istio-system")]

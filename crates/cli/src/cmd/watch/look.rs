@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use sunup_doctor::Diagnosis;
+use sunup_doctor::redact::{Addresses, Redactor};
 use sunup_evidence::collect::Collector;
 use sunup_evidence::scope::Scope;
 use sunup_intake::Options;
@@ -12,6 +13,8 @@ use sunup_kube::collect::{CollectError, Question};
 use sunup_watch::Look;
 use tokio::runtime::Handle;
 
+use super::incidents::{EVIDENCE, Kept};
+use crate::keep::Keep;
 use crate::live::{self, Beside};
 
 /// How long one query may take: a later look may have more luck.
@@ -23,7 +26,7 @@ const LOG_BYTES: usize = 256 << 10;
 
 /// What came of it.
 pub(super) enum Looked {
-    Judged(Box<Diagnosis>),
+    Judged(Box<Diagnosis>, Option<Box<Kept>>),
     /// The pod, or what makes it, was gone already.
     Gone,
     Failed(String),
@@ -35,7 +38,22 @@ pub(super) fn look(
     cluster: &Cluster,
     mesh_namespace: &str,
     look: &Look,
+    keeps: bool,
 ) -> Looked {
+    tried(handle, cluster, mesh_namespace, look, keeps)
+        .unwrap_or_else(|why| Looked::Failed(format!("{why:#}")))
+}
+
+fn tried(
+    handle: &Handle,
+    cluster: &Cluster,
+    mesh_namespace: &str,
+    look: &Look,
+    keeps: bool,
+) -> anyhow::Result<Looked> {
+    let plain = keeps.then(tempfile::tempdir).transpose()?;
+    let keep = plain.as_ref().map(|plain| Keep::new(&plain.path().join(EVIDENCE), false));
+    let keep = keep.transpose()?;
     let namespace = Some(look.owner.namespace.clone());
     let scope = Scope { namespace: namespace.clone(), ..Scope::default() };
     let workload = match &look.pod {
@@ -56,21 +74,27 @@ pub(super) fn look(
     // What one pod has to say is read faster than threads are made.
     let options = Options { scope, threads: 1, ..Options::default() };
     let place = (handle, cluster);
-    let collected = match live::read(place, &question, Beside::default(), &options, &mut collector)
-    {
+    let beside = Beside { keep: keep.as_ref(), ..Beside::default() };
+    let read = live::read(place, &question, beside, &options, &mut collector);
+    let collected = match read {
         Ok((_, collected)) => collected,
-        Err(why) => {
-            return match why.downcast_ref::<CollectError>() {
-                Some(CollectError::NoSuchWorkload { .. }) => Looked::Gone,
-                _ => Looked::Failed(format!("{why:#}")),
-            };
-        }
+        Err(why) => match why.downcast_ref::<CollectError>() {
+            Some(CollectError::NoSuchWorkload { .. }) => return Ok(Looked::Gone),
+            _ => return Err(why),
+        },
     };
     if let Some(gap) = collected.gaps.iter().find(|gap| gap.what == "pods") {
-        return Looked::Failed(gap.why.clone());
+        return Ok(Looked::Failed(gap.why.clone()));
     }
     if look.pod.is_some() && collected.pods == 0 {
-        return Looked::Gone;
+        return Ok(Looked::Gone);
     }
-    Looked::Judged(Box::new(sunup_doctor::diagnose(&collector.finish())))
+    let snapshot = collector.finish();
+    let diagnosis = sunup_doctor::diagnose(&snapshot);
+    let kept = plain.filter(|_| !diagnosis.report.findings.is_empty()).map(|plain| {
+        let redactor = Redactor::new(&snapshot, Addresses::Named);
+        Box::new(Kept { plain, stories: sunup_doctor::stories(&snapshot), redactor })
+    });
+    keep.filter(|_| kept.is_some()).map(Keep::done).transpose()?;
+    Ok(Looked::Judged(Box::new(diagnosis), kept))
 }

@@ -179,6 +179,13 @@ fn nothing_outside_of_what_was_wanted_is_asked_for_and_little_of_it_is_read() {
     for asked in project.asked() {
         assert_eq!(asked.resource, "projects/shop-prod");
         assert!(asked.filter.contains("resource.labels.cluster_name=\"c\""), "{}", asked.filter);
+        // Most of the store's time has no entry that would give a wider question away.
+        let bound = |name: &str| {
+            let line = asked.filter.lines().find_map(|line| line.strip_prefix(name));
+            time(line.expect("a bound of time").trim_matches('"'))
+        };
+        assert!(bound("timestamp>=") >= within.start, "{}", asked.filter);
+        assert!(bound("timestamp<") <= within.end, "{}", asked.filter);
         for entry in &asked.entries {
             let at: jiff::Timestamp =
                 entry["timestamp"].as_str().expect("one").parse().expect("it");

@@ -202,6 +202,7 @@ async fn live(
     mut expired: mpsc::Receiver<(PodName, String)>,
     global: Global,
 ) -> anyhow::Result<()> {
+    let ended = ending()?;
     let place = args.place.place();
     if let Some(place) = &place {
         place.tidy();
@@ -254,7 +255,7 @@ async fn live(
         () = watched => anyhow::bail!("hearing of pods ended"),
         () = versions => {}
         () = told => {}
-        ended = ended() => ended?,
+        () = ended => {}
     }
     if let (Some(place), Some(of)) = (&place, &args.daemonset) {
         let (namespace, name) = of.split_once('/').unwrap_or(("default", of));
@@ -268,15 +269,17 @@ async fn live(
     Ok(())
 }
 
-/// Resolves when the process is asked to end.
-async fn ended() -> anyhow::Result<()> {
+/// Resolves when the process is asked to end, which is heard from this call on: the first process of a
+/// container isn't ended by a signal that it doesn't hear yet.
+fn ending() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }
 
 /// Puts the entry in again where somebody else has rewritten the configuration; says each state

@@ -41,7 +41,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn members_of_archives() {
     growth::hold("archives::members_of_archives", |cases| {
-        cases.call("members", 50, |folder, size| {
+        cases.call("members", 25, |folder, size| {
             let log = |i| (format!("logs/shop_web-{i}_app.log"), REFUSED.as_bytes().to_vec());
             doctor([&write(folder, "x.tar.gz", &gzip(&tar((0..size).map(log))))])
         });

@@ -72,7 +72,7 @@ fn events_of_what_is_no_pod() {
         };
         cases.call("events, each of its own words", 500, run(|i| format!("pods {i} forbidden")));
         cases.call("events of the same words", 500, run(|_| "forbidden".to_owned()));
-        cases.call("events that name what was made", 250, |folder, size| {
+        cases.call("events that name what was made", 120, |folder, size| {
             let made = |i| format!("Created pod: web{i}-5b6f7c9d4-9xk2l");
             let both = each(size, ",", |i| {
                 let event = event("ReplicaSet", &format!("web{i}-5b6f7c9d4"), &made(i));
@@ -87,7 +87,7 @@ fn events_of_what_is_no_pod() {
 fn files_that_name_no_pod_and_files_that_name_one() {
     growth::hold("cluster::files_that_name_no_pod_and_files_that_name_one", |cases| {
         for (name, log) in [("logs of nobody", "log"), ("logs by the names of files", "pod")] {
-            cases.call(name, 50, |folder, size| {
+            cases.call(name, 25, |folder, size| {
                 for i in 0..size {
                     let file = match log {
                         "log" => format!("x/l{i}.log"),
@@ -100,7 +100,7 @@ fn files_that_name_no_pod_and_files_that_name_one() {
                 doctor([&folder.join("x").to_string_lossy()])
             });
         }
-        cases.call("files of one pod", 100, |folder, size| {
+        cases.call("files of one pod", 30, |folder, size| {
             for i in 0..size {
                 write(
                     folder,

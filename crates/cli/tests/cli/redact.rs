@@ -137,3 +137,25 @@ fn what_can_not_be_redacted_is_refused() {
     }
     assert!(!dir.path().join("new").exists());
 }
+
+/// The status, the table and the log of a node's agent, with an image of somebody's own in them.
+#[test]
+fn what_a_nodes_agent_says_is_read_once_it_is_redacted() {
+    let incidents = sunup_testkit::workspace_root().join("crates/doctor/tests/incidents");
+    for (name, words) in [
+        ("node-agent-came-after-the-pod", "A pod that starts now is not refused"),
+        ("node-agent-status-as-a-table", "gives this pod the gate"),
+    ] {
+        let copy = tempfile::tempdir().expect("a folder");
+        let input = incidents.join(name).join("input");
+        let made = run(copy.path(), &["redact", &input.to_string_lossy(), "shared"]);
+        assert_eq!(made.code, 0, "{made:?}");
+        let after = run(copy.path(), &["doctor", "--format=json", "shared"]);
+        assert!(after.out.contains(words), "{name}: {}", after.out);
+        let report = run(&input, &["doctor", "--redact", "--format=json", "."]);
+        assert!(report.out.contains(words), "{name}: {}", report.out);
+        for told in [&after.out, &report.out] {
+            assert!(!told.contains("corp/sidecar") && !told.contains("orders"), "{name}: {told}");
+        }
+    }
+}

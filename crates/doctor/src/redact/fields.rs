@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+use sunup_api::node;
 use sunup_evidence::layout::Field;
 
 use super::at::{At, Says, Values};
@@ -202,6 +203,11 @@ impl Redactor {
     fn named(&mut self, value: &str, own: &str, at: At<'_>) -> String {
         if matches!(own, "image" | "Image") {
             return self.image(value);
+        }
+        // What a node's agent does, in its own words.
+        const MODES: [&str; 3] = [node::STAND_IN, node::GATE, node::NOTHING];
+        if own == "schema" && value == node::STATUS || own == "mode" && MODES.contains(&value) {
+            return value.to_owned();
         }
         if MESH.iter().any(|mesh| value.contains(mesh)) {
             return self.text(value);

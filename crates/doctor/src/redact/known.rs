@@ -238,6 +238,12 @@ pub(super) fn of(snapshot: &Snapshot, addresses: Addresses) -> Vec<Known> {
     for gate in &snapshot.node_gates {
         words.add(Class::Namespace, &gate.namespace);
         words.add(Class::Workload, &gate.pod);
+        // An image whose version nothing states is somebody's own.
+        let why = gate.gets.as_ref().map_or("", |(_, why)| why);
+        let image = why.split_once("version of ").and_then(|(_, rest)| rest.split_once(": "));
+        if let Some((image, _)) = image {
+            words.value(Class::Value, image);
+        }
     }
     for run in &snapshot.events {
         if let Some(namespace) = &run.event.namespace {

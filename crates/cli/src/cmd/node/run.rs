@@ -79,7 +79,23 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, global: Global) -> anyhow::Result<ExitCode> {
-    let (listener, inherited) = begin(args, &global)?;
+    // One thread is enough for a watch, and takes less memory than several.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // As a container's first process it would not hear of its end otherwise, while it waits.
+    let mut end = runtime.block_on(async { End::new() })?;
+    let (waiting, to) = (args.socket.clone(), global);
+    let begun = runtime.spawn_blocking(move || begin(&waiting, &to));
+    let begun = runtime.block_on(async {
+        tokio::select! {
+            begun = begun => Some(begun),
+            () = end.asked() => None,
+        }
+    });
+    let Some(begun) = begun else {
+        runtime.shutdown_background();
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (listener, inherited) = begun??;
     let health = std::net::TcpListener::bind(args.health)
         .with_context(|| format!("can't listen on {}", args.health))?;
     let known = inherited.as_ref().map(|left| left.known.clone()).unwrap_or_default();
@@ -101,9 +117,7 @@ pub(super) fn run(args: &Args, global: Global) -> anyhow::Result<ExitCode> {
         let agent = Arc::clone(&agent);
         std::thread::spawn(move || attend(&socket, &agent, &global));
     }
-    // One thread is enough for a watch, and takes less memory than several.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(live(args, &agent, expired, global));
+    let outcome = runtime.block_on(live(args, &agent, expired, &mut end, global));
     runtime.shutdown_background();
     let listener = serving.stop();
     match succession::leave(&agent, &listener) {
@@ -118,13 +132,13 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// A socket of its own; where an agent runs on this node, all that it leaves at its end.
 fn begin(
-    args: &Args,
+    socket: &Path,
     global: &Global,
 ) -> anyhow::Result<(Option<UnixListener>, Option<Inheritance>)> {
-    let at = || format!("can't listen at {}", args.socket.display());
+    let at = || format!("can't listen at {}", socket.display());
     let mut told = false;
     loop {
-        match serve::bind(&args.socket) {
+        match serve::bind(socket) {
             Ok(listener) => return Ok((Some(listener), None)),
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error).with_context(at),
@@ -133,7 +147,7 @@ fn begin(
             out::note(global, "an agent runs here: this one begins when it ends");
             told = true;
         }
-        match succession::succeed(&args.socket) {
+        match succession::succeed(socket) {
             Ok(Some(left)) => {
                 out::note(
                     global,
@@ -200,9 +214,9 @@ async fn live(
     args: &Args,
     agent: &Arc<Agent>,
     mut expired: mpsc::Receiver<(PodName, String)>,
+    end: &mut End,
     global: Global,
 ) -> anyhow::Result<()> {
-    let ended = ending()?;
     let place = args.place.place();
     if let Some(place) = &place {
         place.tidy();
@@ -255,7 +269,7 @@ async fn live(
         () = watched => anyhow::bail!("hearing of pods ended"),
         () = versions => {}
         () = told => {}
-        () = ended => {}
+        () = end.asked() => {}
     }
     if let (Some(place), Some(of)) = (&place, &args.daemonset) {
         let (namespace, name) = of.split_once('/').unwrap_or(("default", of));
@@ -269,17 +283,25 @@ async fn live(
     Ok(())
 }
 
-/// Resolves when the process is asked to end, which is heard from this call on: the first process of a
-/// container isn't ended by a signal that it doesn't hear yet.
-fn ending() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
+/// Hears that the process is asked to end, from its making on.
+struct End {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl End {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves when it is asked.
+    async fn asked(&mut self) {
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
         }
-    })
+    }
 }
 
 /// Puts the entry in again where somebody else has rewritten the configuration; says each state

@@ -223,6 +223,16 @@ fn what_only_looks_open_takes_nothing_along() {
     }
 }
 
+#[test]
+fn the_lines_of_a_key_that_is_open_are_as_many_as_they_were() {
+    for text in
+        ["  -----BEGIN X KEY-----\n\n", "-----BEGIN X KEY-----\n\n", "-----BEGIN X KEY-----\n\na\n"]
+    {
+        let told = passes(Layout::Text, text);
+        assert_eq!(told.matches('\n').count(), text.matches('\n').count(), "{text:?}: {told:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 

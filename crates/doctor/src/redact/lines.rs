@@ -175,6 +175,7 @@ impl Lines {
                 || bare.starts_with("Proc-Type:")
                 || bare.starts_with("DEK-Info:")
         };
+        let line = &line[..line.len() - end_of(line).len()];
         let (own, lead) = (line.len() - line.trim_start().len(), lead::of(line));
         let at = [from, own, lead].into_iter().find(|at| line.get(*at..).is_some_and(body))?;
         self.in_key = Some(from);

@@ -21,7 +21,7 @@ fn json_is_one_document_that_follows_the_contract() {
     assert!(found.out.ends_with("}\n"), "{}", found.out);
     assert_eq!(report["schema"], "sunup.doctor/v1");
     let keys: Vec<&String> = report.as_object().expect("a map").keys().collect();
-    assert_eq!(keys, ["cleared", "findings", "read", "schema", "unknown", "unreadable"]);
+    assert_eq!(keys, ["cleared", "entries", "findings", "read", "schema", "unknown", "unreadable"]);
     let finding = &report["findings"][0];
     assert!(finding.as_object().expect("a map").contains_key("cause"), "nulls are kept");
     assert_eq!(

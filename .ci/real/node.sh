@@ -81,7 +81,8 @@ agent_says() {
 killed_for_good() {
   local id pid
   id=$(k -n sunup-node get pod "$(agent_pod)" -o 'jsonpath={.status.containerStatuses[0].containerID}')
-  pid=$(grep -l "${id##*/}" /proc/[0-9]*/cgroup | head -1 | cut -d/ -f3)
+  # Processes that end meanwhile are of no matter.
+  pid=$({ grep -ls "${id##*/}" /proc/[0-9]*/cgroup || true; } | head -1 | cut -d/ -f3)
   kill -STOP "$pid"
   k -n sunup-node delete ds sunup-node >/dev/null
   k -n sunup-node delete pod "$(agent_pod)" --force --grace-period=0 2>/dev/null

@@ -79,13 +79,15 @@ agent_says() {
 
 # The agent is killed before it could take anything away, and nobody starts it again.
 killed_for_good() {
-  local id pid
-  id=$(k -n sunup-node get pod "$(agent_pod)" -o 'jsonpath={.status.containerStatuses[0].containerID}')
+  local id pid pod
+  # Once the DaemonSet is deleted its pod may be gone at any time.
+  pod=$(agent_pod)
+  id=$(k -n sunup-node get pod "$pod" -o 'jsonpath={.status.containerStatuses[0].containerID}')
   # Processes that end meanwhile are of no matter.
   pid=$({ grep -ls "${id##*/}" /proc/[0-9]*/cgroup || true; } | head -1 | cut -d/ -f3)
   kill -STOP "$pid"
   k -n sunup-node delete ds sunup-node >/dev/null
-  k -n sunup-node delete pod "$(agent_pod)" --force --grace-period=0 2>/dev/null
+  k -n sunup-node delete pod "$pod" --force --grace-period=0 --ignore-not-found 2>/dev/null
   while [ -e "/proc/$pid" ]; do sleep 0.2; done
 }
 
@@ -112,6 +114,7 @@ as_before() {
 
 node_agent() {
   local programs=/usr/lib/cni chain=$rig/conf/cni/10-bridge.conflist mode
+  plugin=$programs/sunup-cni
   [ -n "$realk8s" ] || need "a node of our own, whose network's configuration may be changed"
   document=docs/node.md
   : >"$scratch/pages"

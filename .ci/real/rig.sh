@@ -225,4 +225,6 @@ finish() {
   [ -n "${load:-}" ] && kill "$load" 2>/dev/null || true
   [ -z "${returned:-}" ] || given_back
   [ -n "${up:-}" ] && [ -z "${KEEP_RIG:-}" ] && "$realk8s/down.sh" "$rig" || true
+  # The rig's network plugins are this machine's; an agent that got no chance left its own with them.
+  [ -z "${plugin:-}" ] || [ -n "${KEEP_RIG:-}" ] || rm -f "$plugin"
 }
